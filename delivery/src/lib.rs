@@ -1,0 +1,1 @@
+//! Worker, link and gateway: from the users log to sockets, and every read

@@ -1,0 +1,19 @@
+//! The ports: what the domain needs of the world, as traits.
+//!
+//! Each port has a *law suite* in [`laws`], a function that takes an adapter and runs the same
+//! tests on it, and an in-memory adapter in [`memory`] for fast tests and simulation. Domain crates
+//! know these traits only; adapters implement them and know nothing of the domain.
+
+pub mod log;
+pub mod runtime;
+// pub mod store;
+pub mod transport;
+
+pub mod memory;
+
+pub mod laws;
+
+pub use log::{EventLog, LogError, LogTail, Positions, Record, RecordBatch, Visibility};
+pub use runtime::{BoxFuture, Runtime};
+// pub use store::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
+pub use transport::{FrameReader, FrameWriter, Inbound, TransportError};

@@ -1,0 +1,1 @@
+//! In-memory adapters: fast tests and the simulation run on them.

@@ -1,0 +1,34 @@
+//! The runtime: tasks, dedicated threads, timers, time and chance.
+//!
+//! The only way to any of them above the adapters. In production it is tokio; in the simulation a
+//! seeded executor with virtual time, in which a dedicated thread is a task like the others.
+
+use std::time::Duration;
+
+use schemas::position::Timestamp;
+
+/// A future that a runtime runs or that a port answers with.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Tasks, timers, time and chance.
+pub trait Runtime: Send + Sync + 'static {
+    /// Runs a task beside the caller. `name` is for traces and thread names. A task that panics
+    /// takes only itself down; the panic is logged.
+    fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>);
+
+    /// Runs a task on a thread of its own: for loops that must not share a worker thread with
+    /// sockets. Where there are no threads (the simulation) it is `spawn`.
+    fn spawn_dedicated(&self, name: &'static str, task: BoxFuture<'static, ()>);
+
+    /// Waits for so long.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+
+    /// The wall clock, for stamps on events. May jump.
+    fn now(&self) -> Timestamp;
+
+    /// Time since some fixed moment, never going back: for deadlines and time-outs.
+    fn elapsed(&self) -> Duration;
+
+    /// 64 random bits; not for secrets.
+    fn random(&self) -> u64;
+}

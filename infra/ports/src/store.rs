@@ -1,0 +1,224 @@
+//! The table store: typed rows under ordered keys, versioned by the log position that made them.
+//!
+//! One definition of a table ([`schemas::tables::TableDef`]) serves every store. A row travels as a
+//! [`StoredRow`]: the ordered bytes of its partition key, of its clustering key, and its tagged
+//! values, as [`schemas::tables`] encodes them; a store with typed columns takes them apart by the
+//! definition. Typed access is the extension trait's, [`TableStoreExt`].
+//!
+//! Ordering: rows of a partition are in clustering key order. Atomicity: mutations of one call that
+//! share table, generation and partition key are applied together or not at all, *not* those of
+//! different partitions. Versions: a mutation whose version is lower than the row's changes
+//! nothing; an equal one is the same write again and may be applied again (a delete wins a tie).
+//! Durability: what was written may be lost by a crash only as a suffix of all writes; [`TableStore::sync`]
+//! makes everything durable.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use schemas::position::{Generation, Version};
+use schemas::tables::{Cols, Table, TableDef};
+
+/// One row to put, or to delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mutation {
+    /// The table.
+    pub table: &'static TableDef,
+    /// The build of the table's projection.
+    pub generation: Generation,
+    /// Ordered bytes of the partition key.
+    pub partition: Bytes,
+    /// Ordered bytes of the clustering key; empty when the table has none.
+    pub cluster: Bytes,
+    /// Tagged values; none deletes the row.
+    pub values: Option<Bytes>,
+    /// One more than the origin offset.
+    pub version: Version,
+}
+
+impl Mutation {
+    /// Puts a row.
+    pub fn put<T: Table>(generation: Generation, row: &T, version: Version) -> Self {
+        let encoded = schemas::tables::encode_row(row);
+        Self {
+            table: T::DEF,
+            generation,
+            partition: encoded.partition.into(),
+            cluster: encoded.cluster.into(),
+            values: Some(encoded.values.into()),
+            version,
+        }
+    }
+
+    /// Deletes the row of a key.
+    pub fn delete<T: Table>(generation: Generation, key: &T::Key, version: Version) -> Self {
+        let (partition, cluster) = schemas::tables::encode_key::<T>(key);
+        Self {
+            table: T::DEF,
+            generation,
+            partition: partition.into(),
+            cluster: cluster.into(),
+            values: None,
+            version,
+        }
+    }
+}
+
+/// A row as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRow {
+    /// Ordered bytes of the partition key.
+    pub partition: Bytes,
+    /// Ordered bytes of the clustering key.
+    pub cluster: Bytes,
+    /// Tagged values.
+    pub values: Bytes,
+    /// Which write made it.
+    pub version: Version,
+}
+
+impl StoredRow {
+    /// Takes the row apart into its typed form.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the bytes are not those of a row of `T`.
+    pub fn decode<T: Table>(&self) -> Result<T, StoreError> {
+        schemas::tables::decode_row(&self.partition, &self.cluster, &self.values)
+            .map_err(|e| StoreError::Damaged { table: T::DEF.name, reason: e.to_string() })
+    }
+}
+
+/// Which rows of a partition, by ordered bytes of the clustering key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScanRange {
+    /// Only keys that begin with these bytes; empty is the whole partition.
+    pub prefix: Bytes,
+    /// Only keys strictly after this one, in the direction of the scan.
+    pub after: Option<Bytes>,
+    /// From the last key to the first.
+    pub reverse: bool,
+    /// At most so many rows.
+    pub limit: usize,
+}
+
+/// What can go wrong with the store.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The table's generation was not created, or was dropped.
+    #[error("unknown table {table} of generation {generation}")]
+    UnknownTable {
+        /// Its name.
+        table: &'static str,
+        /// The build.
+        generation: Generation,
+    },
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// It did not answer in time, or has no room; the write may have happened.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// Bytes that are not those of a row.
+    #[error("damaged row in {table}: {reason}")]
+    Damaged {
+        /// The table.
+        table: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl StoreError {
+    /// True when trying again later may help.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// The table store. All methods may be called from many tasks at once.
+#[async_trait]
+pub trait TableStore: Send + Sync + 'static {
+    /// Creates the tables of a generation that do not exist yet. Idempotent.
+    async fn create_tables(
+        &self,
+        tables: &[&'static TableDef],
+        generation: Generation,
+    ) -> Result<(), StoreError>;
+
+    /// Drops the tables of a generation with all rows. Idempotent.
+    async fn drop_tables(
+        &self,
+        tables: &[&'static TableDef],
+        generation: Generation,
+    ) -> Result<(), StoreError>;
+
+    /// Applies mutations: those of one partition together, in the order given.
+    ///
+    /// Cancel safety: dropping the future leaves every partition wholly written or not at all.
+    async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError>;
+
+    /// One row, or none.
+    async fn get(
+        &self,
+        table: &'static TableDef,
+        generation: Generation,
+        partition: &[u8],
+        cluster: &[u8],
+    ) -> Result<Option<StoredRow>, StoreError>;
+
+    /// Rows of one partition in key order.
+    async fn scan(
+        &self,
+        table: &'static TableDef,
+        generation: Generation,
+        partition: &[u8],
+        range: ScanRange,
+    ) -> Result<Vec<StoredRow>, StoreError>;
+
+    /// Rows of a whole table, each once, in an order of the store's own; `after` is the
+    /// (partition, cluster) of the last row of the page before. For digests and rebuilds.
+    async fn scan_table(
+        &self,
+        table: &'static TableDef,
+        generation: Generation,
+        after: Option<(Bytes, Bytes)>,
+        limit: usize,
+    ) -> Result<Vec<StoredRow>, StoreError>;
+
+    /// Makes everything durable that was written before the call.
+    async fn sync(&self) -> Result<(), StoreError>;
+
+    /// Makes everything durable and closes; later calls answer `Closed`. Idempotent.
+    async fn close(&self) -> Result<(), StoreError>;
+}
+
+/// Typed reads over any store.
+#[async_trait]
+pub trait TableStoreExt: TableStore {
+    /// One typed row, or none.
+    async fn get_row<T: Table>(
+        &self,
+        generation: Generation,
+        key: &T::Key,
+    ) -> Result<Option<T>, StoreError> {
+        let (partition, cluster) = schemas::tables::encode_key::<T>(key);
+        let row = self.get(T::DEF, generation, &partition, &cluster).await?;
+        row.map(|row| row.decode()).transpose()
+    }
+
+    /// Typed rows of one partition; `partition` is the table's partition key type.
+    async fn scan_rows<T: Table>(
+        &self,
+        generation: Generation,
+        partition: &T::Partition,
+        range: ScanRange,
+    ) -> Result<Vec<T>, StoreError>
+    where
+        T::Partition: Cols + Sync,
+    {
+        let partition = schemas::tables::encode_partition::<T>(partition);
+        let rows = self.scan(T::DEF, generation, &partition, range).await?;
+        rows.iter().map(StoredRow::decode).collect()
+    }
+}
+
+impl<S: TableStore + ?Sized> TableStoreExt for S {}

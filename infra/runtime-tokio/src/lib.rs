@@ -1,0 +1,1 @@
+//! The production runtime: tasks, timers, threads, time and chance on tokio

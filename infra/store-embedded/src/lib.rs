@@ -1,0 +1,1 @@
+//! The embedded table store: ordered keys on fjall

@@ -1,0 +1,1 @@
+//! A whole platform in a test: nodes, clients, faults, simulation and the history checker

@@ -1,0 +1,1 @@
+//! Frames of a session over a WebSocket

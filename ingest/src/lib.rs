@@ -1,0 +1,1 @@
+//! From a client's wish to an appended event: authenticate, check, limit, append, acknowledge

@@ -1,0 +1,1 @@
+//! Folds and the engine that runs them: chats, inbox, receipts, settings
