@@ -7,6 +7,8 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::position::Timestamp;
+
 /// The longest user, device or client message id, in bytes.
 pub const MAX_ID_BYTES: usize = 64;
 
@@ -116,7 +118,11 @@ impl ChatId {
     /// # Errors
     /// [`IdError::Chat`] when both are the same user.
     pub fn direct(one: &UserId, other: &UserId) -> Result<Self, IdError> {
-        let (a, b) = if one < other { (one, other) } else { (other, one) };
+        let (a, b) = if one < other {
+            (one, other)
+        } else {
+            (other, one)
+        };
         Self::new(format!("d.{a}.{b}"))
     }
 
@@ -147,16 +153,22 @@ impl TryFrom<CompactString> for ChatId {
     type Error = IdError;
     fn try_from(text: CompactString) -> Result<Self, IdError> {
         let ok = match text.split_once('.') {
-            Some(("d", pair)) => pair.split_once('.').is_some_and(|(a, b)| {
-                a < b && UserId::new(a).is_ok() && UserId::new(b).is_ok()
-            }),
+            Some(("d", pair)) => pair
+                .split_once('.')
+                .is_some_and(|(a, b)| a < b && UserId::new(a).is_ok() && UserId::new(b).is_ok()),
             Some(("g", hex)) => {
                 hex.len() == 32
-                    && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+                    && hex
+                        .bytes()
+                        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
             }
             _ => false,
         };
-        if ok { Ok(Self(text)) } else { Err(IdError::Chat) }
+        if ok {
+            Ok(Self(text))
+        } else {
+            Err(IdError::Chat)
+        }
     }
 }
 
@@ -172,6 +184,17 @@ impl std::fmt::Display for ChatId {
     }
 }
 
+/// Who a token speaks for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// The user.
+    pub user: UserId,
+    /// The device.
+    pub device: DeviceId,
+    /// When the token's time is over.
+    pub expires_at: Timestamp,
+}
+
 /// Names a command for ever: the first 16 bytes of SHA-256 over (chat, user, device, client id),
 /// so that a resend gets the same id, whichever node answers. Shown as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -180,7 +203,13 @@ pub struct MessageId(pub [u8; 16]);
 impl MessageId {
     /// The id of the command that these four name.
     pub fn of(chat: &ChatId, user: &UserId, device: &DeviceId, client: &ClientId) -> Self {
-        Self(digest_of(&["message", chat.as_str(), user.as_str(), device.as_str(), client.as_str()]))
+        Self(digest_of(&[
+            "message",
+            chat.as_str(),
+            user.as_str(),
+            device.as_str(),
+            client.as_str(),
+        ]))
     }
 }
 
@@ -225,7 +254,9 @@ mod tests {
             assert!(UserId::new(bad).is_err(), "{bad:?}");
         }
         assert!(UserId::new("a-da_9").is_ok());
-        for bad in ["d.b.a", "d.a.a", "d.a", "g.12", "g.ABCDEF", "x.a.b", "", "d.a.b.c"] {
+        for bad in [
+            "d.b.a", "d.a.a", "d.a", "g.12", "g.ABCDEF", "x.a.b", "", "d.a.b.c",
+        ] {
             assert!(ChatId::new(bad).is_err(), "{bad:?}");
         }
         assert!(ChatId::new("d.ada.bob").is_ok());
@@ -246,7 +277,10 @@ mod tests {
         let chat = ChatId::group(&u, &d, &c);
         assert!(ChatId::new(chat.as_str()).is_ok());
         let id = MessageId::of(&chat, &u, &d, &c);
-        assert_ne!(id, MessageId::of(&chat, &u, &d, &ClientId::new("2").unwrap()));
+        assert_ne!(
+            id,
+            MessageId::of(&chat, &u, &d, &ClientId::new("2").unwrap())
+        );
         assert_eq!(id, MessageId::of(&chat, &u, &d, &c));
     }
 }

@@ -51,10 +51,28 @@ pub const DEFAULT_PARTITIONS: u32 = 64;
 /// All topics.
 pub const TOPICS: [TopicSpec; 5] = [
     spec(Topic::Chats, "chats", "chat", Durability::EachAppend, None),
-    spec(Topic::Receipts, "receipts", "chat", Durability::EachAppend, None),
-    spec(Topic::Accounts, "accounts", "user", Durability::EachAppend, None),
+    spec(
+        Topic::Receipts,
+        "receipts",
+        "chat",
+        Durability::EachAppend,
+        None,
+    ),
+    spec(
+        Topic::Accounts,
+        "accounts",
+        "user",
+        Durability::EachAppend,
+        None,
+    ),
     spec(Topic::Users, "users", "none", Durability::Synced, Some(7)),
-    spec(Topic::DeadLetters, "dead-letters", "origin", Durability::EachAppend, Some(30)),
+    spec(
+        Topic::DeadLetters,
+        "dead-letters",
+        "origin",
+        Durability::EachAppend,
+        Some(30),
+    ),
 ];
 
 const fn spec(
@@ -64,7 +82,13 @@ const fn spec(
     durability: Durability,
     retention_days: Option<u32>,
 ) -> TopicSpec {
-    TopicSpec { topic, name, key, durability, retention_days }
+    TopicSpec {
+        topic,
+        name,
+        key,
+        durability,
+        retention_days,
+    }
 }
 
 impl Topic {
@@ -110,7 +134,10 @@ fn murmur2(data: &[u8]) -> u32 {
         h = h.wrapping_mul(M) ^ k.wrapping_mul(M);
     }
     if !tail.is_empty() {
-        let rest = tail.iter().rev().fold(0_u32, |rest, b| rest << 8 | u32::from(*b));
+        let rest = tail
+            .iter()
+            .rev()
+            .fold(0_u32, |rest, b| rest << 8 | u32::from(*b));
         h = (h ^ rest).wrapping_mul(M);
     }
     h ^= h >> 13;
@@ -130,7 +157,10 @@ mod tests {
             (b"foobar", -790_332_482),
             (b"a-little-bit-long-string", -985_981_536),
             (b"a-little-bit-longer-string", -1_486_304_829),
-            (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+            (
+                b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8",
+                -58_897_971,
+            ),
             (b"abc", 479_470_107),
             (b"", 275_646_681),
             (b"\x61\x62\x63", 479_470_107),

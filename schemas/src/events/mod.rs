@@ -14,9 +14,8 @@ mod users;
 pub use accounts::{AccountEvent, ChatArchived, ChatMuted, ChatPinned, MessageHidden};
 pub use body::{Body, BodyKind};
 pub use chats::{
-    ChatChanged, ChatCreated, ChatEvent, MemberAdded, MemberLeft, MemberRemoved,
-    MemberRoleChanged, MessageDeleted, MessageEdited, MessageSent, Origin, ReactionSet, Role,
-    RULES,
+    ChatChanged, ChatCreated, ChatEvent, MemberAdded, MemberLeft, MemberRemoved, MemberRoleChanged,
+    MessageDeleted, MessageEdited, MessageSent, Origin, RULES, ReactionSet, Role,
 };
 pub use dead_letters::DeadLetter;
 pub use receipts::{Mark, MarkKind, ReceiptEvent};

@@ -11,7 +11,9 @@ use crate::position::{Ordinal, Seq, Timestamp};
 /// Which way of getting there a mark speaks of.
 ///
 /// In Avro an enum with the default `delivered`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum MarkKind {
     /// The device has everything up to here.
