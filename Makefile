@@ -1,0 +1,51 @@
+# The only door: every task of the house is a target here. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+ROUNDS ?= 20
+SEED ?=
+
+.PHONY: help run test check tidy fmt deny docs demo bench torture
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## run a whole node on ./data, listening on 127.0.0.1:7800
+	$(CARGO) run --release -q -p infra-node --bin cursus
+
+test: ## run every test, whole-stack runs with kill -9 included
+	@mkdir -p target && $(CARGO) test --workspace --lib --bins --tests --no-fail-fast 2>&1 | tee target/test.log; \
+	status=$$?; \
+	awk '/^test result:/ { for (i = 1; i < NF; i++) { if ($$(i+1) ~ /^passed/) p += $$i; \
+	  if ($$(i+1) ~ /^failed/) f += $$i } } END { printf "\n%d passed, %d failed\n", p, f }' target/test.log; \
+	exit $$status
+
+check: fmt-check clippy docs deny tidy ## format, lints, docs, licences and the tidy test
+
+fmt: ## format everything
+	$(CARGO) fmt --all
+
+.PHONY: fmt-check clippy
+fmt-check:
+	$(CARGO) fmt --all -- --check
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items -q
+deny:
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --offline check licenses bans sources
+tidy:
+	$(CARGO) test -q -p infra-testkit --test tidy
+
+demo: ## two people, a group, a kill -9 in mid conversation, and the proof
+	$(CARGO) build --release -q -p infra-testkit --bins
+	$(CARGO) run --release -q -p infra-testkit --bin cursus-demo
+
+torture: ## kill -9 a node under load, ROUNDS times (SEED=n repeats a run)
+	$(CARGO) build --release -q -p infra-testkit --bins
+	$(CARGO) run --release -q -p infra-testkit --bin cursus-torture -- --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+bench: ## codec, fold, log append and scan beside the raw loops of this machine
+	$(CARGO) bench -q --workspace --benches
