@@ -1,1 +1,18 @@
-//! A whole platform in a test: nodes, clients, faults, simulation and the history checker
+//! A whole platform in a test: nodes, clients, faults, simulation and the history checker.
+//!
+//! Nothing here is linked into the product. Tests and the load, torture and demo programs stand on
+//! it.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::wildcard_enum_match_arm,
+        clippy::cast_possible_truncation,
+        clippy::too_many_lines,
+        reason = "tests may fail loudly"
+    )
+)]
+
+pub mod checker;

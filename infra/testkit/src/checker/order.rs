@@ -1,0 +1,119 @@
+//! One order a chat, the same for all; one device's commands in the order it sent them; marks only
+//! grow.
+
+use std::collections::BTreeMap;
+
+use schemas::ids::{ChatId, ClientId};
+use schemas::position::Seq;
+
+use super::history::{Endpoint, History, Observation, Violation};
+
+/// Checks timelines for holes, devices against timelines, and each device against itself.
+pub(super) fn check(history: &History, violations: &mut Vec<Violation>) {
+    for (chat, truth) in &history.chats {
+        for (expected, entry) in (1..).map(Seq).zip(&truth.timeline) {
+            if entry.seq != expected {
+                let what = format!("{chat}: {} stands where {expected} should", entry.seq);
+                violations.push(Violation::Diverged { what });
+                break;
+            }
+        }
+    }
+    for (endpoint, seen) in &history.devices {
+        received_in_order(history, endpoint, seen, violations);
+        sent_in_order(history, endpoint, seen, violations);
+        marks_only_grow(endpoint, seen, violations);
+    }
+}
+
+fn received_in_order(
+    history: &History,
+    (user, device): &Endpoint,
+    seen: &[Observation],
+    violations: &mut Vec<Violation>,
+) {
+    let mut last: BTreeMap<&ChatId, Seq> = BTreeMap::new();
+    for observation in seen {
+        let Observation::Received(entry) = observation else {
+            continue;
+        };
+        let before = last.insert(&entry.chat, entry.seq).unwrap_or_default();
+        if entry.seq < before {
+            let what = format!(
+                "{user}/{device} got {} {} after {before}",
+                entry.chat, entry.seq
+            );
+            violations.push(Violation::Reordered { what });
+        }
+        let place = usize::try_from(entry.seq.0)
+            .ok()
+            .and_then(|seq| seq.checked_sub(1));
+        let truth = history.chats.get(&entry.chat);
+        let true_entry = truth
+            .zip(place)
+            .and_then(|(truth, place)| truth.timeline.get(place));
+        if truth.is_some() && true_entry != Some(entry) {
+            let what = format!("{user}/{device} saw another {} {}", entry.chat, entry.seq);
+            violations.push(Violation::Diverged { what });
+        }
+    }
+}
+
+fn sent_in_order(
+    history: &History,
+    (user, device): &Endpoint,
+    seen: &[Observation],
+    violations: &mut Vec<Violation>,
+) {
+    let mut begun: BTreeMap<(&ChatId, &ClientId), usize> = BTreeMap::new();
+    for (nth, observation) in seen.iter().enumerate() {
+        if let Observation::Began { chat, client_id } = observation {
+            begun.entry((chat, client_id)).or_insert(nth);
+        }
+    }
+    for (chat, truth) in &history.chats {
+        let mut last = 0;
+        for entry in &truth.timeline {
+            if (&entry.author, &entry.device) != (user, device) {
+                continue;
+            }
+            let Some(nth) = begun.get(&(chat, &entry.client_id)) else {
+                continue;
+            };
+            if *nth < last {
+                let what = format!(
+                    "{user}/{device}: {} of {chat} was sent earlier",
+                    entry.client_id
+                );
+                violations.push(Violation::Reordered { what });
+            }
+            last = last.max(*nth);
+        }
+    }
+}
+
+fn marks_only_grow((user, _): &Endpoint, seen: &[Observation], violations: &mut Vec<Violation>) {
+    let mut last = BTreeMap::new();
+    for observation in seen {
+        let Observation::Marked {
+            chat,
+            device,
+            kind,
+            seq,
+        } = observation
+        else {
+            continue;
+        };
+        let before = last.entry((chat, device, kind)).or_insert(*seq);
+        if *seq < *before {
+            let (user, chat) = (user.clone(), chat.clone());
+            violations.push(Violation::MarkWentBack {
+                user,
+                chat,
+                from: *before,
+                to: *seq,
+            });
+        }
+        *before = (*before).max(*seq);
+    }
+}

@@ -1,0 +1,247 @@
+//! The checker sees what it should: a right history passes, and each promise broken once does not.
+
+use schemas::frames::{Entry, EntryEvent, WireBody};
+use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
+use schemas::position::{Ordinal, Seq, Timestamp};
+
+use super::history::{ChatTruth, Endpoint, Final, History, Observation, Violation};
+use super::*;
+
+fn chat() -> ChatId {
+    ChatId::new("d.ada.bob").unwrap()
+}
+
+fn endpoint(user: &str) -> Endpoint {
+    (UserId::new(user).unwrap(), DeviceId::new("phone").unwrap())
+}
+
+fn entry(author: &str, seq: u64, client_id: &str) -> Entry {
+    let (author, device) = endpoint(author);
+    Entry {
+        chat: chat(),
+        seq: Seq(seq),
+        ordinal: Ordinal(seq),
+        at: Timestamp(0),
+        author,
+        device,
+        client_id: ClientId::new(client_id).unwrap(),
+        id: "".into(),
+        event: EntryEvent::Message {
+            body: WireBody::text(client_id),
+            reply_to: None,
+        },
+    }
+}
+
+fn began(client_id: &str) -> Observation {
+    Observation::Began {
+        chat: chat(),
+        client_id: ClientId::new(client_id).unwrap(),
+    }
+}
+
+fn acknowledged(client_id: &str) -> Observation {
+    Observation::Acknowledged {
+        chat: chat(),
+        client_id: ClientId::new(client_id).unwrap(),
+    }
+}
+
+/// Ada sends 1 and 2, bob gets both and has read the first.
+fn right() -> History {
+    let timeline = vec![entry("ada", 1, "a1"), entry("ada", 2, "a2")];
+    let got = |n: usize| Observation::Received(timeline[n].clone());
+    let stays = vec![(Seq(0), Seq(u64::MAX))];
+    let devices = [
+        (
+            endpoint("ada"),
+            vec![
+                began("a1"),
+                began("a2"),
+                acknowledged("a1"),
+                acknowledged("a2"),
+                got(0),
+                got(1),
+            ],
+        ),
+        (endpoint("bob"), vec![got(0), got(1)]),
+    ];
+    let members = [
+        (
+            endpoint("ada").0,
+            Final {
+                unread: 0,
+                read: Seq(0),
+                stays: stays.clone(),
+            },
+        ),
+        (
+            endpoint("bob").0,
+            Final {
+                unread: 1,
+                read: Seq(1),
+                stays,
+            },
+        ),
+    ];
+    let truth = ChatTruth {
+        timeline,
+        members: members.into(),
+    };
+    History {
+        devices: devices.into(),
+        chats: [(chat(), truth)].into(),
+    }
+}
+
+fn seen<'a>(history: &'a mut History, user: &str) -> &'a mut Vec<Observation> {
+    history.devices.get_mut(&endpoint(user)).unwrap()
+}
+
+fn truth(history: &mut History) -> &mut ChatTruth {
+    history.chats.get_mut(&chat()).unwrap()
+}
+
+#[test]
+fn right_history_passes() {
+    assert_eq!(check(&right()), vec![]);
+}
+
+#[test]
+fn acknowledged_command_that_is_nowhere_is_lost() {
+    let mut history = right();
+    seen(&mut history, "ada").push(acknowledged("a3"));
+    assert!(matches!(
+        check(&history)[..],
+        [Violation::LostCommand { .. }]
+    ));
+    let (chat, client_id) = (chat(), ClientId::new("a3").unwrap());
+    let code = schemas::errors::Code::NotMember;
+    seen(&mut history, "ada").push(Observation::Refused {
+        chat,
+        client_id,
+        code,
+    });
+    assert_eq!(check(&history), vec![], "a refusal is an answer");
+}
+
+#[test]
+fn entry_that_a_device_never_got_is_lost() {
+    let mut history = right();
+    seen(&mut history, "bob").pop();
+    assert!(matches!(
+        check(&history)[..],
+        [Violation::LostDelivery { seq: Seq(2), .. }]
+    ));
+}
+
+#[test]
+fn command_that_stands_twice_is_duplicated() {
+    let mut history = right();
+    truth(&mut history).timeline.push(entry("ada", 3, "a1"));
+    let found = check(&history);
+    assert!(
+        found
+            .iter()
+            .any(|v| matches!(v, Violation::DuplicatedCommand { .. })),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn entry_handed_over_twice_is_duplicated() {
+    let mut history = right();
+    let again = seen(&mut history, "bob")[1].clone();
+    seen(&mut history, "bob").push(again);
+    assert!(matches!(
+        check(&history)[..],
+        [Violation::DuplicatedDelivery { .. }]
+    ));
+}
+
+#[test]
+fn entries_out_of_order_are_reordered() {
+    let mut history = right();
+    seen(&mut history, "bob").swap(0, 1);
+    assert!(matches!(check(&history)[..], [Violation::Reordered { .. }]));
+}
+
+#[test]
+fn commands_out_of_their_order_are_reordered() {
+    let mut history = right();
+    seen(&mut history, "ada").swap(0, 1);
+    assert!(matches!(check(&history)[..], [Violation::Reordered { .. }]));
+}
+
+#[test]
+fn hole_in_a_timeline_and_differing_entries_diverge() {
+    let mut history = right();
+    truth(&mut history).timeline.remove(0);
+    let found = check(&history);
+    assert!(
+        found
+            .iter()
+            .any(|v| matches!(v, Violation::Diverged { .. })),
+        "{found:?}"
+    );
+    let mut history = right();
+    seen(&mut history, "bob")[1] = Observation::Received(entry("ada", 2, "other"));
+    assert!(matches!(check(&history)[..], [Violation::Diverged { .. }]));
+}
+
+#[test]
+fn wrong_count_is_a_wrong_unread() {
+    let mut history = right();
+    truth(&mut history)
+        .members
+        .get_mut(&endpoint("bob").0)
+        .unwrap()
+        .unread = 2;
+    assert!(matches!(
+        check(&history)[..],
+        [Violation::WrongUnread {
+            told: 2,
+            counted: 1,
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn entry_outside_every_stay_is_leaked() {
+    let mut history = right();
+    truth(&mut history)
+        .members
+        .get_mut(&endpoint("bob").0)
+        .unwrap()
+        .stays = vec![(Seq(0), Seq(1))];
+    let found = check(&history);
+    assert!(
+        found
+            .iter()
+            .any(|v| matches!(v, Violation::Leaked { seq: Seq(2), .. })),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn mark_that_falls_went_back() {
+    let mut history = right();
+    for seq in [2, 1] {
+        let kind = schemas::events::MarkKind::Read;
+        let mark = Observation::Marked {
+            chat: chat(),
+            device: None,
+            kind,
+            seq: Seq(seq),
+        };
+        seen(&mut history, "bob").push(mark);
+    }
+    let found = check(&history);
+    assert!(
+        found
+            .iter()
+            .any(|v| matches!(v, Violation::MarkWentBack { .. })),
+        "{found:?}"
+    );
+}
