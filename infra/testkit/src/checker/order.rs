@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemas::events::MarkKind;
 use schemas::ids::{ChatId, ClientId};
 use schemas::position::Seq;
 
@@ -22,7 +23,7 @@ pub(super) fn check(history: &History, violations: &mut Vec<Violation>) {
     for (endpoint, seen) in &history.devices {
         received_in_order(history, endpoint, seen, violations);
         sent_in_order(history, endpoint, seen, violations);
-        marks_only_grow(endpoint, seen, violations);
+        marks_only_grow(history, endpoint, seen, violations);
     }
 }
 
@@ -92,28 +93,31 @@ fn sent_in_order(
     }
 }
 
-fn marks_only_grow((user, _): &Endpoint, seen: &[Observation], violations: &mut Vec<Violation>) {
-    let mut last = BTreeMap::new();
+/// What was reported once is never reported lower, and the chat list in the end is no lower than
+/// the highest read mark that was answered.
+fn marks_only_grow(
+    history: &History,
+    (user, _): &Endpoint,
+    seen: &[Observation],
+    violations: &mut Vec<Violation>,
+) {
+    let mut last: BTreeMap<_, Seq> = BTreeMap::new();
+    let mut went_back = |chat: &ChatId, from: Seq, to: Seq| {
+        let (user, chat) = (user.clone(), chat.clone());
+        violations.push(Violation::MarkWentBack { user, chat, from, to });
+    };
     for observation in seen {
-        let Observation::Marked {
-            chat,
-            device,
-            kind,
-            seq,
-        } = observation
-        else {
-            continue;
-        };
+        let Observation::Marked { chat, device, kind, seq } = observation else { continue };
         let before = last.entry((chat, device, kind)).or_insert(*seq);
         if *seq < *before {
-            let (user, chat) = (user.clone(), chat.clone());
-            violations.push(Violation::MarkWentBack {
-                user,
-                chat,
-                from: *before,
-                to: *seq,
-            });
+            went_back(chat, *before, *seq);
         }
         *before = (*before).max(*seq);
+    }
+    for ((chat, _, kind), highest) in last {
+        let end = history.chats.get(chat).and_then(|truth| truth.members.get(user));
+        if let Some(end) = end.filter(|end| *kind == MarkKind::Read && end.read < highest) {
+            went_back(chat, highest, end.read);
+        }
     }
 }

@@ -245,3 +245,12 @@ fn mark_that_falls_went_back() {
         "{found:?}"
     );
 }
+
+#[test]
+fn read_mark_that_was_answered_and_is_gone_went_back() {
+    let mut history = right();
+    let kind = schemas::events::MarkKind::Read;
+    let mark = Observation::Marked { chat: chat(), device: None, kind, seq: Seq(2) };
+    seen(&mut history, "bob").push(mark);
+    assert!(matches!(check(&history)[..], [Violation::MarkWentBack { to: Seq(1), .. }]));
+}

@@ -1,0 +1,57 @@
+//! Rules broken on purpose, one at a time, to prove that the checker sees it.
+//!
+//! Each flaw is an adapter wrapped around a sound one, so that nothing of it is in the product.
+
+mod log;
+mod store;
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use infra_ports::{EventLog, Runtime, TableStore};
+
+pub use log::FlawedLog;
+pub use store::FlawedStore;
+
+/// A rule to break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// `sent` is answered before the log has the command.
+    EarlyAcknowledgement,
+    /// The verdicts of commands are not remembered.
+    NoDedupe,
+    /// The checkpoint is written before the rows.
+    EarlyCheckpoint,
+    /// A mark is answered and not appended.
+    DroppedMark,
+}
+
+impl FromStr for Flaw {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "early-acknowledgement" => Ok(Self::EarlyAcknowledgement),
+            "no-dedupe" => Ok(Self::NoDedupe),
+            "early-checkpoint" => Ok(Self::EarlyCheckpoint),
+            "dropped-mark" => Ok(Self::DroppedMark),
+            other => Err(format!("no flaw is called {other}")),
+        }
+    }
+}
+
+/// Wraps sound adapters so that the rule is broken.
+pub fn break_rule(
+    flaw: Flaw,
+    log: Arc<dyn EventLog>,
+    store: Arc<dyn TableStore>,
+    runtime: Arc<dyn Runtime>,
+) -> (Arc<dyn EventLog>, Arc<dyn TableStore>) {
+    match flaw {
+        Flaw::EarlyAcknowledgement | Flaw::DroppedMark => {
+            (Arc::new(FlawedLog { flaw, log, runtime }), store)
+        }
+        Flaw::NoDedupe | Flaw::EarlyCheckpoint => {
+            (log, Arc::new(FlawedStore::new(flaw, store, runtime)))
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! A node as a process of its own, so that it can be killed with `kill -9`.
+//!
+//! The port is chosen once and kept over restarts, so that clients find the node again. The process
+//! is stopped by its own id when the handle is dropped.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+/// How long a node may take to come up, on a busy machine.
+const START_WITHIN: Duration = Duration::from_secs(60);
+
+/// How a node process is started.
+#[derive(Debug, Clone)]
+pub struct NodeProcess {
+    /// The program.
+    pub program: PathBuf,
+    /// Arguments beside `--listen` and `--data`.
+    pub arguments: Vec<String>,
+    /// Its data folder.
+    pub data: PathBuf,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl NodeProcess {
+    /// A node of this program on a data folder, listening on a free port of loopback.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn new(program: &Path, data: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        Ok(Self {
+            program: program.to_owned(),
+            arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
+            data: data.to_owned(),
+            address: free_address()?,
+        })
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not come up within a minute, with what it said.
+    pub fn start(&self) -> anyhow::Result<RunningNode> {
+        let log = self.data.with_extension("log");
+        let errors = std::fs::File::options().create(true).append(true).open(&log)?;
+        let mut child = Command::new(&self.program)
+            .args(["--listen", &self.address.to_string()])
+            .args(["--data", &self.data.to_string_lossy()])
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
+        let said = child.stdout.take().context("stdout is piped")?;
+        let node = RunningNode { child, address: self.address };
+        let mut lines = BufReader::new(said).lines();
+        let listening = lines.any(|line| line.is_ok_and(|line| line.contains("listening on")));
+        anyhow::ensure!(listening, "the node ended; see {}", log.display());
+        // The pipe stays open, so that later lines do not end the node.
+        std::thread::Builder::new().spawn(move || lines.for_each(drop))?;
+        node.wait_ready()?;
+        Ok(node)
+    }
+}
+
+/// A node that runs.
+#[derive(Debug)]
+pub struct RunningNode {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl RunningNode {
+    /// Where clients connect.
+    pub fn url(&self) -> String {
+        format!("ws://{}/v1/connect", self.address)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `kill -9`, and waits until the process is gone.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and waits for an orderly end; answers how long it took and whether it ended well.
+    ///
+    /// # Errors
+    /// When it cannot be signalled or waited for.
+    pub fn terminate(mut self) -> anyhow::Result<(Duration, bool)> {
+        let begun = Instant::now();
+        let id = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(id.context("a process id")?, rustix::process::Signal::TERM)?;
+        let status = self.child.wait()?;
+        Ok((begun.elapsed(), status.success()))
+    }
+
+    fn wait_ready(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let url = format!("http://{}/readyz", self.address);
+        loop {
+            if ureq::get(&url).call().is_ok() {
+                return Ok(());
+            }
+            anyhow::ensure!(begun.elapsed() < START_WITHIN, "not ready within a minute");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for RunningNode {
+    fn drop(&mut self) {
+        // Gone already, or going now: both are the end that is wanted.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A loopback address whose port is free now.
+///
+/// # Errors
+/// When no port is free.
+pub fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
