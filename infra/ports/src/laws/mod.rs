@@ -1,1 +1,5 @@
 //! The laws of the ports, run by every adapter.
+
+pub mod log;
+pub mod runtime;
+pub mod transport;

@@ -1,1 +1,10 @@
 //! In-memory adapters: fast tests and the simulation run on them.
+
+pub mod faults;
+pub mod log;
+pub mod runtime;
+pub mod transport;
+
+pub use faults::{Faults, NoFaults};
+pub use log::MemoryLog;
+pub use runtime::{Chances, Executor, Halt, Node, SimFaults, SimRuntime};

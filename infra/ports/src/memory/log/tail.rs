@@ -1,0 +1,108 @@
+//! A tail of the log in memory: waits for news, reads what is visible.
+
+use async_trait::async_trait;
+use schemas::position::{Offset, Partition};
+use schemas::topics::Topic;
+use tokio::sync::watch;
+
+use super::MemoryLog;
+use crate::log::{LogError, LogTail, RecordBatch, Visibility};
+
+/// Reads several partitions of one topic, each on from where it is.
+pub(super) struct MemoryTail {
+    log: MemoryLog,
+    topic: Topic,
+    next: Vec<(Partition, Offset)>,
+    visibility: Visibility,
+    news: watch::Receiver<u64>,
+}
+
+impl MemoryTail {
+    pub(super) fn new(
+        log: MemoryLog,
+        topic: Topic,
+        next: Vec<(Partition, Offset)>,
+        visibility: Visibility,
+    ) -> Self {
+        let news = log.shared.news.subscribe();
+        Self {
+            log,
+            topic,
+            next,
+            visibility,
+            news,
+        }
+    }
+
+    /// What waits, without moving on.
+    fn look(&self, max_records: usize) -> Result<Vec<RecordBatch>, LogError> {
+        let disk = self.log.disk()?;
+        let mut batches = Vec::new();
+        let mut left = max_records.max(1);
+        for (partition, from) in &self.next {
+            let records = disk.read(self.topic, *partition, *from, left, self.visibility)?;
+            left -= records.len();
+            if !records.is_empty() {
+                batches.push(RecordBatch {
+                    partition: *partition,
+                    records,
+                });
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(batches)
+    }
+
+    /// Sometimes the world hands over less than there is.
+    fn shorten(&self, batches: &mut Vec<RecordBatch>) {
+        let count: usize = batches.iter().map(|batch| batch.records.len()).sum();
+        let options = u32::try_from(count).unwrap_or(u32::MAX);
+        if options < 2 {
+            return;
+        }
+        for _ in 0..self.log.faults.choose("log.tail.short", options) {
+            if let Some(last) = batches.last_mut() {
+                last.records.pop();
+            }
+            batches.retain(|batch| !batch.records.is_empty());
+        }
+    }
+
+    /// Moves on past what is handed over; the partitions served come last next time, so that a
+    /// busy one starves nobody.
+    fn advance(&mut self, batches: &[RecordBatch]) {
+        for batch in batches {
+            let Some(place) = self.next.iter().position(|(p, _)| *p == batch.partition) else {
+                continue;
+            };
+            let (partition, from) = self.next.remove(place);
+            let next = batch
+                .records
+                .last()
+                .map_or(from, |record| record.offset.next());
+            self.next.push((partition, next));
+        }
+    }
+}
+
+#[async_trait]
+impl LogTail for MemoryTail {
+    async fn next(&mut self, max_records: usize) -> Result<Vec<RecordBatch>, LogError> {
+        loop {
+            self.log.faults.point("log.tail.before").await;
+            // Marked as seen before looking: what comes after the look is news.
+            self.news.borrow_and_update();
+            let mut batches = self.look(max_records)?;
+            if !batches.is_empty() {
+                self.shorten(&mut batches);
+                self.log.faults.point("log.tail.after").await;
+                drop(self.log.disk()?);
+                self.advance(&batches);
+                return Ok(batches);
+            }
+            self.news.changed().await.map_err(|_| LogError::Closed)?;
+        }
+    }
+}
