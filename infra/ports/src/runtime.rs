@@ -32,3 +32,14 @@ pub trait Runtime: Send + Sync + 'static {
     /// 64 random bits; not for secrets.
     fn random(&self) -> u64;
 }
+
+/// What a panicked task said, for its log line.
+#[must_use]
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    if let Some(text) = panic.downcast_ref::<&'static str>() {
+        return text;
+    }
+    panic
+        .downcast_ref::<String>()
+        .map_or("panicked with something else than text", String::as_str)
+}

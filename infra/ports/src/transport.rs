@@ -16,6 +16,7 @@ pub enum Inbound {
     /// The peer answered a ping, or pinged: it is alive.
     Alive,
     /// Bytes that must leave through the outbox: an answer of the transport's own (pong, close).
+    /// A session that has queued a close already leaves it out: nothing may follow a close.
     Reply(Bytes),
     /// The peer closed, or the connection ended; nothing follows.
     Closed,
@@ -71,9 +72,17 @@ pub fn encode_ping() -> Bytes {
     encode(0x9, &[])
 }
 
+/// The wire form of the answer to a ping, with its payload of at most 125 bytes; what is over that
+/// is left out.
+pub fn encode_pong(payload: &[u8]) -> Bytes {
+    encode(0xA, payload.get(..125).unwrap_or(payload))
+}
+
 /// The wire form of a close with a code (RFC 6455, 7.4) and a reason of at most 123 bytes.
 pub fn encode_close(code: u16, reason: &str) -> Bytes {
-    let reason = reason.get(..123).unwrap_or(reason);
+    let reason = reason
+        .get(..reason.floor_char_boundary(123))
+        .unwrap_or_default();
     let mut payload = code.to_be_bytes().to_vec();
     payload.extend_from_slice(reason.as_bytes());
     encode(0x8, &payload)
