@@ -6,7 +6,7 @@
 
 pub mod log;
 pub mod runtime;
-// pub mod store;
+pub mod store;
 pub mod transport;
 
 pub mod memory;
@@ -15,5 +15,5 @@ pub mod laws;
 
 pub use log::{EventLog, LogError, LogTail, Positions, Record, RecordBatch, Visibility};
 pub use runtime::{BoxFuture, Runtime};
-// pub use store::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
+pub use store::{Mutation, ScanRange, StoreError, StoredRow, TableStore, TableStoreExt};
 pub use transport::{FrameReader, FrameWriter, Inbound, TransportError};

@@ -1,0 +1,105 @@
+//! Ordered key bytes of a column, from and to its CQL wire bytes: byte order is value order.
+//!
+//! ```text
+//! bigint, int, timestamp   big-endian with the sign bit flipped
+//! boolean                  one byte
+//! text, blob               the bytes, each 00 as 00 FF, then 00 01
+//! ```
+//!
+//! A falling column has all these bytes inverted. No column's bytes are a prefix of another's of
+//! the same column, so keys can be joined and prefixes end where columns do.
+
+use super::column::{ColumnRole, CqlType};
+
+const ESCAPE: u8 = 0x00;
+const ESCAPED_ZERO: u8 = 0xFF;
+const END: u8 = 0x01;
+const SIGN: u8 = 0x80;
+
+/// What keys are inverted with.
+const fn mask(role: ColumnRole) -> u8 {
+    match role {
+        ColumnRole::Desc => 0xFF,
+        ColumnRole::Part | ColumnRole::Asc | ColumnRole::Value(_) => 0,
+    }
+}
+
+/// Appends the ordered bytes of a column.
+pub(super) fn put(cql: CqlType, role: ColumnRole, wire: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    match cql {
+        CqlType::Text | CqlType::Blob => put_escaped(wire, out),
+        CqlType::Bigint | CqlType::Int | CqlType::Timestamp => {
+            out.extend(
+                wire.iter()
+                    .enumerate()
+                    .map(|(i, b)| if i == 0 { b ^ SIGN } else { *b }),
+            );
+        }
+        CqlType::Boolean => out.extend_from_slice(wire),
+    }
+    let mask = mask(role);
+    if mask != 0 {
+        out.iter_mut().skip(start).for_each(|b| *b ^= mask);
+    }
+}
+
+fn put_escaped(wire: &[u8], out: &mut Vec<u8>) {
+    for (i, part) in wire.split(|b| *b == ESCAPE).enumerate() {
+        if i > 0 {
+            out.extend_from_slice(&[ESCAPE, ESCAPED_ZERO]);
+        }
+        out.extend_from_slice(part);
+    }
+    out.extend_from_slice(&[ESCAPE, END]);
+}
+
+/// What is wrong with key bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum KeyError {
+    /// They end within the column.
+    Short,
+    /// An escape that is none.
+    Escape,
+}
+
+/// Takes the wire bytes of a column off the front of ordered bytes.
+pub(super) fn take(cql: CqlType, role: ColumnRole, bytes: &mut &[u8]) -> Result<Vec<u8>, KeyError> {
+    let mask = mask(role);
+    let size = match cql {
+        CqlType::Text | CqlType::Blob => return take_escaped(bytes, mask),
+        CqlType::Bigint | CqlType::Timestamp => 8,
+        CqlType::Int => 4,
+        CqlType::Boolean => 1,
+    };
+    let (head, rest) = bytes.split_at_checked(size).ok_or(KeyError::Short)?;
+    *bytes = rest;
+    let mut wire: Vec<u8> = head.iter().map(|b| b ^ mask).collect();
+    if let (Some(first), false) = (wire.first_mut(), cql == CqlType::Boolean) {
+        *first ^= SIGN;
+    }
+    Ok(wire)
+}
+
+fn take_escaped(bytes: &mut &[u8], mask: u8) -> Result<Vec<u8>, KeyError> {
+    let mut wire = Vec::with_capacity(bytes.len());
+    let mut rest = *bytes;
+    loop {
+        let (byte, after) = rest.split_first().ok_or(KeyError::Short)?;
+        rest = after;
+        if byte ^ mask != ESCAPE {
+            wire.push(byte ^ mask);
+            continue;
+        }
+        let (byte, after) = rest.split_first().ok_or(KeyError::Short)?;
+        rest = after;
+        match byte ^ mask {
+            ESCAPED_ZERO => wire.push(ESCAPE),
+            END => {
+                *bytes = rest;
+                return Ok(wire);
+            }
+            _ => return Err(KeyError::Escape),
+        }
+    }
+}
