@@ -3,6 +3,17 @@
 //! Each port has a *law suite* in [`laws`], a function that takes an adapter and runs the same
 //! tests on it, and an in-memory adapter in [`memory`] for fast tests and simulation. Domain crates
 //! know these traits only; adapters implement them and know nothing of the domain.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::wildcard_enum_match_arm,
+        clippy::too_many_lines,
+        reason = "tests may fail loudly"
+    )
+)]
 
 pub mod log;
 pub mod runtime;

@@ -52,6 +52,9 @@ pub trait FrameReader: Send {
 pub trait FrameWriter: Send + Sync {
     /// Writes as much of the pieces, in order, as the socket takes now, from any thread, without
     /// waiting; returns the bytes taken, 0 when the socket is full.
+    ///
+    /// # Errors
+    /// `Lost`: the connection is broken or was shut; the session ends.
     fn try_write(&self, pieces: &[Bytes]) -> Result<usize, TransportError>;
 
     /// Waits until `try_write` may take more, or the connection is lost. Cancel safe.

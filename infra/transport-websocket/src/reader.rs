@@ -21,42 +21,55 @@ use crate::Config;
 /// What tungstenite may hold back for writing: its own answers only, of 127 bytes at most.
 const ANSWER_BYTES: usize = 4 * 1024;
 
+/// A buffer that has grown to so many times its size is given back.
+const GROWN: usize = 4;
+
 pub(crate) struct Reader {
     frames: WebSocketStream<Diverted>,
-    message_bytes: usize,
-    read_buffer_bytes: usize,
+    config: Config,
     closed: bool,
+    /// Whether the read buffer has grown; tungstenite never shrinks it.
+    grown: bool,
+    /// At most what tungstenite has taken out of its read buffer: frames counted with the smallest
+    /// header they can have had. When it equals what was read, the buffer is empty.
+    consumed_bytes: u64,
 }
 
 impl Reader {
     pub(crate) async fn new(read: OwnedReadHalf, leftover: Bytes, config: &Config) -> Self {
-        let Config {
-            message_bytes,
-            read_buffer_bytes,
-        } = *config;
-        let limits = WebSocketConfig::default()
-            .read_buffer_size(read_buffer_bytes)
-            .write_buffer_size(0)
-            .max_write_buffer_size(ANSWER_BYTES)
-            .max_message_size(Some(message_bytes))
-            .max_frame_size(Some(message_bytes));
+        let read_bytes = leftover.len() as u64;
         let diverted = Diverted {
-            read,
+            read: Some(read),
+            read_bytes,
             answers: Vec::new(),
         };
-        let frames = WebSocketStream::from_partially_read(
-            diverted,
-            leftover.to_vec(),
-            Role::Server,
-            Some(limits),
-        )
-        .await;
+        let frames = websocket(diverted, leftover, config).await;
         Self {
             frames,
-            message_bytes,
-            read_buffer_bytes,
+            config: *config,
             closed: false,
+            grown: false,
+            consumed_bytes: 0,
         }
+    }
+
+    /// Starts over with a small buffer, when it has grown and nothing is in it: an idle session
+    /// must not hold the size of its largest text for ever. A client that sends fragments or long
+    /// headers is never found with an empty buffer and keeps what it has, below the limit.
+    async fn shrink(&mut self, payload_bytes: usize) {
+        self.consumed_bytes += smallest_frame_bytes(payload_bytes);
+        self.grown |= payload_bytes > GROWN * self.config.read_buffer_bytes;
+        let diverted = self.frames.get_mut();
+        if !self.grown || diverted.read_bytes != self.consumed_bytes {
+            return;
+        }
+        let moved = Diverted {
+            read: diverted.read.take(),
+            read_bytes: diverted.read_bytes,
+            answers: std::mem::take(&mut diverted.answers),
+        };
+        self.frames = websocket(moved, Bytes::new(), &self.config).await;
+        self.grown = false;
     }
 
     /// What tungstenite wants to answer, if anything.
@@ -68,21 +81,27 @@ impl Reader {
     /// Has tungstenite write its answer now; it would at the next read only. Never waits, since
     /// [`Diverted`] takes everything.
     async fn divert_answers(&mut self) -> Result<(), TransportError> {
-        let flushed = self.frames.flush().await;
-        flushed.or_else(|error| match error {
-            Error::ConnectionClosed | Error::AlreadyClosed => Ok(()),
-            error => Err(self.fail(error)),
-        })
+        match self.frames.flush().await {
+            Ok(()) | Err(Error::ConnectionClosed | Error::AlreadyClosed) => Ok(()),
+            Err(error) => Err(self.fail(error)),
+        }
     }
 
     async fn take(&mut self, message: Message) -> Result<Inbound, TransportError> {
         match message {
-            Message::Text(text) => Ok(Inbound::Text(self.own(text.into()))),
-            Message::Ping(_) => {
+            Message::Text(text) => {
+                self.shrink(text.len()).await;
+                Ok(Inbound::Text(self.own(text.into())))
+            }
+            Message::Ping(payload) => {
                 self.divert_answers().await?;
+                self.shrink(payload.len()).await;
                 Ok(Inbound::Alive)
             }
-            Message::Pong(_) => Ok(Inbound::Alive),
+            Message::Pong(payload) => {
+                self.shrink(payload.len()).await;
+                Ok(Inbound::Alive)
+            }
             Message::Close(_) => {
                 self.divert_answers().await?;
                 self.closed = true;
@@ -97,23 +116,30 @@ impl Reader {
 
     /// A small text is copied: as a slice it would hold the whole read buffer.
     fn own(&self, text: Bytes) -> Bytes {
-        if text.len() <= self.read_buffer_bytes {
+        if text.len() <= self.config.read_buffer_bytes {
             Bytes::copy_from_slice(&text)
         } else {
             text
         }
     }
 
+    fn end(&mut self) -> Result<Inbound, TransportError> {
+        self.closed = true;
+        Ok(Inbound::Closed)
+    }
+
     /// The session's end after an error of tungstenite.
     fn fail(&mut self, error: Error) -> TransportError {
         self.closed = true;
-        match error {
-            Error::Capacity(CapacityError::MessageTooLong { .. }) => TransportError::TooLarge {
-                limit_bytes: self.message_bytes,
-            },
-            Error::Io(error) => TransportError::Lost(error.to_string()),
-            error => TransportError::Malformed(error.to_string()),
+        if let Error::Io(error) = error {
+            return TransportError::Lost(error.to_string());
         }
+        if matches!(error, Error::Capacity(CapacityError::MessageTooLong { .. })) {
+            return TransportError::TooLarge {
+                limit_bytes: self.config.message_bytes,
+            };
+        }
+        TransportError::Malformed(error.to_string())
     }
 }
 
@@ -135,16 +161,37 @@ impl FrameReader for Reader {
     }
 }
 
-impl Reader {
-    fn end(&mut self) -> Result<Inbound, TransportError> {
-        self.closed = true;
-        Ok(Inbound::Closed)
-    }
+/// tungstenite as a server over what is left to read. Does not wait: there is no handshake left.
+async fn websocket(
+    diverted: Diverted,
+    leftover: Bytes,
+    config: &Config,
+) -> WebSocketStream<Diverted> {
+    let limits = WebSocketConfig::default()
+        .read_buffer_size(config.read_buffer_bytes)
+        .write_buffer_size(0)
+        .max_write_buffer_size(ANSWER_BYTES)
+        .max_message_size(Some(config.message_bytes))
+        .max_frame_size(Some(config.message_bytes));
+    let leftover = leftover.to_vec();
+    WebSocketStream::from_partially_read(diverted, leftover, Role::Server, Some(limits)).await
+}
+
+/// Two bytes, the length where it does not fit in them, the mask, the payload.
+fn smallest_frame_bytes(payload_bytes: usize) -> u64 {
+    let length_bytes = match payload_bytes {
+        0..126 => 0,
+        126..65_536 => 2,
+        65_536.. => 8,
+    };
+    2 + length_bytes + 4 + payload_bytes as u64
 }
 
 /// Reads from the socket, keeps what is written for the session.
 struct Diverted {
-    read: OwnedReadHalf,
+    /// Empty only when it has moved on to a successor.
+    read: Option<OwnedReadHalf>,
+    read_bytes: u64,
     answers: Vec<u8>,
 }
 
@@ -154,7 +201,13 @@ impl AsyncRead for Diverted {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.read).poll_read(context, buffer)
+        let Some(read) = &mut self.read else {
+            return Poll::Ready(Ok(()));
+        };
+        let before = buffer.filled().len();
+        let polled = Pin::new(read).poll_read(context, buffer);
+        self.read_bytes += (buffer.filled().len() - before) as u64;
+        polled
     }
 }
 
@@ -176,3 +229,6 @@ impl AsyncWrite for Diverted {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests;

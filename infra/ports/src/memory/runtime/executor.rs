@@ -121,7 +121,6 @@ impl Executor {
 
     /// The decisions: to read what was decided or to calm them. Holds a lock: do not keep it over a
     /// step.
-    #[must_use]
     pub fn choices(&self) -> MappedMutexGuard<'_, Choices> {
         self.core.choices()
     }

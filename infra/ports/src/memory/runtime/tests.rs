@@ -36,8 +36,7 @@ fn busy_run(executor: &mut Executor) -> Vec<(u64, u32)> {
     }
     let halt = executor.run_until(|| done.lock().len() == 30);
     assert_eq!(halt, Halt::Done);
-    let done = done.lock().clone();
-    done
+    std::mem::take(&mut *done.lock())
 }
 
 #[test]
