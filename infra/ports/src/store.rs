@@ -12,6 +12,8 @@
 //! Durability: what was written may be lost by a crash only as a suffix of all writes; [`TableStore::sync`]
 //! makes everything durable.
 
+use std::ops::Bound;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use schemas::position::{Generation, Version};
@@ -62,6 +64,22 @@ impl Mutation {
     }
 }
 
+/// True when a write takes the place of what a key holds: the higher version wins, a delete wins a
+/// tie, and the same write again may be applied again. The one rule of every adapter.
+pub fn supersedes(new: Version, new_deletes: bool, old: Version, old_deletes: bool) -> bool {
+    new > old || (new == old && (new_deletes || !old_deletes))
+}
+
+/// The first bytes behind everything that begins with `prefix`; none when there are no such.
+pub fn behind_prefix(prefix: &[u8]) -> Option<Bytes> {
+    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut behind = prefix.get(..=kept)?.to_vec();
+    if let Some(last) = behind.last_mut() {
+        *last += 1;
+    }
+    Some(behind.into())
+}
+
 /// A row as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRow {
@@ -81,22 +99,50 @@ impl StoredRow {
     /// # Errors
     /// [`StoreError::Damaged`] when the bytes are not those of a row of `T`.
     pub fn decode<T: Table>(&self) -> Result<T, StoreError> {
-        schemas::tables::decode_row(&self.partition, &self.cluster, &self.values)
-            .map_err(|e| StoreError::Damaged { table: T::DEF.name, reason: e.to_string() })
+        schemas::tables::decode_row(&self.partition, &self.cluster, &self.values).map_err(|e| {
+            StoreError::Damaged {
+                table: T::DEF.name,
+                reason: e.to_string(),
+            }
+        })
     }
 }
 
 /// Which rows of a partition, by ordered bytes of the clustering key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScanRange {
-    /// Only keys that begin with these bytes; empty is the whole partition.
+    /// Only keys that begin with these bytes, the encoding of the first clustering columns; empty is
+    /// the whole partition.
     pub prefix: Bytes,
-    /// Only keys strictly after this one, in the direction of the scan.
+    /// Only keys whose bytes are strictly after these, in the direction of the scan: a whole key, or
+    /// the beginning of one, which is before every key that begins so.
     pub after: Option<Bytes>,
     /// From the last key to the first.
     pub reverse: bool,
     /// At most so many rows.
     pub limit: usize,
+}
+
+impl ScanRange {
+    /// The keys that the scan may return, whatever its limit; none when there can be no such key.
+    pub fn bounds(&self) -> Option<(Bound<Bytes>, Bound<Bytes>)> {
+        let mut low = self.prefix.clone();
+        let mut low_bound = Bound::Included(low.clone());
+        let mut high = behind_prefix(&self.prefix);
+        if let Some(after) = &self.after {
+            if self.reverse {
+                high = Some(high.map_or(after.clone(), |high| high.min(after.clone())));
+            } else if *after >= low {
+                low = after.clone();
+                low_bound = Bound::Excluded(low.clone());
+            }
+        }
+        match high {
+            Some(high) if high <= low => None,
+            Some(high) => Some((low_bound, Bound::Excluded(high))),
+            None => Some((low_bound, Bound::Unbounded)),
+        }
+    }
 }
 
 /// What can go wrong with the store.

@@ -3,8 +3,10 @@
 pub mod faults;
 pub mod log;
 pub mod runtime;
+pub mod store;
 pub mod transport;
 
 pub use faults::{Faults, NoFaults};
+pub use store::MemoryStore;
 pub use log::MemoryLog;
 pub use runtime::{Chances, Executor, Halt, Node, SimFaults, SimRuntime};
