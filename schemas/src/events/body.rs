@@ -32,6 +32,7 @@ pub enum BodyKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Body {
     /// What it is.
+    #[serde(deserialize_with = "super::symbols::or_default")]
     pub kind: BodyKind,
     /// Media type of `bytes`, as `text/plain`.
     pub content_type: CompactString,

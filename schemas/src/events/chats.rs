@@ -128,6 +128,7 @@ pub struct MemberAdded {
     /// The new member.
     pub user: UserId,
     /// As what: member or admin.
+    #[serde(deserialize_with = "super::symbols::or_default")]
     pub role: Role,
 }
 
@@ -155,6 +156,7 @@ pub struct MemberRoleChanged {
     /// The member.
     pub user: UserId,
     /// The new role.
+    #[serde(deserialize_with = "super::symbols::or_default")]
     pub role: Role,
 }
 

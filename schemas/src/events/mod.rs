@@ -9,6 +9,7 @@ mod body;
 mod chats;
 mod dead_letters;
 mod receipts;
+mod symbols;
 mod users;
 
 pub use accounts::{AccountEvent, ChatArchived, ChatMuted, ChatPinned, MessageHidden};

@@ -33,6 +33,7 @@ pub struct Mark {
     /// From which device, by its token.
     pub device: DeviceId,
     /// Delivered or read.
+    #[serde(deserialize_with = "super::symbols::or_default")]
     pub kind: MarkKind,
     /// Up to this event.
     pub seq: Seq,

@@ -76,6 +76,7 @@ pub struct MarkTold {
     /// The device that marked.
     pub device: DeviceId,
     /// Delivered or read.
+    #[serde(deserialize_with = "super::symbols::or_default")]
     pub kind: MarkKind,
     /// Up to here.
     pub seq: Seq,
