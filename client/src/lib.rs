@@ -1,1 +1,41 @@
-//! Client library: connects, resumes, resends, hands over each event once and in order
+//! Client library: connects, resumes, resends, hands over each event once and in order.
+//!
+//! [`Session`] decides and does nothing: frames, commands and times go in, [`Output`]s come out; it
+//! knows no socket, no clock and no chance, so a simulation can run thousands of it. [`Client`] is
+//! the thin async shell around one `Session`: a task that holds the WebSocket, the timer and the
+//! bounded queues to its user.
+//!
+//! What the user is promised, whatever happens to sockets and servers: every command is settled
+//! once (accepted with its seq, or refused with its code); every event of a chat is handed over
+//! exactly once and in seq order. With [`Progress`] kept by the user this holds over restarts too.
+//! A user who is slow to take events makes the client stop reading its socket: nothing piles up.
+//!
+//! This crate speaks only the frames of `schemas::frames`; it knows nothing of logs and tables.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::wildcard_enum_match_arm,
+        clippy::too_many_lines,
+        reason = "tests may fail loudly"
+    )
+)]
+
+mod config;
+mod output;
+mod progress;
+mod session;
+
+mod client;
+mod pending;
+mod shell;
+
+pub use client::{Client, ClientError, Group};
+pub use config::{Backoff, Config, Marking, Observer, SessionConfig, TokenIn, TokenSource};
+pub use output::{Event, Lost, Moment, Outcome, Output, Sent, State, Ticket};
+pub use pending::Pending;
+pub use progress::Progress;
+pub use session::Session;

@@ -1,0 +1,307 @@
+//! What the server says, one frame at a time: entries to their chat's order, answers to whoever
+//! asked, verdicts to their command, news to the user.
+
+use std::collections::BTreeSet;
+
+use schemas::errors::{Code, Refusal};
+use schemas::frames::{Accepted, Entries, Entry, Frame, Verdict, decode_frame};
+use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
+use schemas::position::Seq;
+
+use super::outgoing::is_of_session;
+use super::{Own, Session};
+use crate::{Event, Lost, Moment, Outcome, Output, Sent, Ticket};
+
+/// Whose answer a `ref` says it is.
+enum Asker {
+    User(Ticket),
+    Own(u64),
+    Nobody,
+}
+
+impl Session {
+    /// One text frame came. What is no frame of this protocol is passed over: if it was an entry,
+    /// it shows as a gap.
+    pub fn received(&mut self, now: Moment, text: &[u8]) {
+        self.link.heard(now);
+        match decode_frame(text) {
+            Ok(received) => {
+                if let Some(frame) = received.value {
+                    self.take(now, received.reference.as_deref(), frame);
+                }
+            }
+            Err(refusal) => tracing::warn!(%refusal, "a frame of the server was not understood"),
+        }
+    }
+
+    fn take(&mut self, now: Moment, reference: Option<&str>, frame: Frame) {
+        match frame {
+            Frame::Welcome(welcome) => self.welcomed(now, welcome),
+            Frame::Live {} => self.went_live(now),
+            Frame::Sent(accepted) => self.sent(&accepted),
+            Frame::Verdict(verdict) => self.verdict(now, verdict),
+            Frame::Error(refusal) => self.error(now, reference, refusal),
+            Frame::Entry(entry) => self.entry(now, entry),
+            Frame::Entries(batch) => self.entries(now, reference, batch),
+            Frame::Ticks(ticks) => self.tell(Event::Ticks(ticks)),
+            Frame::Marked(marked) => self.tell(Event::Marked(marked)),
+            Frame::Settings(settings) => self.tell(Event::Settings(settings)),
+            Frame::Closing(closing) => {
+                self.tell(Event::Closing(closing.code));
+                self.link.closing(closing);
+            }
+            answer @ (Frame::Settled(_)
+            | Frame::Chats(_)
+            | Frame::History(_)
+            | Frame::Status(_)
+            | Frame::Members(_)
+            | Frame::Pong {}) => self.answer(now, reference, answer),
+        }
+    }
+
+    fn went_live(&mut self, now: Moment) {
+        let chats: Vec<ChatId> = self.orders.keys().cloned().collect();
+        self.link.live();
+        for chat in &chats {
+            self.advance(now, chat, |order, out| order.resumed(out));
+        }
+        self.tell(Event::Live);
+        if self.config.verify_heads && self.known_before {
+            let known = |(chat, order): (&ChatId, &super::Order)| {
+                order.last().is_some().then(|| chat.clone())
+            };
+            let known: BTreeSet<ChatId> = self.orders.iter().filter_map(known).collect();
+            self.heads.begin(now, known);
+        }
+        self.ask_gaps(now);
+    }
+
+    fn entry(&mut self, now: Moment, entry: Entry) {
+        self.take_as_verdict(now, &entry);
+        let (chat, resumed) = (entry.chat.clone(), self.is_live());
+        self.advance(now, &chat, |order, out| order.take(entry, resumed, out));
+        self.ask_gaps(now);
+    }
+
+    fn entries(&mut self, now: Moment, reference: Option<&str>, batch: Entries) {
+        let mut ours = false;
+        match asker(reference) {
+            Asker::User(ticket) => {
+                self.answered(now, ticket, Ok(Box::new(Frame::Entries(batch))));
+                return;
+            }
+            Asker::Own(number) => ours = self.own.remove(&number).is_some(),
+            Asker::Nobody => {}
+        }
+        for entry in &batch.entries {
+            self.take_as_verdict(now, entry);
+        }
+        let chat = batch.chat.clone();
+        let mut forward = false;
+        self.advance(now, &chat, |order, out| {
+            forward = order.take_batch(batch, out);
+        });
+        if ours {
+            self.gap_answered(now, &chat, forward);
+        }
+        self.ask_gaps(now);
+    }
+
+    fn gap_answered(&mut self, now: Moment, chat: &ChatId, forward: bool) {
+        self.asking = self.asking.saturating_sub(1);
+        if let Some(order) = self.orders.get_mut(chat) {
+            order.answered(now, forward);
+            if order.gap().is_some() {
+                self.gaps.insert(chat.clone());
+            }
+        }
+    }
+
+    /// Changes a chat's order, hands over what that frees, and plans mark and question.
+    fn advance(
+        &mut self,
+        now: Moment,
+        chat: &ChatId,
+        change: impl FnOnce(&mut super::Order, &mut Vec<Entry>),
+    ) {
+        if !self.orders.contains_key(chat) {
+            self.orders.insert(chat.clone(), super::Order::default());
+        }
+        let Some(order) = self.orders.get_mut(chat) else {
+            return;
+        };
+        let (before, mut out) = (order.last(), Vec::new());
+        change(order, &mut out);
+        let after = order.last();
+        if order.gap().is_some() {
+            self.gaps.insert(chat.clone());
+        }
+        let moved = after.filter(|last| Some(*last) != before && *last > Seq(0));
+        if after == before {
+            self.marks.remind(now, chat);
+        }
+        if let Some(last) = moved.filter(|_| before.is_some() || !out.is_empty()) {
+            self.marks.handed_over(now, chat, last, out.len());
+        }
+        for entry in out {
+            self.tell(Event::Entry(Box::new(entry)));
+        }
+    }
+
+    /// An entry of this very device settles the command that made it.
+    fn take_as_verdict(&mut self, now: Moment, entry: &Entry) {
+        if !self.is_me(&entry.author, &entry.device) {
+            return;
+        }
+        if let Some(ticket) = self.ticket_of(&entry.chat, &entry.client_id) {
+            let outcome = Outcome::Accepted {
+                chat: entry.chat.clone(),
+                seq: entry.seq,
+            };
+            self.settled(now, ticket, outcome);
+        }
+    }
+
+    fn verdict(&mut self, now: Moment, verdict: Verdict) {
+        let mine = self.identity.as_ref();
+        if mine.is_none_or(|(_, device)| *device != verdict.device) {
+            return;
+        }
+        let Some(ticket) = self.ticket_of(&verdict.chat, &verdict.client_id) else {
+            return;
+        };
+        let chat = verdict.chat;
+        let outcome = match (verdict.code, verdict.seq) {
+            (Some(code), _) => Outcome::Refused(Refusal::plain(code)),
+            (None, Some(seq)) => Outcome::Accepted { chat, seq },
+            (None, None) => return,
+        };
+        self.settled(now, ticket, outcome);
+    }
+
+    fn sent(&mut self, accepted: &Accepted) {
+        let Some(ticket) = self.ticket_of(&accepted.chat, &accepted.client_id) else {
+            return;
+        };
+        let told = self.outbox.get_mut(ticket);
+        if told.is_some_and(|outgoing| !std::mem::replace(&mut outgoing.told_sent, true)) {
+            let sent = Sent {
+                chat: accepted.chat.clone(),
+                client_id: accepted.client_id.clone(),
+                id: accepted.id.clone(),
+            };
+            self.out.push_back(Output::Sent { ticket, sent });
+        }
+    }
+
+    fn error(&mut self, now: Moment, reference: Option<&str>, refusal: Refusal) {
+        if matches!(refusal.code, Code::Unauthorized | Code::TokenExpired) {
+            let want = self.link.drop_for(Lost::Unauthorized);
+            if let super::Want::Disconnect(why) = want {
+                self.out.push_back(Output::Disconnect(why));
+            }
+            return;
+        }
+        match asker(reference) {
+            Asker::User(_) if is_of_session(refusal.code) => {}
+            Asker::User(ticket) if refusal.code.is_retryable() => {
+                self.outbox.refused_for_now(now, ticket, &refusal);
+            }
+            Asker::User(ticket) => self.refused(now, ticket, refusal),
+            Asker::Own(number) => self.own_refused(now, number, &refusal),
+            Asker::Nobody => tracing::debug!(%refusal, "the server complains"),
+        }
+    }
+
+    fn own_refused(&mut self, now: Moment, number: u64, refusal: &Refusal) {
+        match self.own.remove(&number) {
+            Some(Own::Gap(chat)) => self.gap_answered(now, &chat, false),
+            Some(Own::Mark(due)) => self.marks.refused(now, due, refusal),
+            Some(Own::Heads) => self.heads.refused(now),
+            Some(Own::Ping) | None => {}
+        }
+    }
+
+    fn answer(&mut self, now: Moment, reference: Option<&str>, frame: Frame) {
+        match asker(reference) {
+            Asker::User(ticket) => self.answered(now, ticket, Ok(Box::new(frame))),
+            Asker::Own(number) => match (self.own.remove(&number), frame) {
+                (Some(Own::Mark(due)), Frame::Settled(_)) => self.marks.settled(due),
+                (Some(Own::Heads), Frame::Chats(page)) => {
+                    for (chat, head) in self.heads.answered(now, page) {
+                        self.advance(now, &chat, |order, _| order.hear_of(head));
+                    }
+                    self.ask_gaps(now);
+                }
+                (own, _) => tracing::trace!(?own, "answered"),
+            },
+            Asker::Nobody => {}
+        }
+    }
+
+    /// A command without a client id has its answer.
+    fn answered(&mut self, now: Moment, ticket: Ticket, answer: Result<Box<Frame>, Refusal>) {
+        if self.outbox.settle(ticket).is_some() {
+            self.out.push_back(Output::Answered { ticket, answer });
+            self.write_commands(now);
+        }
+    }
+
+    fn refused(&mut self, now: Moment, ticket: Ticket, refusal: Refusal) {
+        let logged = self
+            .outbox
+            .get_mut(ticket)
+            .is_some_and(|outgoing| outgoing.key.is_some());
+        if logged {
+            self.settled(now, ticket, Outcome::Refused(refusal));
+        } else {
+            self.answered(now, ticket, Err(refusal));
+        }
+    }
+
+    fn settled(&mut self, now: Moment, ticket: Ticket, outcome: Outcome) {
+        let Some(outgoing) = self.outbox.settle(ticket) else {
+            return;
+        };
+        if let Some((_, client_id)) = outgoing.key {
+            self.out.push_back(Output::Settled {
+                ticket,
+                client_id,
+                outcome,
+            });
+        }
+        self.write_commands(now);
+    }
+
+    /// The command under way with this client id in this chat; the group a command makes included.
+    fn ticket_of(&self, chat: &ChatId, client_id: &ClientId) -> Option<Ticket> {
+        if self.outbox.len() == 0 {
+            return None;
+        }
+        let known = (Some(chat.clone()), client_id.clone());
+        self.outbox.ticket(&known).or_else(|| {
+            let (user, device) = self.identity.as_ref()?;
+            let ticket = self.outbox.ticket(&(None, client_id.clone()))?;
+            (ChatId::group(user, device, client_id) == *chat).then_some(ticket)
+        })
+    }
+
+    fn is_me(&self, user: &UserId, device: &DeviceId) -> bool {
+        let me = self.identity.as_ref();
+        me.is_some_and(|(my_user, my_device)| my_user == user && my_device == device)
+    }
+}
+
+fn asker(reference: Option<&str>) -> Asker {
+    let number = |text: &str| text.parse::<u64>().ok();
+    let Some(text) = reference else {
+        return Asker::Nobody;
+    };
+    let user = text.strip_prefix('c').and_then(number).map(Ticket);
+    let own = text.strip_prefix('s').and_then(number);
+    match (user, own) {
+        (Some(ticket), _) => Asker::User(ticket),
+        (None, Some(number)) => Asker::Own(number),
+        (None, None) => Asker::Nobody,
+    }
+}
