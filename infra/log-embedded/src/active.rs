@@ -1,0 +1,101 @@
+//! The segment that is written to, and the zeros ahead of its end.
+//!
+//! An fdatasync is cheapest over blocks that were written before. So a background thread writes
+//! zeros ahead of the end. It claims a range first; the writer never writes into a range that is
+//! being zeroed, it waits for the zeros, which happens only when it has outrun them.
+
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::segment::Segment;
+use crate::storage::{StorageFile, write_zeros};
+
+struct Zeros {
+    /// What is written or zeroed ends here.
+    until: u64,
+    /// More zeros were asked for. Stays so when they could not be written: the file then grows
+    /// with each write.
+    asked: bool,
+    /// Zeros are being written from `until` on.
+    busy: bool,
+}
+
+/// The segment that is written to.
+pub(crate) struct Active {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) file: Arc<dyn StorageFile>,
+    zeros: Mutex<Zeros>,
+    free: Condvar,
+}
+
+impl Active {
+    /// A segment in whose file everything after the end of the frames is zero up to `until`.
+    pub(crate) fn new(segment: Arc<Segment>, file: Arc<dyn StorageFile>, until: u64) -> Self {
+        let zeros = Mutex::new(Zeros {
+            until,
+            asked: false,
+            busy: false,
+        });
+        Self {
+            segment,
+            file,
+            zeros,
+            free: Condvar::new(),
+        }
+    }
+
+    /// Takes the room up to `end` for a write; returns up to where the file was zeroed before.
+    pub(crate) fn take(&self, end: u64) -> u64 {
+        let mut zeros = self.zeros.lock();
+        while zeros.busy && end > zeros.until {
+            self.free.wait(&mut zeros);
+        }
+        let before = zeros.until;
+        zeros.until = before.max(end);
+        before
+    }
+
+    /// Gives back what was taken for a write that failed and whose traces are gone.
+    pub(crate) fn give_back(&self, until: u64) {
+        self.zeros.lock().until = until;
+    }
+
+    /// Asks for zeros ahead of `end`; true when the keeper is to be asked for them.
+    pub(crate) fn want_zeros(&self, end: u64, ahead: u64, most: u64) -> bool {
+        let mut zeros = self.zeros.lock();
+        let enough = zeros.until >= end.saturating_add(ahead / 2).min(most);
+        if zeros.asked || enough {
+            return false;
+        }
+        zeros.asked = true;
+        true
+    }
+
+    /// Writes zeros up to `ahead` bytes beyond the last ones, at most up to `most`.
+    pub(crate) fn zero_ahead(&self, ahead: u64, most: u64) -> io::Result<()> {
+        let mut zeros = self.zeros.lock();
+        let from = zeros.until;
+        let to = from.saturating_add(ahead).min(most);
+        if to <= from {
+            return Ok(());
+        }
+        zeros.busy = true;
+        drop(zeros);
+        let outcome = self
+            .file
+            .allocate(from, to - from)
+            .and_then(|()| write_zeros(&*self.file, from, to))
+            .and_then(|()| self.file.sync_data());
+        let mut zeros = self.zeros.lock();
+        zeros.busy = false;
+        if outcome.is_ok() {
+            zeros.until = to;
+            zeros.asked = false;
+        }
+        drop(zeros);
+        self.free.notify_all();
+        outcome
+    }
+}

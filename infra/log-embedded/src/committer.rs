@@ -1,0 +1,88 @@
+//! The committer of a topic: takes whatever waits, writes it with one write, makes it durable with
+//! one fdatasync, then answers everybody.
+//!
+//! A topic has a committer thread of its own, so that a burst on one topic does not make another
+//! wait for its fdatasync. Topics that are synced now and then write past it; their committer only
+//! syncs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use infra_ports::log::LogError;
+
+use crate::active::Active;
+use crate::metrics;
+use crate::topic::{Request, TopicLog, gather};
+use crate::writer::Batch;
+
+/// What is durable once the active segment is synced.
+struct Mark {
+    active: Arc<Active>,
+    position: u64,
+    ends: Vec<u64>,
+}
+
+impl TopicLog {
+    /// Commits until the topic is closed or stopped.
+    pub(crate) fn commit_loop(&self) {
+        while let Some(requests) = self.take_requests() {
+            self.commit(requests);
+        }
+    }
+
+    fn commit(&self, mut requests: Vec<Request>) {
+        let sizes: Vec<usize> = requests
+            .iter()
+            .map(|request| request.batches.len())
+            .collect();
+        let batches: Vec<Batch> = requests
+            .iter_mut()
+            .flat_map(|request| std::mem::take(&mut request.batches))
+            .collect();
+        let mut writer = self.writer.lock();
+        let answers = self.write(&mut writer, &batches);
+        let mark = writer.is_dirty().then(|| Mark {
+            active: Arc::clone(&writer.active),
+            position: writer.position,
+            ends: writer.ends.clone(),
+        });
+        drop(writer);
+        if !batches.is_empty() {
+            self.appended.notify_waiters();
+        }
+        let synced = self.make_durable(mark);
+        if let Ok(took) = synced {
+            metrics::committed(self.topic, batches.len(), took);
+        }
+        let mut answers = answers.into_iter();
+        for (request, size) in requests.into_iter().zip(sizes) {
+            let mine = answers.by_ref().take(size).collect();
+            let answer = synced.clone().and_then(|_| gather(mine));
+            // Whoever asked may be gone.
+            let _gone = request.answer.send(answer);
+        }
+    }
+
+    fn make_durable(&self, mark: Option<Mark>) -> Result<Duration, LogError> {
+        self.shared.poison.check()?;
+        let Some(Mark {
+            active,
+            position,
+            ends,
+        }) = mark
+        else {
+            return Ok(Duration::ZERO);
+        };
+        let begun = Instant::now();
+        let synced = active.file.sync_data();
+        synced.map_err(|e| self.shared.poison.spread("sync", &active.segment.path, &e))?;
+        let mut writer = self.writer.lock();
+        if Arc::ptr_eq(&writer.active, &active) {
+            writer.claim = writer.claim.max(position);
+        }
+        drop(writer);
+        self.view.lock().mark_durable(&ends);
+        self.durable.notify_waiters();
+        Ok(begun.elapsed())
+    }
+}

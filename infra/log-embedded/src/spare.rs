@@ -1,0 +1,210 @@
+//! Going on to the next segment, and having it ready before it is needed.
+//!
+//! The next segment's file is made and zeroed in the background under its own name; what makes it a
+//! segment is its head, written and synced when the one before is full and durable.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::sync::Arc;
+
+use infra_ports::log::LogError;
+use parking_lot::{Condvar, Mutex};
+
+use crate::active::Active;
+use crate::format::header::Header;
+use crate::index::SparseIndex;
+use crate::keeper::Chore;
+use crate::segment::{Segment, segment_name};
+use crate::storage::{Storage, StorageFile, is_full, write_full, write_zeros};
+use crate::topic::TopicLog;
+use crate::writer::Writer;
+
+/// A file for the next segment. Only the file of a `Wanted` number is ever made here: what was taken
+/// in the meantime may be a segment already.
+enum State {
+    None,
+    /// The keeper was asked to make it.
+    Wanted(u64),
+    /// The keeper is at it.
+    Making,
+    /// Number, file, zeroed up to.
+    Ready(u64, Arc<dyn StorageFile>, u64),
+    /// It could not be made; whoever needs it makes it.
+    Failed(u64),
+}
+
+/// The file for the next segment, if it is there already.
+pub(crate) struct Spare {
+    state: Mutex<State>,
+    made: Condvar,
+}
+
+impl Default for Spare {
+    fn default() -> Self {
+        Self {
+            state: Mutex::new(State::None),
+            made: Condvar::new(),
+        }
+    }
+}
+
+impl Spare {
+    /// Says that a segment will be needed; true when the keeper is to be asked for it.
+    pub(crate) fn want(&self, wanted: u64) -> bool {
+        let mut state = self.state.lock();
+        match *state {
+            State::None => {}
+            State::Failed(number) if number != wanted => {}
+            State::Wanted(_) | State::Making | State::Ready(..) | State::Failed(_) => return false,
+        }
+        *state = State::Wanted(wanted);
+        true
+    }
+
+    /// Makes one with the given maker, if it is still wanted.
+    pub(crate) fn make(
+        &self,
+        number: u64,
+        maker: impl FnOnce() -> io::Result<(Arc<dyn StorageFile>, u64)>,
+    ) -> io::Result<()> {
+        let mut state = self.state.lock();
+        if !matches!(*state, State::Wanted(wanted) if wanted == number) {
+            return Ok(());
+        }
+        *state = State::Making;
+        drop(state);
+        let (next, outcome) = match maker() {
+            Ok((file, until)) => (State::Ready(number, file, until), Ok(())),
+            Err(error) => (State::Failed(number), Err(error)),
+        };
+        *self.state.lock() = next;
+        self.made.notify_all();
+        outcome
+    }
+
+    /// Takes the file for a segment, waiting for it when it is on its way; none when whoever asks
+    /// is to make it.
+    fn take(&self, wanted: u64) -> Option<(Arc<dyn StorageFile>, u64)> {
+        let mut state = self.state.lock();
+        while matches!(*state, State::Making) {
+            self.made.wait(&mut state);
+        }
+        match std::mem::replace(&mut *state, State::None) {
+            State::Ready(number, file, until) if number == wanted => Some((file, until)),
+            State::Ready(..)
+            | State::None
+            | State::Wanted(_)
+            | State::Making
+            | State::Failed(_) => None,
+        }
+    }
+}
+
+/// Makes the file of a segment, with zeros up to `until`.
+pub(crate) fn make_file(
+    storage: &dyn Storage,
+    directory: &std::path::Path,
+    number: u64,
+    until: u64,
+) -> io::Result<(Arc<dyn StorageFile>, u64)> {
+    let file = storage.open(&directory.join(segment_name(number)), true)?;
+    // What an earlier attempt may have left is gone before the file is used.
+    file.set_length(0)?;
+    if until > 0 {
+        file.allocate(0, until)?;
+        write_zeros(&*file, 0, until)?;
+        file.sync_data()?;
+    }
+    storage.sync_directory(directory)?;
+    Ok((file, until))
+}
+
+/// Writes the head of a segment, durable when it returns, and makes it one to write to.
+pub(crate) fn begin(
+    directory: &std::path::Path,
+    file: Arc<dyn StorageFile>,
+    zeroed_until: u64,
+    header: Header,
+) -> io::Result<Active> {
+    write_full(&*file, &header.encode(), 0)?;
+    file.sync_data()?;
+    let until = zeroed_until.max(header.end());
+    Ok(Active::new(
+        Arc::new(Segment::new(header, directory)),
+        file,
+        until,
+    ))
+}
+
+/// A number that nobody who writes records can know.
+pub(crate) fn draw_salt() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+impl TopicLog {
+    /// Seals the active segment and goes on to the next one.
+    pub(crate) fn roll(&self, writer: &mut Writer) -> Result<(), LogError> {
+        let old = Arc::clone(&writer.active);
+        if writer.is_dirty() {
+            let synced = old.file.sync_data();
+            synced.map_err(|e| self.shared.poison.spread("sync", &old.segment.path, &e))?;
+            writer.claim = writer.position;
+            self.view.lock().mark_durable(&writer.ends);
+            self.durable.notify_waiters();
+        }
+        let active = self.next_segment(writer)?;
+        let every = self.shared.config.index_every_bytes;
+        let fresh = SparseIndex::new(writer.ends.len(), every);
+        let index = Arc::new(self.view.lock().roll(Arc::clone(&active), fresh));
+        self.sealed.put(&old.segment, &old.file, &index);
+        self.keep(Chore::Seal {
+            segment: Arc::clone(&old.segment),
+            index,
+            end: writer.position,
+        });
+        writer.position = active.segment.header.end();
+        writer.claim = writer.position;
+        writer.active = active;
+        Ok(())
+    }
+
+    fn next_segment(&self, writer: &Writer) -> Result<Arc<Active>, LogError> {
+        let number = writer.active.segment.header.number + 1;
+        let path = self.directory.join(segment_name(number));
+        let base = writer.ends.clone();
+        let header = Header {
+            topic: self.topic,
+            number,
+            salt: draw_salt(),
+            base,
+        };
+        let storage = &*self.shared.storage;
+        let begun = self
+            .spare
+            .take(number)
+            .map_or_else(|| make_file(storage, &self.directory, number, 0), Ok)
+            .and_then(|(file, until)| begin(&self.directory, file, until, header));
+        match begun {
+            Ok(active) => Ok(Arc::new(active)),
+            Err(error) if is_full(&error) => {
+                // A head that did get there would end the segment before it.
+                unmake(storage, &path).map_err(|e| {
+                    self.shared
+                        .poison
+                        .spread("undo the beginning of", &path, &e)
+                })?;
+                Err(LogError::Full(error.to_string()))
+            }
+            Err(error) => Err(self.shared.poison.spread("begin", &path, &error)),
+        }
+    }
+}
+
+/// Takes the traces of a segment that could not be begun away.
+fn unmake(storage: &dyn Storage, path: &std::path::Path) -> io::Result<()> {
+    match storage.open(path, false) {
+        Ok(file) => file.set_length(0).and_then(|()| file.sync_data()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
