@@ -350,3 +350,8 @@ pub(crate) fn client_id_of(command: &Command) -> Option<ClientId> {
 fn command_ref(ticket: Ticket) -> String {
     format!("c{}", ticket.0)
 }
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

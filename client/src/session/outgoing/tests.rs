@@ -1,1 +1,123 @@
+//! Commands: in order, bounded, again until settled.
 
+use schemas::frames::{ChatsQuery, Send, WireBody};
+
+use super::*;
+
+fn send(n: u64) -> Command {
+    Command::Send(Send {
+        chat: ChatId::new("d.ada.bob").unwrap(),
+        client_id: ClientId::new(format!("m-{n}")).unwrap(),
+        body: WireBody::text("x"),
+        reply_to: None,
+    })
+}
+
+fn outbox(commands: u64) -> Outbox {
+    let mut outbox = Outbox::new(1000);
+    outbox.opened();
+    for n in 1..=commands {
+        assert!(outbox.push(Ticket(n), send(n)));
+    }
+    outbox
+}
+
+fn written(outbox: &mut Outbox, now: u64) -> Vec<u64> {
+    let mut all = Vec::new();
+    while let Some((ticket, _)) = outbox.pop(Moment(now)) {
+        all.push(ticket.0);
+    }
+    all
+}
+
+#[test]
+fn at_most_256_of_a_chat_are_unsettled_and_the_others_follow_in_order() {
+    let mut outbox = outbox(300);
+    assert_eq!(written(&mut outbox, 0), (1..=256).collect::<Vec<_>>());
+    assert_eq!(outbox.waiting(), 44);
+    outbox.settle(Ticket(7));
+    outbox.settle(Ticket(8));
+    assert_eq!(written(&mut outbox, 0), [257, 258]);
+    assert_eq!(outbox.waiting(), 42);
+}
+
+#[test]
+fn a_full_chat_does_not_hold_up_reads_or_another_chat() {
+    let mut outbox = outbox(256);
+    written(&mut outbox, 0);
+    let query = ChatsQuery {
+        cursor: None,
+        limit: None,
+    };
+    outbox.push(Ticket(500), Command::Chats(query));
+    let mut other = send(1);
+    if let Command::Send(send) = &mut other {
+        send.chat = ChatId::new("d.ada.eve").unwrap();
+    }
+    assert!(outbox.push(Ticket(501), other));
+    assert_eq!(written(&mut outbox, 0), [500, 501]);
+}
+
+#[test]
+fn everything_unsettled_is_written_again_on_a_new_connection_and_in_order() {
+    let mut outbox = outbox(260);
+    written(&mut outbox, 0);
+    outbox.settle(Ticket(1));
+    outbox.lost();
+    assert!(written(&mut outbox, 0).is_empty());
+    outbox.opened();
+    assert_eq!(written(&mut outbox, 0), (2..=257).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_same_client_id_twice_under_way_is_refused_and_free_again_when_settled() {
+    let mut outbox = outbox(1);
+    assert!(!outbox.push(Ticket(2), send(1)));
+    outbox.settle(Ticket(1));
+    assert!(outbox.push(Ticket(3), send(1)));
+}
+
+#[test]
+fn refused_for_now_waits_its_time_and_newer_ones_wait_behind_it() {
+    let mut outbox = outbox(2);
+    written(&mut outbox, 0);
+    let refusal = Refusal::plain(Code::RateLimited).retry_after_ms(250);
+    outbox.refused_for_now(Moment(10), Ticket(1), &refusal);
+    outbox.push(Ticket(3), send(3));
+    assert!(written(&mut outbox, 10).is_empty());
+    assert_eq!(outbox.due(), Some(Moment(260)));
+    outbox.tick(Moment(260));
+    assert_eq!(written(&mut outbox, 260), [1, 3]);
+}
+
+#[test]
+fn settling_the_refused_one_lets_the_newer_go() {
+    let mut outbox = outbox(1);
+    written(&mut outbox, 0);
+    outbox.refused_for_now(Moment(0), Ticket(1), &Refusal::plain(Code::Unavailable));
+    outbox.push(Ticket(2), send(2));
+    outbox.settle(Ticket(1));
+    assert_eq!(written(&mut outbox, 0), [2]);
+}
+
+#[test]
+fn a_command_without_verdict_is_written_again_after_a_while() {
+    let mut outbox = outbox(1);
+    written(&mut outbox, 0);
+    assert_eq!(outbox.due(), Some(Moment(1000)));
+    outbox.push(Ticket(2), send(2));
+    written(&mut outbox, 600);
+    outbox.tick(Moment(1000));
+    assert_eq!(written(&mut outbox, 1000), [1]);
+    outbox.tick(outbox.due().unwrap());
+    assert_eq!(written(&mut outbox, 1600), [2]);
+}
+
+#[test]
+fn nothing_is_due_when_nothing_is_under_way() {
+    let mut outbox = outbox(1);
+    written(&mut outbox, 0);
+    outbox.settle(Ticket(1));
+    outbox.tick(Moment(1000));
+    assert_eq!((outbox.due(), outbox.len()), (None, 0));
+}
