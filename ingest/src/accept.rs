@@ -1,0 +1,299 @@
+//! The thin shell around the pure parts: limit, check, encode, append, answer.
+//!
+//! Ordering: nothing is awaited before the append is called, so commands are in the log in the order
+//! in which their futures were first polled. Durability: an `Ok` is given only after the append
+//! returned, which for `chats`, `accounts` and `receipts` means that no crash takes it back. One
+//! command is one append; the log commits what waits together.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use infra_ports::log::NewRecord;
+use infra_ports::{EventLog, LogError, Runtime};
+use schemas::avro::LogEvent;
+use schemas::errors::{Code, Refusal};
+use schemas::events::{AccountEvent, ChatEvent, MarkKind, ReceiptEvent};
+use schemas::frames::{Accepted, Command, Settled};
+use schemas::ids::{ChatId, DeviceId, Identity, UserId};
+use schemas::position::Timestamp;
+use schemas::topics::{Topic, partition_of};
+
+use crate::check::limits::CREATE_GROUP_COST;
+use crate::check::{self, Checked, Place};
+use crate::config::Config;
+use crate::limit::Limits;
+use crate::metrics;
+use crate::tokens::{KeyError, Keys};
+
+pub use crate::check::StampedMark;
+
+/// The answer to a command that the log has durably.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipt {
+    /// A command with a client id: its entry or verdict will follow.
+    Sent(Accepted),
+    /// A setting: done.
+    Settled(Settled),
+}
+
+/// Ingest, for everyone who brings commands. A clone is the same one.
+#[derive(Clone)]
+pub struct Ingest {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    keys: Keys,
+    limits: Limits,
+    verdict_within: Duration,
+    log: Arc<dyn EventLog>,
+    runtime: Arc<dyn Runtime>,
+    partitions: u32,
+}
+
+impl Ingest {
+    /// Ingest over a log whose topics exist already.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        keys: Keys,
+        log: Arc<dyn EventLog>,
+        runtime: Arc<dyn Runtime>,
+    ) -> Self {
+        let partitions = log.partitions();
+        let inner = Inner {
+            keys,
+            limits: Limits::new(config),
+            verdict_within: config.verdict_within,
+            log,
+            runtime,
+            partitions,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Says whether this address may ask for something now. To be asked before its token is looked
+    /// at, once a request or handshake.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the time after which it may.
+    pub fn admit(&self, address: IpAddr) -> Result<(), Refusal> {
+        self.inner
+            .limits
+            .address(address, self.inner.runtime.elapsed())
+    }
+
+    /// Says who a token speaks for.
+    ///
+    /// # Errors
+    /// `token_expired` when its time is over, else `unauthorized`.
+    pub fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
+        let found = self
+            .inner
+            .keys
+            .authenticate(token, self.inner.runtime.now());
+        metrics::token(found.as_ref().err().map(|refusal| refusal.code));
+        found
+    }
+
+    /// Makes a token with the development key, valid from now on for `ttl`.
+    ///
+    /// # Errors
+    /// [`KeyError::NoDevelopmentKey`] when there is none.
+    pub fn mint(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        ttl: Duration,
+    ) -> Result<String, KeyError> {
+        self.inner
+            .keys
+            .mint(user, device, self.inner.runtime.now(), ttl)
+    }
+
+    /// Takes a command: everything with a client id, and mute, archive, pin and hide. Durable when
+    /// it answers `Ok`.
+    ///
+    /// Cancel safety: dropping the future leaves the command appended or not; a resend with the same
+    /// client id is harmless either way.
+    ///
+    /// # Errors
+    /// The refusal for the client. Nothing was stored, but for `unavailable` and `shutting_down`,
+    /// where it may have been.
+    #[tracing::instrument(level = "debug", skip_all, fields(
+        command = metrics::name_of(&command), user = %who.user, device = %who.device))]
+    pub async fn accept(&self, who: &Identity, command: Command) -> Result<Receipt, Refusal> {
+        let name = metrics::name_of(&command);
+        let answer = match self.check(who, command) {
+            Ok(checked) => self.append_checked(checked).await,
+            Err(refusal) => Err(refusal),
+        };
+        metrics::answered(name, answer.as_ref().err().map(|refusal| refusal.code));
+        answer
+    }
+
+    /// Takes a mark that a session stamped. Durable when it answers `Ok`.
+    ///
+    /// # Errors
+    /// As [`Ingest::accept`].
+    #[tracing::instrument(level = "debug", skip_all, fields(
+        chat = %mark.chat, seq = %mark.seq, user = %who.user, device = %who.device))]
+    pub async fn mark(&self, who: &Identity, mark: StampedMark) -> Result<Settled, Refusal> {
+        let name = match mark.kind {
+            MarkKind::Delivered => "delivered",
+            MarkKind::Read => "read",
+        };
+        let answer = match self.check_mark(who, mark) {
+            Ok(event) => self.append_mark(event).await,
+            Err(refusal) => Err(refusal),
+        };
+        metrics::answered(name, answer.as_ref().err().map(|refusal| refusal.code));
+        answer
+    }
+
+    /// The event of a command, if its author may have one made now.
+    pub(crate) fn check(&self, who: &Identity, command: Command) -> Result<Checked, Refusal> {
+        let now = self.live(who)?;
+        let cost = if matches!(command, Command::CreateGroup(_)) {
+            CREATE_GROUP_COST
+        } else {
+            1
+        };
+        self.inner
+            .limits
+            .command(who, cost, self.inner.runtime.elapsed())?;
+        check::check(who, command, now)
+    }
+
+    /// Appends what was checked and answers when it is durable.
+    pub(crate) async fn append_checked(&self, checked: Checked) -> Result<Receipt, Refusal> {
+        match checked {
+            Checked::Chat(event) => self.append_chat(event).await.map(Receipt::Sent),
+            Checked::Account(event) => self.append_account(event).await.map(Receipt::Settled),
+        }
+    }
+
+    /// How long HTTP waits for a verdict.
+    pub(crate) fn verdict_within(&self) -> Duration {
+        self.inner.verdict_within
+    }
+
+    fn check_mark(&self, who: &Identity, mark: StampedMark) -> Result<ReceiptEvent, Refusal> {
+        let now = self.live(who)?;
+        self.inner.limits.mark(who, self.inner.runtime.elapsed())?;
+        check::mark(who, mark, now)
+    }
+
+    /// The time now, if the token's time is not over: a session may outlive its token.
+    fn live(&self, who: &Identity) -> Result<Timestamp, Refusal> {
+        let now = self.inner.runtime.now();
+        if who.expires_at <= now {
+            return Err(Refusal::plain(Code::TokenExpired));
+        }
+        Ok(now)
+    }
+
+    async fn append_chat(&self, event: ChatEvent) -> Result<Accepted, Refusal> {
+        let origin = event.origin();
+        let (place, at) = (Place::of(origin), origin.at);
+        let value = encoded(&event)?;
+        drop(event);
+        self.append(Topic::Chats, place.chat.as_str(), value, at)
+            .await?;
+        let id = CompactString::from(place.id.to_string());
+        Ok(Accepted {
+            chat: place.chat,
+            client_id: place.client_id,
+            id,
+            at,
+        })
+    }
+
+    async fn append_account(&self, event: AccountEvent) -> Result<Settled, Refusal> {
+        let value = encoded(&event)?;
+        let (user, chat, at) = match event {
+            AccountEvent::ChatMuted(e) => (e.user, e.chat, e.at),
+            AccountEvent::ChatArchived(e) => (e.user, e.chat, e.at),
+            AccountEvent::ChatPinned(e) => (e.user, e.chat, e.at),
+            AccountEvent::MessageHidden(e) => (e.user, e.chat, e.at),
+        };
+        self.append(Topic::Accounts, user.as_str(), value, at)
+            .await?;
+        Ok(Settled { chat })
+    }
+
+    async fn append_mark(&self, event: ReceiptEvent) -> Result<Settled, Refusal> {
+        let value = encoded(&event)?;
+        let ReceiptEvent::Mark(mark) = event;
+        let (chat, at): (ChatId, Timestamp) = (mark.chat, mark.at);
+        self.append(Topic::Receipts, chat.as_str(), value, at)
+            .await?;
+        Ok(Settled { chat })
+    }
+
+    async fn append(
+        &self,
+        topic: Topic,
+        key: &str,
+        value: Bytes,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        let partition = partition_of(key.as_bytes(), self.inner.partitions);
+        let record = NewRecord {
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            value,
+            at,
+        };
+        let began = self.inner.runtime.elapsed();
+        let appended = self.inner.log.append(topic, partition, vec![record]).await;
+        let took = self.inner.runtime.elapsed().saturating_sub(began);
+        metrics::appended(topic, took);
+        match appended {
+            Ok(offset) => {
+                tracing::trace!(%topic, %partition, %offset, key, "appended");
+                Ok(())
+            }
+            Err(error) => Err(refusal_of(topic, key, &error)),
+        }
+    }
+}
+
+fn encoded(event: &impl LogEvent) -> Result<Bytes, Refusal> {
+    event.encode().map_err(|error| {
+        // Every field was checked, so this is a defect of ours.
+        tracing::error!(%error, "a checked event cannot be encoded");
+        Refusal::plain(Code::Internal)
+    })
+}
+
+/// What a client is told when the log does not take a record.
+fn refusal_of(topic: Topic, key: &str, error: &LogError) -> Refusal {
+    let code = match error {
+        LogError::Full(_) => Code::LogFull,
+        LogError::Unavailable(_) | LogError::Poisoned(_) => Code::Unavailable,
+        LogError::Closed => Code::ShuttingDown,
+        LogError::TooLarge { .. } => Code::FrameTooLarge,
+        LogError::UnknownTopic(_)
+        | LogError::UnknownPartition(..)
+        | LogError::OutOfRange { .. }
+        | LogError::Damaged { .. } => Code::Internal,
+        // An error of a later log: as for every other that we cannot explain to a client.
+        _ => Code::Internal,
+    };
+    match code {
+        Code::Internal => tracing::error!(%topic, key, %error, "the log refused a record"),
+        Code::Unavailable | Code::LogFull => {
+            tracing::warn!(%topic, key, %error, "the log does not take records");
+        }
+        _ => tracing::debug!(%topic, key, %error, "a record was not appended"),
+    }
+    Refusal::plain(code)
+}
+
+#[cfg(test)]
+mod tests;
