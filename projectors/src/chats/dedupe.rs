@@ -1,0 +1,106 @@
+//! The settled commands of one device in one chat: a ring of the last 256 verdicts.
+//!
+//! A client holds at most 256 unsettled commands a chat, so a resend always finds its verdict here
+//! and never becomes a second message. No time limit, no clock.
+
+use std::collections::VecDeque;
+
+use schemas::errors::Code;
+use schemas::ids::ClientId;
+use schemas::position::{Seq, Version};
+
+/// How many verdicts are remembered for each (chat, user, device).
+pub const RING: usize = 256;
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has this seq.
+    Accepted(Seq),
+    /// It had no effect.
+    Refused(Code),
+}
+
+/// One remembered verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// The command.
+    pub(super) client: ClientId,
+    /// What became of it.
+    pub(super) verdict: Verdict,
+    /// The record that was settled.
+    pub(super) version: Version,
+}
+
+/// The last [`RING`] verdicts of a device, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Ring {
+    settled: VecDeque<Settled>,
+    /// How many there ever were.
+    count: u64,
+}
+
+impl Ring {
+    /// The verdict on a command.
+    pub(super) fn find(&self, client: &ClientId) -> Option<&Verdict> {
+        // A resend is mostly of something new: look from the newest end.
+        let mut newest_first = self.settled.iter().rev();
+        let found = newest_first.find(|s| s.client == *client);
+        found.map(|s| &s.verdict)
+    }
+
+    /// Adds a verdict, forgets the oldest beyond [`RING`], and returns the verdict's count, from 0.
+    pub(super) fn push(&mut self, client: ClientId, verdict: Verdict, version: Version) -> u64 {
+        if self.settled.len() == RING {
+            self.settled.pop_front();
+        }
+        self.settled.push_back(Settled {
+            client,
+            verdict,
+            version,
+        });
+        self.count += 1;
+        self.count - 1
+    }
+
+    /// Puts a verdict back that was written as the `nth`. They must come in order.
+    pub(super) fn restore(&mut self, nth: u64, settled: Settled) {
+        self.settled.push_back(settled);
+        self.count = nth + 1;
+    }
+
+    /// The verdict with this count, if it is still remembered.
+    pub(super) fn nth(&self, nth: u64) -> Option<&Settled> {
+        let oldest = self.count.checked_sub(self.settled.len() as u64)?;
+        let place = usize::try_from(nth.checked_sub(oldest)?).ok()?;
+        self.settled.get(place)
+    }
+
+    /// How many are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.settled.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u64) -> ClientId {
+        ClientId::new(format!("c{n}")).unwrap()
+    }
+
+    #[test]
+    fn ring_remembers_the_last_256_and_forgets_the_one_before() {
+        let mut ring = Ring::default();
+        for n in 0..=256 {
+            assert_eq!(ring.push(id(n), Verdict::Accepted(Seq(n)), Version(n)), n);
+        }
+        assert_eq!(ring.len(), RING);
+        assert_eq!(ring.find(&id(0)), None);
+        assert_eq!(ring.find(&id(1)), Some(&Verdict::Accepted(Seq(1))));
+        assert_eq!(ring.nth(0), None);
+        assert_eq!(ring.nth(256).map(|s| s.client.clone()), Some(id(256)));
+        assert_eq!(ring.nth(257), None);
+    }
+}

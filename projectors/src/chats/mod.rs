@@ -1,0 +1,191 @@
+//! chats: folds the topic `chats` into chats, members, messages and verdicts, and tells users.
+//!
+//! The pure part is [`fold`]; this file fits it to the engine: which state, which facts, which rows,
+//! who is told. It knows nothing of the other projections.
+
+mod blob;
+mod dedupe;
+mod fan_out;
+pub mod fold;
+mod membership;
+mod memory;
+mod rows;
+pub mod state;
+#[cfg(test)]
+mod tests;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use compact_str::CompactString;
+use infra_ports::StoreError;
+use schemas::avro::{DecodeError, LogEvent};
+use schemas::events::ChatEvent;
+use schemas::ids::ChatId;
+use schemas::position::Seq;
+use schemas::tables::{
+    ChangeRow, ChatPartition, ChatRow, ChatStateKey, ChatStateRow, MemberChatRow, MemberRow,
+    MessageKey, MessageRow, OverlayRow, Table, TableDef, bucket,
+};
+use schemas::topics::Topic;
+
+pub use dedupe::{RING, Verdict};
+pub use membership::MAX_MEMBERS;
+
+use crate::engine::projection::{Effects, Memory, Place, Projection, Tables};
+use fold::Outcome;
+use state::{ChatState, Target};
+
+/// The projection of the topic `chats`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Chats;
+
+/// A message that an event names and the state does not have at hand.
+#[derive(Debug)]
+pub struct WantedTarget {
+    chat: ChatId,
+    seq: Seq,
+}
+
+#[async_trait]
+impl Projection for Chats {
+    type Event = ChatEvent;
+    type Key = ChatId;
+    type State = ChatState;
+    type Want = WantedTarget;
+    type Facts = Option<Target>;
+
+    const NAME: &'static str = "chats";
+    const ORIGIN: Topic = Topic::Chats;
+
+    fn tables() -> &'static [&'static TableDef] {
+        const TABLES: &[&TableDef] = &[
+            ChatRow::DEF,
+            MessageRow::DEF,
+            ChangeRow::DEF,
+            OverlayRow::DEF,
+            MemberRow::DEF,
+            MemberChatRow::DEF,
+            ChatStateRow::DEF,
+        ];
+        TABLES
+    }
+
+    fn decode(&self, value: &Bytes) -> Result<ChatEvent, DecodeError> {
+        ChatEvent::decode(value)
+    }
+
+    fn routed_by<'a>(&self, event: &'a ChatEvent) -> Option<&'a str> {
+        Some(event.origin().chat.as_str())
+    }
+
+    fn rules(&self, event: &ChatEvent) -> u32 {
+        event.origin().rules
+    }
+
+    fn keys(&self, event: &ChatEvent, into: &mut Vec<ChatId>) {
+        into.push(event.origin().chat.clone());
+    }
+
+    async fn load(&self, tables: &Tables, chat: &ChatId) -> Result<ChatState, StoreError> {
+        let head = ChatStateKey {
+            chat: chat.clone(),
+            kind: memory::HEAD,
+            id: CompactString::default(),
+        };
+        let partition = ChatPartition { chat: chat.clone() };
+        let mut before = tables.get::<ChatStateRow>(&head).await?;
+        loop {
+            let Some((_, version)) = before else {
+                return Ok(ChatState::new(chat));
+            };
+            let rows = tables.scan::<ChatStateRow>(&partition).await?;
+            let after = tables.get::<ChatStateRow>(&head).await?;
+            if after.as_ref().is_some_and(|(_, v)| *v == version) {
+                let damaged = |e: blob::BlobError| StoreError::Damaged {
+                    table: ChatStateRow::DEF.name,
+                    reason: e.to_string(),
+                };
+                return memory::read(chat, &rows).map_err(damaged);
+            }
+            // Another instance wrote in between: what was read is of two moments.
+            before = after;
+        }
+    }
+
+    fn wants(&self, event: &ChatEvent, state: &ChatState) -> Option<WantedTarget> {
+        let seq = event.target()?;
+        let exists = seq > Seq(0) && seq <= state.head;
+        if !exists || state.recent(seq).is_some() {
+            return None;
+        }
+        let chat = event.origin().chat.clone();
+        Some(WantedTarget { chat, seq })
+    }
+
+    async fn facts(
+        &self,
+        tables: &Tables,
+        want: &WantedTarget,
+    ) -> Result<Option<Target>, StoreError> {
+        let key = MessageKey {
+            chat: want.chat.clone(),
+            bucket: bucket(want.seq),
+            seq: want.seq,
+        };
+        let Some((row, _)) = tables.get::<MessageRow>(&key).await? else {
+            return Ok(None);
+        };
+        let event = ChatEvent::decode(&row.event).map_err(|e| StoreError::Damaged {
+            table: MessageRow::DEF.name,
+            reason: e.to_string(),
+        })?;
+        let author = event.origin().author.clone();
+        Ok(event.is_countable().then_some(Target { author }))
+    }
+
+    fn apply(
+        &self,
+        place: &Place<'_>,
+        event: &ChatEvent,
+        chat: &ChatId,
+        state: &mut ChatState,
+        facts: Option<Option<Target>>,
+        effects: &mut Effects,
+    ) -> bool {
+        if place.version() <= state.position {
+            return false;
+        }
+        state.trim_recent(place.written);
+        let target = match (event.target(), facts) {
+            (None, _) => None,
+            (Some(_), Some(looked_up)) => looked_up,
+            (Some(seq), None) => state.recent(seq).flatten().cloned(),
+        };
+        match fold::apply(state, event, target.as_ref(), place.record.offset) {
+            Outcome::Accepted(accepted) => {
+                fan_out::entry(chat, state, &accepted, place.record, effects);
+                rows::put(chat, event, &accepted, place.record, effects);
+            }
+            Outcome::Refused(code) => {
+                let refused = Verdict::Refused(code);
+                fan_out::verdict(event.origin(), refused, place.record, effects);
+            }
+            Outcome::Repeated(verdict) => {
+                fan_out::verdict(event.origin(), verdict, place.record, effects);
+            }
+        }
+        true
+    }
+
+    fn remember(&self, chat: &ChatId, state: &mut ChatState, memory: &mut Memory) {
+        let unwritten = std::mem::take(&mut state.unwritten);
+        if let (Some(version), Some(row)) = (unwritten.chat, rows::chat(chat, state)) {
+            memory.put(&row, version);
+        }
+        memory::write(chat, state, &unwritten, &mut memory.state());
+    }
+
+    fn weight(&self, state: &ChatState) -> usize {
+        state.weight()
+    }
+}

@@ -1,0 +1,16 @@
+//! Settings of the projectors, one engine each.
+
+use crate::engine::config::EngineConfig;
+
+/// How each projection's engine is sized.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Of chats.
+    pub chats: EngineConfig,
+    /// Of inbox.
+    pub inbox: EngineConfig,
+    /// Of receipts.
+    pub receipts: EngineConfig,
+    /// Of settings.
+    pub settings: EngineConfig,
+}

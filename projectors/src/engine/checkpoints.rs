@@ -1,0 +1,70 @@
+//! Where a projection goes on after a start: for each partition the offset to read next.
+//!
+//! Kept in the store beside the rows, because the store's state decides what is missing. A
+//! checkpoint only grows: an older instance that still writes cannot take it back.
+
+use std::sync::Arc;
+
+use infra_ports::TableStore;
+use infra_ports::store::{Mutation, TableStoreExt};
+use schemas::position::{Generation, Offset, Partition, Version};
+use compact_str::CompactString;
+use schemas::tables::{CheckpointKey, CheckpointRow, Table, TableDef};
+use schemas::topics::Topic;
+
+use super::retry::Retry;
+use super::stop::Stop;
+
+/// Checkpoints and the pointer to live builds are not part of any build.
+pub const NO_BUILD: Generation = Generation(0);
+
+/// The checkpoints of one build of one projection.
+#[derive(Clone)]
+pub(crate) struct Checkpoints {
+    pub(crate) store: Arc<dyn TableStore>,
+    pub(crate) projection: &'static str,
+    pub(crate) generation: Generation,
+    pub(crate) topic: Topic,
+}
+
+impl Checkpoints {
+    /// Creates the projection's tables and that of the checkpoints, where they do not exist.
+    pub(crate) async fn prepare(
+        &self,
+        retry: &Retry,
+        tables: &'static [&'static TableDef],
+    ) -> Result<(), Stop> {
+        let own = || self.store.create_tables(tables, self.generation);
+        retry.run("create tables", own).await?;
+        let common = || self.store.create_tables(&[CheckpointRow::DEF], NO_BUILD);
+        retry.run("create tables", common).await
+    }
+
+    /// The offset to read next; 0 when there is no checkpoint.
+    pub(crate) async fn read(&self, retry: &Retry, partition: Partition) -> Result<Offset, Stop> {
+        let key = CheckpointKey {
+            projection: CompactString::const_new(self.projection),
+            generation: self.generation,
+            topic: CompactString::const_new(self.topic.name()),
+            partition,
+        };
+        let read = || self.store.get_row::<CheckpointRow>(NO_BUILD, &key);
+        let row = retry.run("read a checkpoint", read).await?;
+        Ok(row.map_or(Offset(0), |row| row.offset))
+    }
+
+    /// The rows that say so.
+    pub(crate) fn rows(&self, next: &[(Partition, Offset)]) -> Vec<Mutation> {
+        let row = |(partition, offset): &(Partition, Offset)| {
+            let row = CheckpointRow {
+                projection: CompactString::const_new(self.projection),
+                generation: self.generation,
+                topic: CompactString::const_new(self.topic.name()),
+                partition: *partition,
+                offset: *offset,
+            };
+            Mutation::put(NO_BUILD, &row, Version(offset.0))
+        };
+        next.iter().map(row).collect()
+    }
+}

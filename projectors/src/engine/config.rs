@@ -1,0 +1,36 @@
+//! How large and how patient an engine is. Every queue has its bound here.
+
+use std::time::Duration;
+
+/// Settings of one engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Records read, folded and appended at once, at most.
+    pub chunk_records: usize,
+    /// Folded records after which rows are written without waiting for more.
+    pub job_records: usize,
+    /// Folded records that may wait for their rows; beyond, reading waits. Bounds the memory.
+    pub max_gathered_records: usize,
+    /// How long folded records wait for company before rows are written.
+    pub linger: Duration,
+    /// Rows of one write to the store: small, so that others get their turn.
+    pub rows_per_write: usize,
+    /// States kept at hand, in units of about a hundred bytes.
+    pub cache_weight: usize,
+    /// The first pause after a failed call of a port; it doubles up to 256 times this.
+    pub first_pause: Duration,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            chunk_records: 512,
+            job_records: 1_024,
+            max_gathered_records: 16_384,
+            linger: Duration::from_millis(10),
+            rows_per_write: 256,
+            cache_weight: 1_000_000,
+            first_pause: Duration::from_millis(20),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The loop of a projection: read what waits, fold it, append what follows from it at once, and
+//! have it remembered beside.
+//!
+//! One task on a thread of its own folds and emits; a second one remembers. At most one job is
+//! being remembered while the next one gathers; when too much has gathered, reading waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use infra_ports::{BoxFuture, EventLog, LogError, LogTail, RecordBatch, Runtime, Visibility};
+use schemas::position::{Offset, Partition};
+use schemas::topics::Topic;
+use tokio::sync::{mpsc, watch};
+
+use super::chunk::{self, Chunk};
+use super::checkpoints::Checkpoints;
+use super::config::EngineConfig;
+use super::folding::Folding;
+use super::projection::Projection;
+use super::remember::{Done, Job};
+use super::retry::Retry;
+use super::status::Board;
+use super::stop::Stop;
+use crate::metrics;
+
+/// How often the log is asked for its ends, for the lag.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// One running projection over some partitions of its topic.
+pub(crate) struct Instance<P: Projection> {
+    pub(crate) folding: Folding<P>,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) config: EngineConfig,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) retry: Retry,
+    pub(crate) partitions: Vec<Partition>,
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) jobs: mpsc::Sender<Job>,
+    pub(crate) done: mpsc::Receiver<Result<Done, Stop>>,
+    pub(crate) place: Places,
+}
+
+/// Where the loop stands.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// The offset to fold next.
+    folded: BTreeMap<Partition, Offset>,
+    /// Everything below is written.
+    written: BTreeMap<Partition, Offset>,
+    /// Partitions that moved since the last job.
+    moved: BTreeMap<Partition, Offset>,
+    /// Records folded and not handed over.
+    gathered: usize,
+    /// Something was appended to `users` since the last job.
+    emitted: bool,
+    /// A job is being remembered.
+    under_way: bool,
+}
+
+/// What the loop was woken by.
+enum Woken {
+    ToldToStop,
+    Remembered(Option<Result<Done, Stop>>),
+    Due,
+    Look,
+    Read(Result<Vec<RecordBatch>, LogError>),
+}
+
+impl<P: Projection> Instance<P> {
+    /// Runs until told to stop or until it must.
+    pub(crate) async fn run(mut self) -> Result<(), Stop> {
+        self.take_up().await?;
+        let mut tail = self.tail().await?;
+        let mut due: Option<BoxFuture<'static, ()>> = None;
+        let mut look = self.runtime.sleep(LOOK_EVERY);
+        loop {
+            if due.is_none() && self.place.gathered > 0 && !self.place.under_way {
+                due = Some(self.runtime.sleep(self.config.linger));
+            }
+            match self.woken(tail.as_mut(), &mut due, &mut look).await {
+                Woken::ToldToStop => return self.finish().await,
+                Woken::Remembered(done) => self.remembered(done)?,
+                Woken::Due => {
+                    due = None;
+                    self.submit().await?;
+                }
+                Woken::Look => {
+                    self.look_at_ends().await;
+                    look = self.runtime.sleep(LOOK_EVERY);
+                }
+                Woken::Read(Ok(batches)) => {
+                    self.take_in(batches).await?;
+                    if self.place.gathered >= self.config.job_records && !self.place.under_way {
+                        due = None;
+                        self.submit().await?;
+                    }
+                }
+                Woken::Read(Err(error)) => tail = self.tail_again(error).await?,
+            }
+        }
+    }
+
+    async fn woken(
+        &mut self,
+        tail: &mut dyn LogTail,
+        due: &mut Option<BoxFuture<'static, ()>>,
+        look: &mut BoxFuture<'static, ()>,
+    ) -> Woken {
+        let room = self.place.gathered < self.config.max_gathered_records;
+        let is_due = due.is_some();
+        let due = async {
+            if let Some(due) = due {
+                due.await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = self.stop.wait_for(|stop| *stop) => Woken::ToldToStop,
+            done = self.done.recv(), if self.place.under_way => Woken::Remembered(done),
+            () = due, if is_due => Woken::Due,
+            () = look => Woken::Look,
+            read = tail.next(self.config.chunk_records), if room => Woken::Read(read),
+        }
+    }
+
+    /// Reads the checkpoints and compares them with what the log has.
+    async fn take_up(&mut self) -> Result<(), Stop> {
+        self.checkpoints.prepare(&self.retry, P::tables()).await?;
+        for partition in self.partitions.clone() {
+            let checkpoint = self.checkpoints.read(&self.retry, partition).await?;
+            let log = &*self.log;
+            let positions = move || log.positions(P::ORIGIN, partition);
+            let ends = self.retry.run("read positions", positions).await?;
+            if checkpoint < ends.first || checkpoint > ends.durable_end {
+                return Err(Stop::RebuildRequired {
+                    topic: P::ORIGIN,
+                    partition,
+                    checkpoint,
+                    first: ends.first,
+                    end: ends.durable_end,
+                });
+            }
+            self.place.folded.insert(partition, checkpoint);
+            self.place.written.insert(partition, checkpoint);
+            let goal = ends.durable_end;
+            self.board.started(partition, checkpoint, goal);
+        }
+        Ok(())
+    }
+
+    async fn tail(&self) -> Result<Box<dyn LogTail>, Stop> {
+        let folded = self.place.folded.iter();
+        let from: Vec<(Partition, Offset)> = folded.map(|(p, o)| (*p, *o)).collect();
+        let log = &*self.log;
+        let tail = move || log.tail(P::ORIGIN, from.clone(), Visibility::Durable);
+        self.retry.run("tail the log", tail).await
+    }
+
+    /// After a failed read: from where folding stopped, nothing twice and nothing left out.
+    async fn tail_again(&self, error: LogError) -> Result<Box<dyn LogTail>, Stop> {
+        if let LogError::OutOfRange {
+            topic,
+            partition,
+            asked,
+            first,
+        } = error
+        {
+            return Err(Stop::RebuildRequired {
+                topic,
+                partition,
+                checkpoint: asked,
+                first,
+                end: first,
+            });
+        }
+        if !error.is_retryable() {
+            return Err(error.into());
+        }
+        self.retry.pause_after("read the log", &error).await;
+        let tail = self.tail().await;
+        self.board.recovered();
+        tail
+    }
+
+    /// Folds what was read and appends what follows from it.
+    async fn take_in(&mut self, batches: Vec<RecordBatch>) -> Result<(), Stop> {
+        let partitions = self.log.partitions();
+        let chunk = chunk::decode(self.folding.projection(), partitions, batches)?;
+        self.folding.fold(&chunk, &self.place.written).await?;
+        self.emit(&chunk).await?;
+        for (partition, next) in &chunk.next {
+            self.place.folded.insert(*partition, *next);
+            self.place.moved.insert(*partition, *next);
+            self.board.folded(*partition, *next);
+        }
+        self.place.gathered += chunk.count;
+        metrics::folded(P::NAME, chunk.count, chunk.dead.len());
+        match chunk.stop {
+            None => Ok(()),
+            // What stands before the record that this build does not know is complete.
+            Some(stop) => self.finish().await.and(Err(stop)),
+        }
+    }
+
+    async fn emit(&mut self, chunk: &Chunk<P::Event>) -> Result<(), Stop> {
+        let log = &*self.log;
+        for (partition, letter) in &chunk.dead {
+            let append =
+                move || log.append(Topic::DeadLetters, *partition, vec![letter.clone()]);
+            self.retry.run("append a dead letter", append).await?;
+        }
+        let told = std::mem::take(&mut self.folding.effects.told);
+        if told.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<_> = told.into_iter().collect();
+        // A try that failed may have appended a part: again from the first, so that no record
+        // comes before one it follows. Readers take what comes twice once.
+        let append = move || log.append_all(Topic::Users, told.clone());
+        self.retry.run("append to users", append).await?;
+        self.place.emitted = true;
+        Ok(())
+    }
+
+    /// Hands what has gathered to the writer.
+    async fn submit(&mut self) -> Result<(), Stop> {
+        let (number, memory) = self.folding.hand_over();
+        let job = Job {
+            number,
+            emitted: std::mem::take(&mut self.place.emitted),
+            memory,
+            next: std::mem::take(&mut self.place.moved).into_iter().collect(),
+        };
+        metrics::handed_over(P::NAME, self.place.gathered, self.folding.cached());
+        self.place.gathered = 0;
+        self.place.under_way = true;
+        let sent = self.jobs.send(job).await;
+        sent.map_err(|_| Stop::Broken("the writer has ended".into()))
+    }
+
+    fn remembered(&mut self, done: Option<Result<Done, Stop>>) -> Result<(), Stop> {
+        let done = done.ok_or_else(|| Stop::Broken("the writer has ended".into()))??;
+        self.place.under_way = false;
+        self.folding.written(done.number);
+        for (partition, next) in done.next {
+            self.place.written.insert(partition, next);
+            self.board.applied(partition, next);
+        }
+        Ok(())
+    }
+
+    /// Everything folded is remembered before the loop ends.
+    async fn finish(&mut self) -> Result<(), Stop> {
+        loop {
+            if self.place.under_way {
+                let done = self.done.recv().await;
+                self.remembered(done)?;
+            } else if self.place.gathered > 0 {
+                self.submit().await?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// For the lag only, so a failure is not waited out here.
+    async fn look_at_ends(&self) {
+        let mut lag = 0;
+        for partition in &self.partitions {
+            if let Ok(ends) = self.log.positions(P::ORIGIN, *partition).await {
+                self.board.end_is(*partition, ends.durable_end);
+                let applied = self.place.written.get(partition);
+                lag += ends.durable_end.0 - applied.map_or(0, |o| o.0).min(ends.durable_end.0);
+            }
+        }
+        metrics::lag(P::NAME, lag);
+    }
+}

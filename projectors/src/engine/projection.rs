@@ -1,0 +1,273 @@
+//! What a projection is to the engine: how to read a record, load a state, apply, write back.
+//!
+//! The pure part ([`Projection::apply`] and what it calls) decides; the engine carries out. A
+//! projection does no I/O but in [`Projection::load`] and [`Projection::facts`], which only read.
+
+use std::collections::BTreeMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use infra_ports::log::NewRecord;
+use infra_ports::store::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
+use infra_ports::Record;
+use schemas::avro::{DecodeError, EncodeError, LogEvent};
+use schemas::events::UserEvent;
+use schemas::position::{Generation, Offset, Partition, Timestamp, Version};
+use schemas::tables::{Table, TableDef};
+use schemas::topics::Topic;
+
+/// Rows that one read of a partition asks for at most.
+const PAGE_ROWS: usize = 2_048;
+
+/// A fold with its tables, run by the engine.
+#[async_trait]
+pub trait Projection: Send + Sync + 'static {
+    /// What a record is after decoding.
+    type Event: Send + Sync;
+    /// What a state is kept under.
+    type Key: Clone + Eq + Ord + Hash + Send + Sync + 'static;
+    /// What is known of a key; a pure function of the records applied so far.
+    type State: Send + Sync + 'static;
+    /// What an event needs to know beyond the state, immutable once it exists.
+    type Want: Send + Sync;
+    /// The answer to a want.
+    type Facts: Send;
+
+    /// The projection's name, in checkpoints, metrics and health.
+    const NAME: &'static str;
+    /// The one topic its tables are made from.
+    const ORIGIN: Topic;
+    /// Whether [`Projection::settle`] does anything.
+    const SETTLES: bool = false;
+
+    /// Its tables.
+    fn tables() -> &'static [&'static TableDef];
+
+    /// Reads a record's value.
+    ///
+    /// # Errors
+    /// Malformed: the record becomes a dead letter. Unknown: the projection stops.
+    fn decode(&self, value: &Bytes) -> Result<Self::Event, DecodeError>;
+
+    /// The text whose hash says in which partition the record belongs, if the topic has a key.
+    fn routed_by<'a>(&self, event: &'a Self::Event) -> Option<&'a str>;
+
+    /// The version of the rules that the event was written under.
+    fn rules(&self, _event: &Self::Event) -> u32 {
+        0
+    }
+
+    /// The keys of the states that the event concerns, each once.
+    fn keys(&self, event: &Self::Event, into: &mut Vec<Self::Key>);
+
+    /// Loads the state of a key from the tables; a new one when there is none.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn load(&self, tables: &Tables, key: &Self::Key) -> Result<Self::State, StoreError>;
+
+    /// What the event needs to know that neither it nor the state says.
+    fn wants(&self, event: &Self::Event, state: &Self::State) -> Option<Self::Want>;
+
+    /// Looks up what was wanted.
+    ///
+    /// # Errors
+    /// Those of the store.
+    async fn facts(&self, tables: &Tables, want: &Self::Want) -> Result<Self::Facts, StoreError>;
+
+    /// Applies a record to the state of one of its keys. A record at or below the state's position
+    /// changes nothing. Returns whether there is something to remember.
+    fn apply(
+        &self,
+        place: &Place<'_>,
+        event: &Self::Event,
+        key: &Self::Key,
+        state: &mut Self::State,
+        facts: Option<Self::Facts>,
+        effects: &mut Effects,
+    ) -> bool;
+
+    /// Called after each chunk for every key that was touched and is not handed over yet: for news
+    /// that is told once a chunk, not once a record.
+    fn settle(&self, _key: &Self::Key, _state: &mut Self::State, _effects: &mut Effects) {}
+
+    /// Hands over what has to be written of a touched state.
+    fn remember(&self, key: &Self::Key, state: &mut Self::State, memory: &mut Memory);
+
+    /// How much room a state takes in the cache, in units of about a hundred bytes.
+    fn weight(&self, state: &Self::State) -> usize;
+}
+
+/// Where a record stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// Its partition.
+    pub partition: Partition,
+    /// The record as it stands in the log.
+    pub record: &'a Record,
+    /// Everything below this offset of the partition is written to the tables.
+    pub written: Offset,
+}
+
+impl Place<'_> {
+    /// The version of rows that this record makes.
+    pub fn version(&self) -> Version {
+        Version::from(self.record.offset)
+    }
+}
+
+/// What applying leads to: records to append to `users`, and rows.
+#[derive(Debug)]
+pub struct Effects {
+    /// Partitions of every topic.
+    pub partitions: u32,
+    /// The build of the tables.
+    pub generation: Generation,
+    pub(crate) told: BTreeMap<Partition, Vec<NewRecord>>,
+    pub(crate) rows: Vec<Mutation>,
+    pub(crate) failed: Option<EncodeError>,
+}
+
+impl Effects {
+    pub(crate) fn new(partitions: u32, generation: Generation) -> Self {
+        Self {
+            partitions,
+            generation,
+            told: BTreeMap::new(),
+            rows: Vec::new(),
+            failed: None,
+        }
+    }
+
+    /// Tells the users of a partition.
+    pub fn tell(&mut self, partition: Partition, event: &UserEvent, at: Timestamp) {
+        match event.encode() {
+            Ok(value) => self.told.entry(partition).or_default().push(NewRecord {
+                key: Bytes::new(),
+                value,
+                at,
+            }),
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// Puts a row.
+    pub fn put<T: Table>(&mut self, row: &T, version: Version) {
+        let row = Mutation::put(self.generation, row, version);
+        self.rows.push(row);
+    }
+}
+
+/// What has to be written of the states touched since the last time.
+#[derive(Debug)]
+pub struct Memory {
+    /// The build of the tables.
+    pub generation: Generation,
+    pub(crate) rows: Vec<Mutation>,
+    pub(crate) states: Vec<Vec<Mutation>>,
+}
+
+impl Memory {
+    pub(crate) fn new(generation: Generation) -> Self {
+        Self {
+            generation,
+            rows: Vec::new(),
+            states: Vec::new(),
+        }
+    }
+
+    /// Puts a row, before any state.
+    pub fn put<T: Table>(&mut self, row: &T, version: Version) {
+        let row = Mutation::put(self.generation, row, version);
+        self.rows.push(row);
+    }
+
+    /// Begins the batch of one state, whose rows share a partition: written last, all or nothing.
+    pub fn state(&mut self) -> StateBatch<'_> {
+        self.states.push(Vec::new());
+        StateBatch {
+            generation: self.generation,
+            rows: self.states.last_mut().expect("pushed just now"),
+        }
+    }
+}
+
+/// The rows of one state.
+#[derive(Debug)]
+pub struct StateBatch<'a> {
+    generation: Generation,
+    rows: &'a mut Vec<Mutation>,
+}
+
+impl StateBatch<'_> {
+    /// Puts a row of the state.
+    pub fn put<T: Table>(&mut self, row: &T, version: Version) {
+        let row = Mutation::put(self.generation, row, version);
+        self.rows.push(row);
+    }
+}
+
+/// One build of a projection's tables, for reading.
+#[derive(Clone)]
+pub struct Tables {
+    /// The store.
+    pub store: Arc<dyn TableStore>,
+    /// The build.
+    pub generation: Generation,
+}
+
+impl Tables {
+    /// A row with its version.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn get<T: Table>(&self, key: &T::Key) -> Result<Option<(T, Version)>, StoreError> {
+        let (partition, cluster) = schemas::tables::encode_key::<T>(key);
+        let row = self
+            .store
+            .get(T::DEF, self.generation, &partition, &cluster)
+            .await?;
+        let typed = row.map(|row| row.decode().map(|typed| (typed, row.version)));
+        typed.transpose()
+    }
+
+    /// All rows of a partition with their versions, page by page: not one moment's picture.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn scan<T: Table>(
+        &self,
+        partition: &T::Partition,
+    ) -> Result<Vec<(T, Version)>, StoreError> {
+        let partition = schemas::tables::encode_partition::<T>(partition);
+        let mut rows = Vec::new();
+        let mut after = None;
+        loop {
+            let range = ScanRange {
+                prefix: Bytes::new(),
+                after: after.take(),
+                reverse: false,
+                limit: PAGE_ROWS,
+            };
+            let store = &self.store;
+            let page: Vec<StoredRow> = store.scan(T::DEF, self.generation, &partition, range).await?;
+            for row in &page {
+                rows.push((row.decode()?, row.version));
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE_ROWS => after = Some(last.cluster.clone()),
+                Some(_) | None => return Ok(rows),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Tables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tables")
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+//! The one place where port calls are tried again.
+//!
+//! A retryable error is waited out with growing pauses, for ever: nothing is skipped and nothing
+//! overtakes. Any other error is a [`Stop`]. While it waits, health says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use infra_ports::{BoxFuture, LogError, Runtime, StoreError};
+
+use super::status::Board;
+use super::stop::Stop;
+
+/// The longest pause between two tries, in steps of doubling from the first.
+const DOUBLINGS: u32 = 8;
+
+/// An error of a port.
+pub(crate) trait PortError: std::fmt::Display + Into<Stop> {
+    fn is_retryable(&self) -> bool;
+}
+
+impl PortError for LogError {
+    fn is_retryable(&self) -> bool {
+        Self::is_retryable(self)
+    }
+}
+
+impl PortError for StoreError {
+    fn is_retryable(&self) -> bool {
+        Self::is_retryable(self)
+    }
+}
+
+/// Tries again what may be tried again.
+#[derive(Clone)]
+pub(crate) struct Retry {
+    runtime: Arc<dyn Runtime>,
+    board: Arc<Board>,
+    first_pause: Duration,
+}
+
+impl Retry {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, board: Arc<Board>, first_pause: Duration) -> Self {
+        Self {
+            runtime,
+            board,
+            first_pause,
+        }
+    }
+
+    /// Runs `attempt` until it succeeds or fails for good.
+    pub(crate) async fn run<'a, T, E: PortError>(
+        &self,
+        what: &'static str,
+        mut attempt: impl FnMut() -> BoxFuture<'a, Result<T, E>>,
+    ) -> Result<T, Stop> {
+        let mut tries = 0;
+        loop {
+            match attempt().await {
+                Ok(done) => {
+                    if tries > 0 {
+                        self.board.recovered();
+                    }
+                    return Ok(done);
+                }
+                Err(error) if error.is_retryable() => {
+                    let pause = self.pause(tries);
+                    tracing::warn!(what, tries, %error, ?pause, "trying again");
+                    self.board.retrying(format!("{what}: {error}"));
+                    tries += 1;
+                    self.runtime.sleep(pause).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// For a caller that tries again by itself: says so and waits once.
+    pub(crate) async fn pause_after(&self, what: &'static str, error: &impl PortError) {
+        tracing::warn!(what, %error, "trying again");
+        self.board.retrying(format!("{what}: {error}"));
+        self.runtime.sleep(self.pause(0)).await;
+    }
+
+    /// Doubles with each try, with up to a half of it by chance so that many do not come at once.
+    fn pause(&self, tries: u32) -> Duration {
+        let full = self.first_pause * 2_u32.pow(tries.min(DOUBLINGS));
+        let share = u32::try_from(self.runtime.random() % 512).unwrap_or(0);
+        full - full * share / 1024
+    }
+}

@@ -1,0 +1,228 @@
+//! How far a projection has got and how it fares: written by its loop, read by anyone.
+//!
+//! ```text
+//!   applied            folded              durable end
+//!      │  rows being     │  read, not folded    │
+//!      ▼  written        ▼  yet (lag)           ▼
+//! ─────┴─────────────────┴──────────────────────┘
+//! ```
+//!
+//! Below `applied` all rows are in the tables and can be read; below `folded` what follows from the
+//! records has been appended to `users`.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use schemas::position::{Offset, Partition};
+use tokio::sync::watch;
+
+use super::stop::Stop;
+
+/// How a projection fares.
+#[derive(Debug, Clone)]
+pub enum Health {
+    /// It has not yet applied everything that was in the log when it started.
+    CatchingUp,
+    /// It has, and goes on.
+    CaughtUp,
+    /// A port does not answer; it tries again.
+    Retrying {
+        /// What failed.
+        reason: String,
+    },
+    /// It was told to stop, has written everything it folded, and ended.
+    Ended,
+    /// It stopped by itself and does nothing any more.
+    Stopped(Stop),
+}
+
+/// How far a projection has got in one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Partition of the origin topic.
+    pub partition: Partition,
+    /// Every record below has its rows in the tables, and the checkpoint says so.
+    pub applied: Offset,
+    /// Every record below was folded and its news appended.
+    pub folded: Offset,
+    /// Records in the log that are not applied yet, when it was last looked.
+    pub lag_records: u64,
+}
+
+#[derive(Debug)]
+struct Tracked {
+    partition: Partition,
+    applied: watch::Sender<Offset>,
+    folded: Offset,
+    end: Offset,
+    /// The durable end at the start: where catching up is over.
+    goal: Offset,
+}
+
+/// What the loop writes and the [`Status`] reads.
+#[derive(Debug)]
+pub(crate) struct Board {
+    name: &'static str,
+    partitions: Mutex<Vec<Tracked>>,
+    trouble: Mutex<Option<String>>,
+    end: watch::Sender<Option<Result<(), Stop>>>,
+}
+
+impl Board {
+    pub(crate) fn new(name: &'static str, partitions: &[Partition]) -> Self {
+        let tracked = |partition: &Partition| Tracked {
+            partition: *partition,
+            applied: watch::Sender::new(Offset(0)),
+            folded: Offset(0),
+            end: Offset(0),
+            goal: Offset(u64::MAX),
+        };
+        Self {
+            name,
+            partitions: Mutex::new(partitions.iter().map(tracked).collect()),
+            trouble: Mutex::new(None),
+            end: watch::Sender::new(None),
+        }
+    }
+
+    fn update(&self, partition: Partition, change: impl FnOnce(&mut Tracked)) {
+        let mut all = self.partitions.lock();
+        if let Some(one) = all.iter_mut().find(|t| t.partition == partition) {
+            change(one);
+        }
+    }
+
+    pub(crate) fn started(&self, partition: Partition, checkpoint: Offset, goal: Offset) {
+        self.update(partition, |t| {
+            t.applied.send_replace(checkpoint);
+            t.folded = checkpoint;
+            t.goal = goal;
+            t.end = goal;
+        });
+    }
+
+    pub(crate) fn folded(&self, partition: Partition, next: Offset) {
+        self.update(partition, |t| {
+            t.folded = next;
+            t.end = t.end.max(next);
+        });
+    }
+
+    pub(crate) fn applied(&self, partition: Partition, next: Offset) {
+        self.update(partition, |t| {
+            t.applied.send_replace(next);
+        });
+    }
+
+    pub(crate) fn end_is(&self, partition: Partition, end: Offset) {
+        self.update(partition, |t| t.end = t.end.max(end));
+    }
+
+    pub(crate) fn retrying(&self, reason: String) {
+        *self.trouble.lock() = Some(reason);
+    }
+
+    pub(crate) fn recovered(&self) {
+        *self.trouble.lock() = None;
+    }
+
+    pub(crate) fn ended(&self, how: Result<(), Stop>) {
+        self.end.send_replace(Some(how));
+    }
+}
+
+/// A view of a projection's progress and health. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Status(pub(crate) Arc<Board>);
+
+impl Status {
+    /// The projection.
+    pub fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    /// How far the tables of a partition have got: every record below has its rows there. 0 for a
+    /// partition that this instance does not have.
+    pub fn applied(&self, partition: Partition) -> Offset {
+        let all = self.0.partitions.lock();
+        let one = all.iter().find(|t| t.partition == partition);
+        one.map_or(Offset(0), |t| *t.applied.borrow())
+    }
+
+    /// Waits until the tables hold every record below `offset`. Never ends for a partition that
+    /// this instance does not have, or when the projection stops: race it with a deadline.
+    ///
+    /// Cancel safety: may be dropped at any time.
+    pub async fn wait_applied(&self, partition: Partition, offset: Offset) {
+        let watched = {
+            let all = self.0.partitions.lock();
+            let one = all.iter().find(|t| t.partition == partition);
+            one.map(|t| t.applied.subscribe())
+        };
+        match watched {
+            Some(mut applied) => {
+                if applied.wait_for(|applied| *applied >= offset).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// How far it has got in each partition.
+    pub fn progress(&self) -> Vec<Progress> {
+        let all = self.0.partitions.lock();
+        let view = |t: &Tracked| {
+            let applied = *t.applied.borrow();
+            Progress {
+                partition: t.partition,
+                applied,
+                folded: t.folded,
+                lag_records: t.end.0.saturating_sub(applied.0),
+            }
+        };
+        all.iter().map(view).collect()
+    }
+
+    /// Records in the log that are not applied yet, over all partitions.
+    pub fn lag_records(&self) -> u64 {
+        self.progress().iter().map(|p| p.lag_records).sum()
+    }
+
+    /// How it fares.
+    pub fn health(&self) -> Health {
+        match &*self.0.end.borrow() {
+            Some(Ok(())) => return Health::Ended,
+            Some(Err(stop)) => return Health::Stopped(stop.clone()),
+            None => {}
+        }
+        if let Some(reason) = &*self.0.trouble.lock() {
+            return Health::Retrying {
+                reason: reason.clone(),
+            };
+        }
+        let all = self.0.partitions.lock();
+        match all.iter().all(|t| *t.applied.borrow() >= t.goal) {
+            true => Health::CaughtUp,
+            false => Health::CatchingUp,
+        }
+    }
+
+    /// True when its tables hold everything that was in the log when it started, and it goes on.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.health(), Health::CaughtUp)
+    }
+
+    /// Waits until the projection has ended, and says how.
+    ///
+    /// # Errors
+    /// Why it stopped by itself.
+    pub async fn ended(&self) -> Result<(), Stop> {
+        let mut end = self.0.end.subscribe();
+        let how = end.wait_for(Option::is_some).await.map(|how| how.clone());
+        match how {
+            Ok(Some(how)) => how,
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+}

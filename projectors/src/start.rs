@@ -1,0 +1,62 @@
+//! All four projections at once, over all partitions: what a node with the role runs.
+
+use schemas::position::{Generation, Partition};
+
+use crate::chats::Chats;
+use crate::config::Config;
+use crate::engine::projection::Projection;
+use crate::engine::status::Status;
+use crate::engine::stop::Stop;
+use crate::engine::{self, Ports, Running};
+use crate::inbox::Inbox;
+use crate::receipts::Receipts;
+use crate::settings::SettingsOfChats;
+
+/// The names of the projections.
+pub const PROJECTIONS: [&str; 4] = [Chats::NAME, Inbox::NAME, Receipts::NAME, SettingsOfChats::NAME];
+
+/// The four projections, running.
+#[derive(Debug)]
+pub struct Projectors {
+    running: [Running; 4],
+}
+
+/// Starts the four projections over every partition of their topics, writing to this generation.
+pub fn start(ports: &Ports, config: &Config, generation: Generation) -> Projectors {
+    let all: Vec<Partition> = (0..ports.log.partitions()).map(Partition).collect();
+    let all = || all.clone();
+    Projectors {
+        running: [
+            engine::start(Chats, ports, &config.chats, generation, all()),
+            engine::start(Inbox, ports, &config.inbox, generation, all()),
+            engine::start(Receipts, ports, &config.receipts, generation, all()),
+            engine::start(SettingsOfChats, ports, &config.settings, generation, all()),
+        ],
+    }
+}
+
+impl Projectors {
+    /// The status of each, in the order of [`PROJECTIONS`].
+    pub fn statuses(&self) -> Vec<Status> {
+        self.running.iter().map(Running::status).collect()
+    }
+
+    /// The status of one, by its name.
+    pub fn status(&self, projection: &str) -> Option<Status> {
+        let mut statuses = self.running.iter().map(Running::status);
+        statuses.find(|status| status.name() == projection)
+    }
+
+    /// Stops all, chats first: each writes and checkpoints what it has folded.
+    ///
+    /// # Errors
+    /// Why the first of those that had stopped by themselves did so.
+    pub async fn stop(&self) -> Result<(), Stop> {
+        let mut outcome = Ok(());
+        for running in &self.running {
+            let ended = running.stop().await;
+            outcome = outcome.and(ended);
+        }
+        outcome
+    }
+}
