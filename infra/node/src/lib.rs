@@ -1,1 +1,24 @@
-//! The composition root and the cursus binary
+//! The composition root: puts adapters, ingest, projectors and delivery together, serves them on
+//! one port, and takes them down in order. Holds no domain logic.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::wildcard_enum_match_arm,
+        reason = "tests may fail loudly"
+    )
+)]
+
+pub mod cli;
+pub mod config;
+pub mod node;
+
+mod bridge;
+mod health;
+mod http;
+pub mod keys;
+mod telemetry;
+
+mod chat;

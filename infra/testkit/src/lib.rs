@@ -16,3 +16,11 @@
 )]
 
 pub mod checker;
+pub mod clock;
+
+pub mod flaws;
+pub mod platform;
+pub mod process;
+pub mod raw;
+pub mod recorder;
+pub mod torture;

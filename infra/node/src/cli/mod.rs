@@ -1,0 +1,71 @@
+//! The `cursus` command line: one file a command. Without a command a node runs.
+
+mod run;
+mod token;
+mod verify;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::chat::{self, ChatOptions};
+use crate::config::{Config, Overrides};
+use crate::node::Adapters;
+
+/// An event-sourced, log-centric messaging platform. Without a command: runs a node with every
+/// role in one process, on the embedded log and store in ./data.
+#[derive(Debug, Parser)]
+#[command(name = "cursus", version)]
+struct Arguments {
+    /// A TOML file with the configuration; cursus.toml where there is one
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Mint an access token from the node's development key
+    Token(token::TokenOptions),
+    /// Chat in the terminal
+    Chat(ChatOptions),
+    /// Print the effective configuration
+    Config,
+    /// Rebuild all tables from the log and compare them with the live ones; the node must be stopped
+    Verify,
+}
+
+/// Runs the command line of this process; `adapters` makes the log and store that a node runs on.
+///
+/// # Errors
+/// What went wrong, for a person to read.
+pub fn run(adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>) -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let config = Config::load(arguments.config.as_deref(), &arguments.overrides)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    match arguments.command {
+        None => runtime.block_on(run::run(config, adapters)),
+        Some(Command::Token(options)) => token::print(&config, &options),
+        Some(Command::Chat(options)) => runtime.block_on(chat::run(chat_options(&config, options)?)),
+        Some(Command::Config) => {
+            write!(std::io::stdout(), "{}", config.to_toml()?).context("standard output")
+        }
+        Some(Command::Verify) => runtime.block_on(verify::verify(&config, adapters)),
+    }
+}
+
+/// Without a token the chat mints one from the development key beside it.
+fn chat_options(config: &Config, mut options: ChatOptions) -> anyhow::Result<ChatOptions> {
+    if options.token.is_none() {
+        options.token = Some(token::mint(config, &options.user, &options.device, token::DAY)?);
+    }
+    Ok(options)
+}

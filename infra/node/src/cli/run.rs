@@ -1,0 +1,44 @@
+//! `cursus`: a whole node, until SIGTERM or Ctrl-C.
+
+use std::io::Write;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::node::{Adapters, Node};
+use crate::telemetry;
+
+/// Runs a node and says where it listens and how to talk to it.
+pub(super) async fn run(
+    config: Config,
+    adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>,
+) -> anyhow::Result<()> {
+    telemetry::start_traces(&config.trace)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let adapters = adapters(&config)?;
+    let node = Node::start(config.clone(), adapters).await?;
+    say(&config, &node).context("standard output")?;
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("going down");
+    node.shutdown().await;
+    Ok(())
+}
+
+fn say(config: &Config, node: &Node) -> std::io::Result<()> {
+    let (address, data) = (node.address(), config.data.display());
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "cursus: listening on http://{address} (data in {data})")?;
+    if node.has_development_key() {
+        writeln!(out, "  a token:  cursus token --user ada --device phone --data {data}")?;
+        writeln!(out, "  the chat: cursus chat --as ada --with bob --data {data}")?;
+    }
+    writeln!(out, "  a socket: ws://{address}/v1/connect (subprotocol cursus.v1.json)")?;
+    writeln!(out, "  operators: /healthz /readyz /metrics")?;
+    out.flush()
+}

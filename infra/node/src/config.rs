@@ -1,0 +1,114 @@
+//! The configuration of a whole node: defaults < TOML < environment `CURSUS__…` < flags.
+//!
+//! Each part's own `Config` stands beside the part; unknown keys are refused; secrets are never
+//! printed. `cursus config` prints the effective one.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+/// What can be configured, and its defaults.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where HTTP and WebSocket are served. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where log, tables and the development key are kept.
+    pub data: PathBuf,
+    /// Partitions of every topic; fixed when the log is created.
+    pub partitions: u32,
+    /// What is traced, in `tracing_subscriber`'s filter syntax.
+    pub trace: String,
+    /// Where clients are sent when this node goes down: a WebSocket URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconnect_to: Option<String>,
+    /// How long a graceful shutdown may take.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_within: Duration,
+    /// How old the oldest record that waits for a projector may be before the node is not ready.
+    #[serde(with = "humantime_serde")]
+    pub ready_lag: Duration,
+    /// The embedded log.
+    pub log: infra_log_embedded::Config,
+    /// The embedded store.
+    pub store: infra_store_embedded::Config,
+    /// Checks and limits of commands.
+    pub ingest: ingest::Config,
+    /// The projector engine.
+    pub projectors: projectors::Config,
+    /// Sessions and delivery.
+    pub delivery: delivery::Config,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7800)),
+            data: PathBuf::from("./data"),
+            partitions: schemas::topics::DEFAULT_PARTITIONS,
+            trace: "info".to_owned(),
+            reconnect_to: None,
+            shutdown_within: Duration::from_secs(10),
+            ready_lag: Duration::from_secs(5),
+            log: infra_log_embedded::Config::default(),
+            store: infra_store_embedded::Config::default(),
+            ingest: ingest::Config::default(),
+            projectors: projectors::Config::default(),
+            delivery: delivery::Config::default(),
+        }
+    }
+}
+
+/// What flags may override.
+#[derive(Debug, Clone, Default, Serialize, clap::Args)]
+pub struct Overrides {
+    /// Where HTTP and WebSocket are served, as 127.0.0.1:7800; port 0 takes a free one
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// Where log, tables and the development key are kept
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// What is traced, as info,delivery=debug
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+}
+
+impl Config {
+    /// The effective configuration. `file` must exist when it is named; `cursus.toml` in the
+    /// working directory is read when there is one.
+    ///
+    /// # Errors
+    /// When a file cannot be read, a key is unknown or a value is not of its kind: the message
+    /// names the key and where it came from.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> anyhow::Result<Self> {
+        let toml = match file {
+            Some(path) => {
+                anyhow::ensure!(path.is_file(), "no configuration file at {}", path.display());
+                Toml::file_exact(path)
+            }
+            None => Toml::file_exact("cursus.toml"),
+        };
+        let config: Self = Figment::from(Serialized::defaults(Self::default()))
+            .merge(toml)
+            .merge(Env::prefixed("CURSUS__").split("__"))
+            .merge(Serialized::defaults(overrides))
+            .extract()?;
+        anyhow::ensure!(config.partitions > 0, "partitions: at least 1");
+        Ok(config)
+    }
+
+    /// The configuration as TOML, for people. There are no secrets in it: keys are named by file.
+    ///
+    /// # Errors
+    /// When a value has no TOML form, which is a defect.
+    pub fn to_toml(&self) -> anyhow::Result<String> {
+        Ok(toml::to_string_pretty(self)?)
+    }
+}

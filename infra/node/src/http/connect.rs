@@ -1,0 +1,95 @@
+//! `GET /v1/connect`: from an HTTP request to a session.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, HeaderMap};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use delivery::Delivery;
+use hyper::upgrade::OnUpgrade;
+use infra_ports::Runtime;
+use infra_transport_websocket::{Config, handshake, open};
+use schemas::errors::{Code, Refusal};
+
+use super::refuse;
+
+struct Connect {
+    delivery: Delivery,
+    runtime: Arc<dyn Runtime>,
+    transport: Config,
+}
+
+/// The route that turns a handshake into a session.
+pub fn connect_route(delivery: Delivery, runtime: Arc<dyn Runtime>, transport: Config) -> Router {
+    let state = Arc::new(Connect { delivery, runtime, transport });
+    Router::new().route("/v1/connect", any(connect)).with_state(state)
+}
+
+async fn connect(State(state): State<Arc<Connect>>, mut request: Request) -> Response {
+    if !state.delivery.may_accept() {
+        return refuse(Refusal::plain(Code::TooManySessions));
+    }
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (head, _) = request.into_parts();
+    let switching = match handshake(&head) {
+        Ok(switching) => switching,
+        Err(error) => {
+            let mut answer = refuse(Refusal::new(Code::UnsupportedProtocol, error.to_string()));
+            *answer.status_mut() = error.status();
+            answer.headers_mut().extend(error.header());
+            return answer;
+        }
+    };
+    let token = bearer(&head.headers).or_else(|| head.uri.query().and_then(token_of));
+    let runtime = Arc::clone(&state.runtime);
+    runtime.spawn("session", Box::pin(serve(state, upgrade, token)));
+    switching.map(|()| Body::empty()).into_response()
+}
+
+async fn serve(state: Arc<Connect>, upgrade: OnUpgrade, token: Option<String>) {
+    let opened = match upgrade.await {
+        Ok(upgraded) => open(upgraded, &state.transport).await.map_err(|e| e.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match opened {
+        Ok((reader, writer)) => {
+            let session = state.delivery.serve(reader, writer, token);
+            // Nothing of the handshake is kept for as long as the session lasts.
+            drop(state);
+            session.await;
+        }
+        Err(error) => tracing::debug!(%error, "the connection did not become a session"),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+/// Tokens are base64url and dots, so the query needs no decoding.
+fn token_of(query: &str) -> Option<String> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("token="));
+    value.map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_is_taken_from_header_or_query() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(bearer(&headers), None);
+        headers.insert(AUTHORIZATION, "bearer a.b.c".parse().unwrap());
+        assert_eq!(bearer(&headers).as_deref(), Some("a.b.c"));
+        headers.insert(AUTHORIZATION, "Basic a.b.c".parse().unwrap());
+        assert_eq!(bearer(&headers), None);
+        assert_eq!(token_of("x=1&token=a.b.c").as_deref(), Some("a.b.c"));
+        assert_eq!(token_of("nottoken=a"), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! Accepts connections and serves HTTP/1.1 on each, until told to stop.
+//!
+//! A connection that has not sent its request within [`HEADER_TIMEOUT`] is closed. Above the
+//! session limit a connection is closed at once, so that the process never runs out of files.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+/// How long a connection may take to send its request's head.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that wait to be accepted: as many as a storm of reconnects brings.
+const BACKLOG: u32 = 4096;
+/// After a failed accept (no more files): wait before the next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Binds the listening socket.
+///
+/// # Errors
+/// When the address is taken or not ours.
+pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    Ok(socket.listen(BACKLOG)?)
+}
+
+/// Serves a router on a listener.
+#[derive(Debug)]
+pub struct Server {
+    stop: watch::Sender<bool>,
+    connections: Arc<Semaphore>,
+    limit: u32,
+}
+
+impl Server {
+    /// Starts to accept. At most `limit` connections at once, sessions not counted: they leave
+    /// HTTP after their handshake and are limited by `may_accept`.
+    pub fn start(
+        listener: TcpListener,
+        routes: Router,
+        limit: u32,
+        may_accept: impl Fn() -> bool + Send + 'static,
+    ) -> Self {
+        let (stop, mut stopped) = watch::channel(false);
+        let connections = Arc::new(Semaphore::new(limit as usize));
+        let permits = Arc::clone(&connections);
+        tokio::spawn(async move {
+            loop {
+                let accepted = tokio::select! {
+                    biased;
+                    _ = stopped.changed() => return,
+                    accepted = listener.accept() => accepted,
+                };
+                let Ok((stream, peer)) = accepted else {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                };
+                let permit = Arc::clone(&permits).try_acquire_owned();
+                let Some(permit) = permit.ok().filter(|_| may_accept()) else {
+                    metrics::counter!("cursus_connections_turned_away_total").increment(1);
+                    continue;
+                };
+                let (routes, stopped) = (routes.clone(), stopped.clone());
+                tokio::spawn(async move {
+                    serve_connection(stream, peer, routes, stopped).await;
+                    drop(permit);
+                });
+            }
+        });
+        Self { stop, connections, limit }
+    }
+
+    /// Stops accepting and waits until running requests are answered, or the time is over.
+    pub async fn stop(&self, within: Duration) {
+        self.stop.send_replace(true);
+        let all = self.connections.acquire_many(self.limit);
+        if tokio::time::timeout(within, all).await.is_err() {
+            tracing::warn!("requests were still running when the time for shutdown was over");
+        }
+    }
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    routes: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    let routes = routes.layer(axum::Extension(axum::extract::ConnectInfo(peer)));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        _ = stopped.wait_for(|stop| *stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}

@@ -1,0 +1,186 @@
+//! A node: every role in one process.
+//!
+//! Start: log and store are opened (a torn tail is cut and reported, damage stops the start), topics
+//! are created, projectors take up their checkpoints, sockets are served at once; `/readyz` turns
+//! green when the projectors have caught up. Shutdown, within `shutdown_within`: no new connections,
+//! clients are told where to go and closed with 1012, projectors write what they folded, log and
+//! store are closed. Nothing depends on a shutdown being orderly: `kill -9` loses nothing either.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use delivery::Delivery;
+use infra_ports::{EventLog, Runtime, TableStore};
+use infra_runtime_tokio::TokioRuntime;
+use ingest::Ingest;
+use projectors::Projectors;
+use schemas::ids::{DeviceId, UserId};
+use schemas::position::Generation;
+use schemas::topics::TOPICS;
+
+use crate::bridge::{AppliedOf, CommandsOf, VerdictsOf};
+use crate::config::Config;
+use crate::health::Health;
+use crate::http::{Server, bind, connect_route, operator_routes, with_fallbacks};
+use crate::{keys, telemetry};
+
+/// The build of the tables that a new node begins with.
+pub const FIRST_GENERATION: Generation = Generation(1);
+/// How long a token that the node mints is valid.
+const TOKEN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The adapters that a node runs on.
+#[derive(Clone)]
+pub struct Adapters {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// The store.
+    pub store: Arc<dyn TableStore>,
+    /// Tasks, time and chance, as the domain sees them.
+    pub runtime: Arc<dyn Runtime>,
+    /// The same, to be waited for at the end.
+    pub tasks: TokioRuntime,
+}
+
+impl Adapters {
+    /// The embedded log and store in the configuration's data folder.
+    ///
+    /// # Errors
+    /// When they cannot be opened: another process has them, they are damaged before the tail, or of
+    /// another format or partition count. The message names the place.
+    pub fn embedded(config: &Config) -> anyhow::Result<Self> {
+        let tasks = TokioRuntime::new(tokio::runtime::Handle::current());
+        let log = open_log(config)?;
+        let store = open_store(config)?;
+        Ok(Self { log, store, runtime: Arc::new(tasks.clone()), tasks })
+    }
+}
+
+/// A running node.
+pub struct Node {
+    config: Config,
+    adapters: Adapters,
+    address: SocketAddr,
+    ingest: Ingest,
+    delivery: Delivery,
+    projectors: Projectors,
+    server: Server,
+    health: Arc<Health>,
+    has_development_key: bool,
+}
+
+impl Node {
+    /// Starts a node on these adapters.
+    ///
+    /// # Errors
+    /// When the port is taken, no token could be valid, or log or store do not answer.
+    pub async fn start(config: Config, adapters: Adapters) -> anyhow::Result<Self> {
+        let metrics = telemetry::start_metrics()?;
+        let listener = bind(config.listen)?;
+        let address = listener.local_addr()?;
+        let keys = keys::node_keys(&config, address)?;
+        let has_development_key = keys.has_development_key();
+        let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
+        adapters.log.create_topics(&topics).await.context("topics")?;
+        let (log, store) = (Arc::clone(&adapters.log), Arc::clone(&adapters.store));
+        let runtime = Arc::clone(&adapters.runtime);
+        let ports = projectors::Ports {
+            log: Arc::clone(&log),
+            store: Arc::clone(&store),
+            runtime: Arc::clone(&runtime),
+        };
+        let projectors = projectors::start(&ports, &config.projectors, FIRST_GENERATION);
+        let ingest = Ingest::new(&config.ingest, keys, Arc::clone(&log), Arc::clone(&runtime));
+        let delivery = Delivery::start(
+            config.delivery.clone(),
+            log,
+            store,
+            Arc::clone(&runtime),
+            Arc::new(CommandsOf(ingest.clone())),
+            Arc::new(AppliedOf::new(projectors.statuses(), Arc::clone(&runtime))),
+            delivery::LiveGeneration::new(FIRST_GENERATION),
+        )
+        .await?;
+        let health =
+            Health::new(Arc::clone(&runtime), projectors.statuses(), config.ready_lag);
+        let health = Arc::new(health);
+        let verdicts = Arc::new(VerdictsOf::new(delivery.clone()));
+        let routes = ingest::router(ingest.clone(), verdicts)
+            .merge(delivery.router())
+            .merge(connect_route(delivery.clone(), runtime, ingest.clone()))
+            .merge(operator_routes(Arc::clone(&health), metrics));
+        let server = Server::start(listener, with_fallbacks(routes), config.connections);
+        tracing::info!(%address, data = %config.data.display(), "listening");
+        Ok(Self {
+            config,
+            adapters,
+            address,
+            ingest,
+            delivery,
+            projectors,
+            server,
+            health,
+            has_development_key,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// True when tokens can be minted from the development key.
+    pub fn has_development_key(&self) -> bool {
+        self.has_development_key
+    }
+
+    /// A token from the development key, valid for a day.
+    ///
+    /// # Errors
+    /// When the node does not use a development key.
+    pub fn mint(&self, user: &UserId, device: &DeviceId) -> anyhow::Result<String> {
+        Ok(self.ingest.mint(user, device, TOKEN_FOR)?)
+    }
+
+    /// Takes the node down in order, within the time configured.
+    pub async fn shutdown(self) {
+        let within = self.config.shutdown_within;
+        if tokio::time::timeout(within, self.take_down()).await.is_err() {
+            tracing::error!(?within, "shutdown took too long; nothing acknowledged is lost");
+        }
+    }
+
+    async fn take_down(&self) {
+        let part = self.config.shutdown_within / 4;
+        self.health.going_down();
+        self.delivery.shutdown(self.config.reconnect_to.clone()).await;
+        self.server.stop(part).await;
+        self.projectors.stop().await;
+        for error in [
+            self.adapters.log.close().await.err().map(|e| e.to_string()),
+            self.adapters.store.close().await.err().map(|e| e.to_string()),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            tracing::error!(error, "closing");
+        }
+        for task in self.adapters.tasks.shutdown(part).await {
+            tracing::warn!(task, "did not end in time");
+        }
+    }
+}
+
+fn open_log(config: &Config) -> anyhow::Result<Arc<dyn EventLog>> {
+    let folder = config.data.join("log");
+    let opened = infra_log_embedded::EmbeddedLog::open(&folder, config.partitions, &config.log);
+    Ok(Arc::new(opened.with_context(|| format!("the log in {}", folder.display()))?))
+}
+
+fn open_store(config: &Config) -> anyhow::Result<Arc<dyn TableStore>> {
+    let folder = config.data.join("tables");
+    let opened = infra_store_embedded::EmbeddedStore::open(&folder, &config.store);
+    Ok(Arc::new(opened.with_context(|| format!("the tables in {}", folder.display()))?))
+}

@@ -1,0 +1,34 @@
+//! Who takes part: users, their devices, and the chats between them.
+
+use schemas::ids::{ChatId, DeviceId, UserId};
+
+/// Users and devices of a run.
+#[derive(Debug, Clone)]
+pub struct Cast {
+    /// Everybody, in order.
+    pub users: Vec<UserId>,
+    /// Every device, with its user.
+    pub devices: Vec<(UserId, DeviceId)>,
+    /// Direct chats.
+    pub direct: Vec<ChatId>,
+}
+
+impl Cast {
+    /// Six people, eight devices, six direct chats.
+    pub fn new() -> Self {
+        let id = |name: &str| UserId::new(name).expect("the names below are ids");
+        let users: Vec<UserId> = ["ada", "bob", "cy", "dee", "eve", "fay"].map(id).into();
+        let device = |name: &str| DeviceId::new(name).expect("the names below are ids");
+        let mut devices: Vec<_> = users.iter().map(|u| (u.clone(), device("phone"))).collect();
+        devices.extend(users.iter().take(2).map(|user| (user.clone(), device("tablet"))));
+        let direct = users.iter().zip(users.iter().cycle().skip(1));
+        let direct = direct.filter_map(|(a, b)| ChatId::direct(a, b).ok()).collect();
+        Self { users, devices, direct }
+    }
+}
+
+impl Default for Cast {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,110 @@
+//! Torture: people write, read, edit and join over real sockets while their node is killed with
+//! `kill -9`, again and again; in the end the checker decides whether anything went wrong.
+//!
+//! ```text
+//!  cast (who, chats)  ─▶  crowd (clients under load)  ◀─ kill -9, start ─ driver
+//!                                │ recorders                         │ after the last round
+//!                                ▼                                   ▼
+//!                             history ◀──────── audit (timelines, chat lists) ─▶ checker
+//! ```
+//!
+//! A run is drawn from a seed: who writes what to whom, and when the node dies. The machine's own
+//! scheduling is not, so a seed repeats the plan and not every interleaving.
+
+mod audit;
+mod cast;
+mod crowd;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::checker::{self, Violation};
+use crate::process::NodeProcess;
+
+pub use cast::Cast;
+use crowd::Crowd;
+
+/// How long messages may take to flow again, and everything to settle, on a busy machine.
+const SETTLE_WITHIN: Duration = Duration::from_secs(120);
+
+/// What is to be run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The node program.
+    pub program: PathBuf,
+    /// Its further arguments.
+    pub arguments: Vec<String>,
+    /// How often the node is killed.
+    pub rounds: u32,
+    /// Where chance comes from.
+    pub seed: u64,
+    /// The node lives so long, at least and at most, between two kills.
+    pub life: (Duration, Duration),
+}
+
+impl Plan {
+    /// A plan with lives of 0.2 to 1.5 s.
+    pub fn new(program: PathBuf, rounds: u32, seed: u64) -> Self {
+        let life = (Duration::from_millis(200), Duration::from_millis(1_500));
+        Self { program, arguments: Vec::new(), rounds, seed, life }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Kills.
+    pub rounds: u32,
+    /// Commands acknowledged.
+    pub acknowledged: usize,
+    /// Entries handed to devices.
+    pub delivered: usize,
+    /// The longest time from a start to readiness.
+    pub longest_start: Duration,
+    /// Broken promises; none in a good run.
+    pub violations: Vec<Violation>,
+}
+
+/// Runs a plan on a data folder of its own.
+///
+/// # Errors
+/// When the node does not come back, or what was begun does not settle.
+pub async fn run(plan: &Plan, mut progress: impl FnMut(u32)) -> anyhow::Result<Outcome> {
+    let folder = tempfile::tempdir()?;
+    let arguments: Vec<&str> = plan.arguments.iter().map(String::as_str).collect();
+    let process = NodeProcess::new(&plan.program, &folder.path().join("data"), &arguments)?;
+    let mut chance = fastrand::Rng::with_seed(plan.seed);
+    let (mut node, mut longest_start) = start(&process).await?;
+    let cast = Cast::new();
+    let crowd = Crowd::gather(&cast, &process, &mut chance).await?;
+    for round in 1..=plan.rounds {
+        let life = chance.u64(millis(plan.life.0)..=millis(plan.life.1));
+        tokio::time::sleep(Duration::from_millis(life)).await;
+        tokio::task::spawn_blocking(move || node.kill()).await??;
+        let (again, took) = start(&process).await?;
+        (node, longest_start) = (again, longest_start.max(took));
+        progress(round);
+    }
+    let history = crowd.settle(&process, SETTLE_WITHIN).await?;
+    drop(node);
+    let count = |wanted: fn(&checker::Observation) -> bool| {
+        history.devices.values().flatten().filter(|o| wanted(o)).count()
+    };
+    Ok(Outcome {
+        rounds: plan.rounds,
+        acknowledged: count(|o| matches!(o, checker::Observation::Acknowledged { .. })),
+        delivered: count(|o| matches!(o, checker::Observation::Received(_))),
+        longest_start,
+        violations: checker::check(&history),
+    })
+}
+
+async fn start(process: &NodeProcess) -> anyhow::Result<(crate::process::RunningNode, Duration)> {
+    let (begun, process) = (Instant::now(), process.clone());
+    let node = tokio::task::spawn_blocking(move || process.start()).await??;
+    Ok((node, begun.elapsed()))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
