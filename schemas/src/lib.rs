@@ -4,6 +4,17 @@
 //! network. Everything that crosses a process, a disk or a version has its shape defined here, in
 //! three families that are never mixed: *log* types ([`events`]), *table* types ([`tables`]) and
 //! *wire* types ([`frames`]).
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::wildcard_enum_match_arm,
+        clippy::too_many_lines,
+        reason = "tests may fail loudly"
+    )
+)]
 
 pub mod ids;
 pub mod position;

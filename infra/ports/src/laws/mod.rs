@@ -2,4 +2,5 @@
 
 pub mod log;
 pub mod runtime;
+pub mod store;
 pub mod transport;

@@ -235,7 +235,7 @@ impl TableStore for MemoryStore {
     }
 
     async fn sync(&self) -> Result<(), StoreError> {
-        self.disk()?;
+        drop(self.disk()?);
         self.faults.point("store.sync.before").await;
         let choice = self.faults.choose("store.sync", 3);
         if choice == 1 {

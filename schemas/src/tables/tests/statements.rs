@@ -1,0 +1,104 @@
+//! The statements for a store of typed columns, as text.
+
+use super::super::cql::{Range, Statements, prefix_columns_of};
+use super::*;
+use crate::ids::{ChatId, DeviceId, UserId};
+use crate::position::{Generation, Seq};
+
+fn statements<T: Table>() -> Statements {
+    Statements::new(T::DEF, "cursus", Generation(3))
+}
+
+#[test]
+fn tables_are_created_with_their_key_and_order() {
+    assert_eq!(
+        statements::<OverlayRow>().create(),
+        "CREATE TABLE IF NOT EXISTS cursus.overlays_g3 (chat text, bucket bigint, target bigint, \
+         what text, seq bigint, at timestamp, event blob, \
+         PRIMARY KEY ((chat, bucket), target, what)) \
+         WITH CLUSTERING ORDER BY (target ASC, what ASC)"
+    );
+    assert_eq!(
+        statements::<GenerationRow>().create(),
+        "CREATE TABLE IF NOT EXISTS cursus.generations_g3 (projection text, live int, \
+         previous int, building int, PRIMARY KEY ((projection)))"
+    );
+    assert_eq!(
+        statements::<ChatRow>().drop(),
+        "DROP TABLE IF EXISTS cursus.chats_g3"
+    );
+}
+
+#[test]
+fn rows_are_written_and_deleted_with_their_version() {
+    let hidden = statements::<HiddenRow>();
+    assert_eq!(
+        hidden.insert(),
+        "INSERT INTO cursus.hidden_g3 (user, chat, seq, at) VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
+    );
+    assert_eq!(
+        hidden.delete(),
+        "DELETE FROM cursus.hidden_g3 USING TIMESTAMP ? WHERE user = ? AND chat = ? AND seq = ?"
+    );
+    assert_eq!(
+        hidden.get(),
+        "SELECT user, chat, seq, at, WRITETIME(at) FROM cursus.hidden_g3 \
+         WHERE user = ? AND chat = ? AND seq = ?"
+    );
+}
+
+#[test]
+fn scans_begin_behind_a_place_in_either_direction() {
+    let marks = statements::<MarkRow>();
+    let tail = |prefix, after, reverse| {
+        let text = marks.scan(Range {
+            prefix,
+            after,
+            reverse,
+        });
+        text.split_once(" WHERE ").unwrap().1.to_owned()
+    };
+    assert_eq!(tail(0, 0, false), "chat = ? LIMIT ?");
+    assert_eq!(tail(1, 0, false), "chat = ? AND user = ? LIMIT ?");
+    assert_eq!(
+        tail(0, 3, false),
+        "chat = ? AND (user, device, since) > (?, ?, ?) LIMIT ?"
+    );
+    assert_eq!(tail(0, 1, false), "chat = ? AND (user) >= (?) LIMIT ?");
+    assert_eq!(
+        tail(1, 3, true),
+        "chat = ? AND user = ? AND (device, since) < (?, ?) \
+         ORDER BY user DESC, device DESC, since DESC LIMIT ?"
+    );
+    assert_eq!(
+        marks.scan_table(true).split_once(" WHERE ").unwrap().1,
+        "token(chat) > token(?) LIMIT ?"
+    );
+}
+
+#[test]
+fn a_prefix_is_taken_apart_where_columns_end() {
+    let key = MarkKey {
+        chat: ChatId::new("d.a.b").unwrap(),
+        user: UserId::new("a").unwrap(),
+        device: DeviceId::new("phone").unwrap(),
+        since: Seq(3),
+    };
+    for columns in 0..=3 {
+        let prefix = encode_cluster_prefix::<MarkRow>(&key, columns);
+        assert_eq!(
+            prefix_columns_of(MarkRow::DEF, &prefix).unwrap().len(),
+            columns
+        );
+    }
+    assert!(prefix_columns_of(MarkRow::DEF, b"ad").is_err());
+    let (partition, cluster) = encode_key::<MarkRow>(&key);
+    assert_eq!(
+        cql::key_columns_of(MarkRow::DEF, &partition, &cluster)
+            .unwrap()
+            .len(),
+        4
+    );
+    let short = encode_cluster_prefix::<MarkRow>(&key, 2);
+    assert!(cql::key_columns_of(MarkRow::DEF, &partition, &short).is_err());
+}
