@@ -6,7 +6,7 @@
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 
-use super::{DecodeError, Malformed, SchemaStore, Subject};
+use super::{DecodeError, MAX_EVENT_BYTES, Malformed, SchemaStore, Subject};
 
 /// Subject, version of the writer's schema, and the record as JSON; bytes are arrays of numbers.
 ///
@@ -14,6 +14,8 @@ use super::{DecodeError, Malformed, SchemaStore, Subject};
 /// As [`LogEvent::decode`](super::LogEvent::decode), but ids and ranges are not checked.
 pub fn describe(bytes: &[u8]) -> Result<(Subject, u32, serde_json::Value), DecodeError> {
     let (release, mut datum) = SchemaStore::released().open(bytes)?;
+    // Otherwise the reference implementation believes promised lengths up to 512 MiB.
+    apache_avro::util::max_allocation_bytes(MAX_EVENT_BYTES);
     let subject = release.subject;
     let malformed = |reason: String| Malformed::Datum {
         subject: subject.name(),

@@ -121,13 +121,11 @@ impl SchemaStore {
     /// # Errors
     /// When the text is no schema, or has the fingerprint of one that is there.
     pub fn add(&mut self, subject: Subject, version: u32, json: &str) -> Result<(), StoreError> {
-        let schema = json
-            .parse::<Schema>()
-            .map_err(|e| StoreError::Unreadable {
-                subject,
-                version,
-                reason: e.to_string(),
-            })?;
+        let schema = json.parse::<Schema>().map_err(|e| StoreError::Unreadable {
+            subject,
+            version,
+            reason: e.to_string(),
+        })?;
         let release = Release {
             subject,
             version,
