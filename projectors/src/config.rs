@@ -1,9 +1,12 @@
 //! Settings of the projectors, one engine each.
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::config::EngineConfig;
 
 /// How each projection's engine is sized.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Of chats.
     pub chats: EngineConfig,

@@ -41,4 +41,4 @@ pub use engine::config::EngineConfig;
 pub use engine::status::{Health, Progress, Status};
 pub use engine::stop::Stop;
 pub use engine::{Ports, Running};
-pub use start::{PROJECTIONS, Projectors, start};
+pub use start::{PROJECTIONS, Projectors, origin, start};

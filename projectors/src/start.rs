@@ -1,6 +1,7 @@
 //! All four projections at once, over all partitions: what a node with the role runs.
 
 use schemas::position::{Generation, Partition};
+use schemas::topics::Topic;
 
 use crate::chats::Chats;
 use crate::config::Config;
@@ -14,6 +15,14 @@ use crate::settings::SettingsOfChats;
 
 /// The names of the projections.
 pub const PROJECTIONS: [&str; 4] = [Chats::NAME, Inbox::NAME, Receipts::NAME, SettingsOfChats::NAME];
+
+/// The topic that a projection's tables are made from; none for a name that is no projection's.
+pub fn origin(projection: &str) -> Option<Topic> {
+    let origins =
+        [Chats::ORIGIN, Inbox::ORIGIN, Receipts::ORIGIN, SettingsOfChats::ORIGIN];
+    let mut pairs = PROJECTIONS.iter().zip(origins);
+    pairs.find_map(|(name, origin)| (*name == projection).then_some(origin))
+}
 
 /// The four projections, running.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use compact_str::CompactString;
 use infra_ports::StoreError;
+use infra_ports::log::MAX_RECORD_BYTES;
 use schemas::avro::{DecodeError, LogEvent};
 use schemas::events::ChatEvent;
 use schemas::ids::ChatId;
@@ -56,6 +57,8 @@ impl Projection for Chats {
 
     const NAME: &'static str = "chats";
     const ORIGIN: Topic = Topic::Chats;
+    // An entry goes out with up to a thousand recipients of up to 64 bytes.
+    const MAX_VALUE_BYTES: usize = MAX_RECORD_BYTES - 128 * 1024;
 
     fn tables() -> &'static [&'static TableDef] {
         const TABLES: &[&TableDef] = &[

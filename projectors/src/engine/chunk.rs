@@ -108,6 +108,10 @@ fn understand<P: Projection>(
     partition: Partition,
     record: &Record,
 ) -> Result<P::Event, Fate> {
+    if record.value.len() > P::MAX_VALUE_BYTES {
+        let bytes = record.value.len();
+        return Err(Fate::Dead(format!("{bytes} bytes are too many to tell anyone")));
+    }
     let event = projection.decode(&record.value).map_err(|error| {
         let reason = error.to_string();
         match error.is_unknown() {

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Settings of one engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
     /// Records read, folded and appended at once, at most.
     pub chunk_records: usize,
@@ -12,12 +15,14 @@ pub struct EngineConfig {
     /// Folded records that may wait for their rows; beyond, reading waits. Bounds the memory.
     pub max_gathered_records: usize,
     /// How long folded records wait for company before rows are written.
+    #[serde(with = "humantime_serde")]
     pub linger: Duration,
     /// Rows of one write to the store: small, so that others get their turn.
     pub rows_per_write: usize,
     /// States kept at hand, in units of about a hundred bytes.
     pub cache_weight: usize,
     /// The first pause after a failed call of a port; it doubles up to 256 times this.
+    #[serde(with = "humantime_serde")]
     pub first_pause: Duration,
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use infra_ports::log::NewRecord;
+use infra_ports::log::{MAX_RECORD_BYTES, NewRecord};
 use infra_ports::store::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
 use infra_ports::Record;
 use schemas::avro::{DecodeError, EncodeError, LogEvent};
@@ -39,6 +39,8 @@ pub trait Projection: Send + Sync + 'static {
     const NAME: &'static str;
     /// The one topic its tables are made from.
     const ORIGIN: Topic;
+    /// The longest value whose news can still be appended; a longer one becomes a dead letter.
+    const MAX_VALUE_BYTES: usize = MAX_RECORD_BYTES;
     /// Whether [`Projection::settle`] does anything.
     const SETTLES: bool = false;
 
