@@ -1,0 +1,85 @@
+//! `cursus verify`: rebuilds every table from the log, beside the live ones, and compares them bit
+//! for bit. The node must be stopped: the log and the store are one process's at a time.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use infra_ports::TableStore;
+use projectors::Ports;
+use projectors::rebuild::{self, Compared};
+use schemas::position::Generation;
+use schemas::topics::TOPICS;
+
+use crate::config::Config;
+use crate::node::{Adapters, FIRST_GENERATION};
+
+/// The generation in which the rebuilt tables stand while they are compared.
+const BESIDE: Generation = Generation(u32::MAX);
+
+/// Rebuilds, compares, prints a line a table, and removes what was rebuilt.
+pub(super) async fn verify(
+    config: &Config,
+    adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>,
+) -> anyhow::Result<()> {
+    ensure!(config.data.is_dir(), "no data in {}", config.data.display());
+    let adapters = adapters(config)?;
+    let ports = Ports {
+        log: Arc::clone(&adapters.log),
+        store: Arc::clone(&adapters.store),
+        runtime: Arc::clone(&adapters.runtime),
+    };
+    let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
+    ports.log.create_topics(&topics).await?;
+    apply_the_rest(&ports, config).await?;
+    drop_rebuilt(ports.store.as_ref()).await?;
+    let positions = rebuild::rebuild(&ports, &config.projectors, BESIDE).await?;
+    let compared = rebuild::compare(ports.store.as_ref(), FIRST_GENERATION, BESIDE).await?;
+    drop_rebuilt(ports.store.as_ref()).await?;
+    adapters.log.close().await?;
+    adapters.store.close().await?;
+    let events: u64 = positions.iter().map(|(_, _, end)| end.0).sum();
+    say(events, &compared).context("standard output")?;
+    let differ = compared.iter().filter(|table| !table.is_equal()).count();
+    ensure!(differ == 0, "{differ} tables differ from what the log says");
+    Ok(())
+}
+
+/// A node that was killed has records in its log that are not in its tables yet.
+async fn apply_the_rest(ports: &Ports, config: &Config) -> anyhow::Result<()> {
+    let projectors = projectors::start(ports, &config.projectors, FIRST_GENERATION);
+    for status in projectors.statuses() {
+        for partition in (0..ports.log.partitions()).map(schemas::position::Partition) {
+            let topic = projectors::origin(status.name()).context("a projection has an origin")?;
+            // What chats has just told is durable before its checkpoint moves.
+            ports.log.sync(topic).await?;
+            let end = ports.log.positions(topic, partition).await?.durable_end;
+            tokio::select! {
+                biased;
+                () = status.wait_applied(partition, end) => {}
+                ended = status.ended() => ended.with_context(|| status.name())?,
+            }
+        }
+    }
+    projectors.stop().await?;
+    Ok(())
+}
+
+async fn drop_rebuilt(store: &dyn TableStore) -> anyhow::Result<()> {
+    for (_, tables) in rebuild::tables() {
+        store.drop_tables(tables, BESIDE).await?;
+    }
+    Ok(())
+}
+
+fn say(events: u64, compared: &[Compared]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "rebuilt every table from {events} events of the log:")?;
+    for table in compared {
+        let verdict = if table.is_equal() { "equal" } else { "DIFFERENT" };
+        let (name, digest) = (table.table, table.one.to_string());
+        let digest = digest.get(..16).unwrap_or(&digest);
+        writeln!(out, "  {:<10} {name:<14} {verdict:<10} {digest}", table.projection)?;
+    }
+    out.flush()
+}
