@@ -19,8 +19,6 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where log, tables and the development key are kept.
     pub data: PathBuf,
-    /// Partitions of every topic; fixed when the log is created.
-    pub partitions: u32,
     /// What is traced, in `tracing_subscriber`'s filter syntax.
     pub trace: String,
     /// Where clients are sent when this node goes down: a WebSocket URL.
@@ -32,6 +30,8 @@ pub struct Config {
     /// How old the oldest record that waits for a projector may be before the node is not ready.
     #[serde(with = "humantime_serde")]
     pub ready_lag: Duration,
+    /// HTTP connections at once; sessions are counted apart (`delivery.max_sessions`).
+    pub connections: u32,
     /// The embedded log.
     pub log: infra_log_embedded::Config,
     /// The embedded store.
@@ -49,11 +49,11 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7800)),
             data: PathBuf::from("./data"),
-            partitions: schemas::topics::DEFAULT_PARTITIONS,
             trace: "info".to_owned(),
             reconnect_to: None,
             shutdown_within: Duration::from_secs(10),
             ready_lag: Duration::from_secs(5),
+            connections: 2_048,
             log: infra_log_embedded::Config::default(),
             store: infra_store_embedded::Config::default(),
             ingest: ingest::Config::default(),
@@ -95,12 +95,11 @@ impl Config {
             }
             None => Toml::file_exact("cursus.toml"),
         };
-        let config: Self = Figment::from(Serialized::defaults(Self::default()))
+        let config = Figment::from(Serialized::defaults(Self::default()))
             .merge(toml)
             .merge(Env::prefixed("CURSUS__").split("__"))
             .merge(Serialized::defaults(overrides))
             .extract()?;
-        anyhow::ensure!(config.partitions > 0, "partitions: at least 1");
         Ok(config)
     }
 

@@ -106,7 +106,7 @@ impl Node {
         let health =
             Health::new(Arc::clone(&runtime), projectors.statuses(), config.ready_lag);
         let health = Arc::new(health);
-        let verdicts = Arc::new(VerdictsOf::new(delivery.clone()));
+        let verdicts = Arc::new(VerdictsOf(delivery.clone()));
         let routes = ingest::router(ingest.clone(), verdicts)
             .merge(delivery.router())
             .merge(connect_route(delivery.clone(), runtime, ingest.clone()))
@@ -157,7 +157,9 @@ impl Node {
         self.health.going_down();
         self.delivery.shutdown(self.config.reconnect_to.clone()).await;
         self.server.stop(part).await;
-        self.projectors.stop().await;
+        if let Err(stop) = self.projectors.stop().await {
+            tracing::error!(%stop, "a projection had stopped by itself");
+        }
         for error in [
             self.adapters.log.close().await.err().map(|e| e.to_string()),
             self.adapters.store.close().await.err().map(|e| e.to_string()),
@@ -174,9 +176,11 @@ impl Node {
 }
 
 fn open_log(config: &Config) -> anyhow::Result<Arc<dyn EventLog>> {
-    let folder = config.data.join("log");
-    let opened = infra_log_embedded::EmbeddedLog::open(&folder, config.partitions, &config.log);
-    Ok(Arc::new(opened.with_context(|| format!("the log in {}", folder.display()))?))
+    let directory = config.data.join("log");
+    let settings = infra_log_embedded::Config { directory, ..config.log.clone() };
+    let folder = settings.directory.display().to_string();
+    let log = infra_log_embedded::EmbeddedLog::open(settings);
+    Ok(Arc::new(log.with_context(|| format!("the log in {folder}"))?))
 }
 
 fn open_store(config: &Config) -> anyhow::Result<Arc<dyn TableStore>> {

@@ -1,10 +1,11 @@
 //! `GET /v1/connect`: from an HTTP request to a session.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{AUTHORIZATION, HeaderMap};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -12,6 +13,7 @@ use delivery::Delivery;
 use hyper::upgrade::OnUpgrade;
 use infra_ports::Runtime;
 use infra_transport_websocket::{Config, handshake, open};
+use ingest::Ingest;
 use schemas::errors::{Code, Refusal};
 
 use super::refuse;
@@ -19,16 +21,23 @@ use super::refuse;
 struct Connect {
     delivery: Delivery,
     runtime: Arc<dyn Runtime>,
-    transport: Config,
+    ingest: Ingest,
 }
 
 /// The route that turns a handshake into a session.
-pub fn connect_route(delivery: Delivery, runtime: Arc<dyn Runtime>, transport: Config) -> Router {
-    let state = Arc::new(Connect { delivery, runtime, transport });
+pub fn connect_route(delivery: Delivery, runtime: Arc<dyn Runtime>, ingest: Ingest) -> Router {
+    let state = Arc::new(Connect { delivery, runtime, ingest });
     Router::new().route("/v1/connect", any(connect)).with_state(state)
 }
 
-async fn connect(State(state): State<Arc<Connect>>, mut request: Request) -> Response {
+async fn connect(
+    State(state): State<Arc<Connect>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+) -> Response {
+    if let Err(refusal) = state.ingest.admit(peer.ip()) {
+        return refuse(refusal);
+    }
     if !state.delivery.may_accept() {
         return refuse(Refusal::plain(Code::TooManySessions));
     }
@@ -51,7 +60,7 @@ async fn connect(State(state): State<Arc<Connect>>, mut request: Request) -> Res
 
 async fn serve(state: Arc<Connect>, upgrade: OnUpgrade, token: Option<String>) {
     let opened = match upgrade.await {
-        Ok(upgraded) => open(upgraded, &state.transport).await.map_err(|e| e.to_string()),
+        Ok(upgraded) => open(upgraded, &Config::default()).await.map_err(|e| e.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match opened {

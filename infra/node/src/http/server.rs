@@ -1,7 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 on each, until told to stop.
 //!
-//! A connection that has not sent its request within [`HEADER_TIMEOUT`] is closed. Above the
-//! session limit a connection is closed at once, so that the process never runs out of files.
+//! A connection that has not sent its request within [`HEADER_TIMEOUT`] is closed. Above the limit
+//! of connections a new one is closed at once, so that the process never runs out of files.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
@@ -42,13 +44,8 @@ pub struct Server {
 
 impl Server {
     /// Starts to accept. At most `limit` connections at once, sessions not counted: they leave
-    /// HTTP after their handshake and are limited by `may_accept`.
-    pub fn start(
-        listener: TcpListener,
-        routes: Router,
-        limit: u32,
-        may_accept: impl Fn() -> bool + Send + 'static,
-    ) -> Self {
+    /// HTTP after their handshake and have a limit of their own.
+    pub fn start(listener: TcpListener, routes: Router, limit: u32) -> Self {
         let (stop, mut stopped) = watch::channel(false);
         let connections = Arc::new(Semaphore::new(limit as usize));
         let permits = Arc::clone(&connections);
@@ -63,8 +60,7 @@ impl Server {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 };
-                let permit = Arc::clone(&permits).try_acquire_owned();
-                let Some(permit) = permit.ok().filter(|_| may_accept()) else {
+                let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
                     metrics::counter!("cursus_connections_turned_away_total").increment(1);
                     continue;
                 };
@@ -97,11 +93,15 @@ async fn serve_connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let routes = routes.layer(axum::Extension(axum::extract::ConnectInfo(peer)));
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        // A router is always ready.
+        tower::Service::call(&mut routes.clone(), request)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
