@@ -145,10 +145,10 @@ fn promised_lengths_are_not_believed() {
     // that a size in bytes follows.
     let huge = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
     let negative = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0x02];
-    for index in 0..SUBJECTS.len() {
+    for (index, subject) in SUBJECTS.iter().enumerate() {
         for datum in [&huge[..], &negative[..]] {
             let bytes = with_datum(index, datum);
-            let topic = SUBJECTS[index].topic();
+            let topic = subject.topic();
             assert!(!OneEvent::decode(topic, &bytes).unwrap_err().is_unknown());
             assert!(!describe(&bytes).unwrap_err().is_unknown());
         }
