@@ -29,8 +29,16 @@ mod output;
 mod progress;
 mod session;
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "where the client meets tokio: it runs in its user's process, not in a node"
+)]
 mod client;
 mod pending;
+#[allow(
+    clippy::disallowed_methods,
+    reason = "where the client meets tokio: it runs in its user's process, not in a node"
+)]
 mod shell;
 
 pub use client::{Client, ClientError, Group};

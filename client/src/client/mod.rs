@@ -14,7 +14,6 @@ use schemas::position::Seq;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 
 pub use self::commands::Group;
-use crate::pending::Promise;
 use crate::shell::{self, Request};
 use crate::{Config, Event, Pending, Progress, State};
 
@@ -118,6 +117,7 @@ impl Client {
     }
 
     /// A client id that no other command of this device has.
+    #[expect(clippy::missing_panics_doc, reason = "the text is an id by its making")]
     pub fn fresh_id(&self) -> ClientId {
         let number = self.inner.next_id.fetch_add(1, Ordering::Relaxed);
         let text = format!("{:016x}-{number}", self.inner.prefix);
@@ -136,7 +136,6 @@ impl Client {
             return Err(Refusal::new(Code::InvalidField, reason).into());
         };
         let (pending, promise) = Pending::new(client_id);
-        let promise: Promise = promise;
         self.request(Request::Command { command, promise }).await?;
         Ok(pending)
     }

@@ -10,7 +10,7 @@ use schemas::errors::close;
 use schemas::frames::SUBPROTOCOL;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Response, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::{
     CloseFrame, WebSocketConfig, frame::coding::CloseCode,
 };
@@ -206,11 +206,11 @@ async fn open(url: String, bearer: Option<String>) -> Result<Socket, Lost> {
     let opened = connect_async_with_config(request, Some(config), true).await;
     let (socket, _) = opened.map_err(|error| {
         tracing::debug!(%error, url, "the server was not reached");
-        match error {
-            Error::Http(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
-                Lost::Unauthorized
-            }
-            _ => Lost::NotReached,
+        let unauthorized = |answer: &Response<_>| answer.status() == StatusCode::UNAUTHORIZED;
+        if matches!(&error, Error::Http(answer) if unauthorized(answer)) {
+            Lost::Unauthorized
+        } else {
+            Lost::NotReached
         }
     })?;
     Ok(socket)
