@@ -51,7 +51,7 @@ impl TopicLog {
             self.appended.notify_waiters();
         }
         let synced = self.make_durable(mark);
-        if let Ok(took) = synced {
+        if let Ok(Some(took)) = synced {
             metrics::committed(self.topic, batches.len(), took);
         }
         let mut answers = answers.into_iter();
@@ -63,7 +63,8 @@ impl TopicLog {
         }
     }
 
-    fn make_durable(&self, mark: Option<Mark>) -> Result<Duration, LogError> {
+    /// Syncs what was written; returns how long that took, if there was anything.
+    fn make_durable(&self, mark: Option<Mark>) -> Result<Option<Duration>, LogError> {
         self.shared.poison.check()?;
         let Some(Mark {
             active,
@@ -71,7 +72,7 @@ impl TopicLog {
             ends,
         }) = mark
         else {
-            return Ok(Duration::ZERO);
+            return Ok(None);
         };
         let begun = Instant::now();
         let synced = active.file.sync_data();
@@ -83,6 +84,6 @@ impl TopicLog {
         drop(writer);
         self.view.lock().mark_durable(&ends);
         self.durable.notify_waiters();
-        Ok(begun.elapsed())
+        Ok(Some(begun.elapsed()))
     }
 }

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where the log lives; created when it is not there.
+    /// Where the log lives; created when it is not there. Not part of a configuration file: whoever
+    /// opens the log says it.
+    #[serde(skip)]
     pub directory: PathBuf,
     /// Partitions of every topic. Written when the log is created, checked at every opening.
     pub partitions: u32,

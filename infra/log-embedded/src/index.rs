@@ -63,11 +63,6 @@ impl SparseIndex {
         }
     }
 
-    /// Position of the entry at or before an offset.
-    pub(crate) fn find(&self, partition: u32, offset: u64) -> Option<u64> {
-        self.entries_from(partition, offset, 1).first().copied()
-    }
-
     /// Positions of the entry at or before an offset and of those that follow it.
     pub(crate) fn entries_from(&self, partition: u32, offset: u64, most: usize) -> Vec<u64> {
         let place = usize::try_from(partition).unwrap_or(usize::MAX);
@@ -168,14 +163,14 @@ mod tests {
     fn an_entry_stands_at_or_shortly_before_every_record() {
         let index = filled();
         for n in 0..50_u64 {
-            let position = index.find(u32::from(n % 5 == 0), n).unwrap();
+            let position = index.entries_from(u32::from(n % 5 == 0), n, 1)[0];
             assert!(
                 (position..position + 100).contains(&(200 + n * 30)),
                 "{n}: {position}"
             );
         }
-        assert_eq!(index.find(1, 0), Some(200));
-        assert_eq!(index.find(0, 0), None);
+        assert_eq!(index.entries_from(1, 0, 1), [200]);
+        assert!(index.entries_from(0, 0, 1).is_empty());
         assert_eq!(index.newest(), 49);
         assert_eq!(index.entries_from(1, 7, 3), [350, 500, 650]);
     }

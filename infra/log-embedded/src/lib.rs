@@ -46,6 +46,9 @@ mod index;
 mod segment;
 mod storage;
 
+#[cfg(test)]
+mod tests;
+
 pub mod config;
 pub mod errors;
 pub mod metrics;

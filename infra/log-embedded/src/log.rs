@@ -172,7 +172,7 @@ impl EmbeddedLog {
         self.topics.get(place)
     }
 
-    fn topic(&self, topic: Topic) -> Result<&Arc<TopicLog>, LogError> {
+    pub(crate) fn topic(&self, topic: Topic) -> Result<&Arc<TopicLog>, LogError> {
         let found = self.place(topic).and_then(OnceLock::get);
         found.ok_or(LogError::UnknownTopic(topic))
     }

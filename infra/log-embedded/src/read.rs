@@ -138,6 +138,7 @@ impl TopicLog {
                 number: cursor.number + 1,
                 position: 0,
             };
+            self.check_whole(&place, &walk, cursor.number)?;
         }
         Ok(Walked {
             batches: walk.into_batches(),
@@ -164,6 +165,25 @@ impl TopicLog {
             position += widen(frame.len());
         }
         Ok(position)
+    }
+
+    /// Whether a segment that was walked to its end held all that the next one goes on from.
+    fn check_whole(&self, place: &Place, walk: &Walk, next: u64) -> Result<(), LogError> {
+        let view = self.view.lock();
+        let next = view
+            .segments
+            .iter()
+            .find(|segment| segment.header.number == next)
+            .cloned();
+        drop(view);
+        let Some(next) = next else { return Ok(()) };
+        for (partition, (offset, end, _)) in &walk.wanted {
+            if offset < end && *offset < next.base(*partition) {
+                let reason = "it is missing";
+                return Err(self.damaged(&place.segment, place.limit, *partition, *offset, reason));
+            }
+        }
+        Ok(())
     }
 
     /// The frame at a position; none at the end of a segment.

@@ -163,6 +163,7 @@ fn find_segments(
         .filter_map(|name| segment_number(name))
         .collect();
     numbers.sort_unstable();
+    sweep(storage, directory, &names, &numbers)?;
     let newest = numbers.last().copied();
     let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(numbers.len());
     for number in numbers {
@@ -190,6 +191,28 @@ fn find_segments(
         segments.push(Arc::new(Segment::new(header, directory)));
     }
     Ok(segments)
+}
+
+/// Removes what a crash may have left: files that were not finished, indexes without a segment.
+fn sweep(
+    storage: &dyn Storage,
+    directory: &Path,
+    names: &[String],
+    numbers: &[u64],
+) -> Result<(), OpenError> {
+    for name in names {
+        let index_of = name
+            .strip_suffix(".index")
+            .and_then(|number| number.parse::<u64>().ok());
+        let is_orphan = index_of.is_some_and(|number| numbers.binary_search(&number).is_err());
+        if is_orphan || name.ends_with(".tmp") {
+            let path = directory.join(name);
+            storage
+                .remove(&path)
+                .map_err(OpenError::io("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 fn read_header(

@@ -1,0 +1,203 @@
+//! A disk that fails or is full, while the log is open.
+
+use std::sync::atomic::Ordering;
+
+use super::faulty::{Faulty, Switches};
+use super::*;
+
+fn troubled(home: &Home) -> (EmbeddedLog, Arc<Switches>) {
+    let switches = Switches::new();
+    (
+        home.open_on(Arc::new(Faulty(Arc::clone(&switches)))),
+        switches,
+    )
+}
+
+#[test]
+fn a_failed_fsync_poisons_the_log_and_reads_go_on() {
+    for topic in [Topic::Chats, Topic::Users] {
+        let home = Home::new();
+        let (log, switches) = troubled(&home);
+        append(&log, Topic::Chats, 0, "kept").unwrap();
+        append(&log, Topic::Users, 0, "kept").unwrap();
+        run(log.sync(Topic::Users)).unwrap();
+        switches.sync_fails.store(true, Ordering::Relaxed);
+        let failed = append(&log, topic, 0, "lost").map(drop);
+        let failed = failed.and_then(|()| run(log.sync(topic)));
+        assert!(matches!(failed, Err(LogError::Poisoned(_))), "{failed:?}");
+        switches.sync_fails.store(false, Ordering::Relaxed);
+        for other in [Topic::Chats, Topic::Users] {
+            let again = append(&log, other, 0, "lost too");
+            assert!(
+                matches!(again, Err(LogError::Poisoned(_))),
+                "no more is acknowledged"
+            );
+            assert!(matches!(run(log.sync(other)), Err(LogError::Poisoned(_))));
+            assert_eq!(values(&log, other, 0, Visibility::Durable), ["kept"]);
+        }
+        assert!(matches!(run(log.close()), Err(LogError::Poisoned(_))));
+        drop(log);
+        let log = home.open();
+        assert_eq!(
+            values(&log, Topic::Chats, 0, Visibility::Durable)[0],
+            "kept"
+        );
+        append(&log, topic, 0, "after opening again").unwrap();
+    }
+}
+
+#[test]
+fn a_failed_write_poisons_the_log() {
+    for topic in [Topic::Chats, Topic::Users] {
+        let home = Home::new();
+        let (log, switches) = troubled(&home);
+        append(&log, topic, 0, "kept").unwrap();
+        run(log.sync(topic)).unwrap();
+        switches.write_fails.store(true, Ordering::Relaxed);
+        assert!(matches!(
+            append(&log, topic, 0, "lost"),
+            Err(LogError::Poisoned(_))
+        ));
+        switches.write_fails.store(false, Ordering::Relaxed);
+        assert!(matches!(
+            append(&log, topic, 0, "lost"),
+            Err(LogError::Poisoned(_))
+        ));
+        assert_eq!(values(&log, topic, 0, Visibility::Appended), ["kept"]);
+        drop(log);
+        assert_eq!(
+            values(&home.open(), topic, 0, Visibility::Durable),
+            ["kept"]
+        );
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_appends_leaves_no_trace_and_takes_them_again_when_there_is_room() {
+    for (topic, zero_ahead_bytes) in [
+        (Topic::Chats, 0),
+        (Topic::Users, 0),
+        (Topic::Chats, 4096),
+        (Topic::Users, 4096),
+    ] {
+        let home = Home::with(Config {
+            segment_bytes: 8192,
+            zero_ahead_bytes,
+            ..Config::default()
+        });
+        let (log, switches) = troubled(&home);
+        let mut sent = Vec::new();
+        for room in [0, 1, 40, 41, 100, 500, 1000, 3000, 5000] {
+            switches.room.store(room, Ordering::Relaxed);
+            let refused = loop {
+                let value = format!("{}.{}", sent.len(), "v".repeat(150));
+                match append(&log, topic, 0, &value) {
+                    Ok(offset) => {
+                        assert_eq!(offset, sent.len() as u64);
+                        sent.push(value);
+                    }
+                    Err(error) => break error,
+                }
+            };
+            assert!(
+                matches!(refused, LogError::Full(_)) && refused.is_retryable(),
+                "{refused}"
+            );
+            assert_eq!(values(&log, topic, 0, Visibility::Appended), sent);
+            switches.room.store(u64::MAX, Ordering::Relaxed);
+            let value = format!("room again {}", sent.len());
+            append(&log, topic, 0, &value).unwrap();
+            sent.push(value);
+            run(log.sync(topic)).unwrap();
+            assert_eq!(values(&log, topic, 0, Visibility::Durable), sent);
+        }
+        switches.room.store(10, Ordering::Relaxed);
+        assert!(append(&log, topic, 0, &"w".repeat(20_000)).is_err());
+        drop(log);
+        let log = home.open();
+        assert!(
+            log.recovery()
+                .topics
+                .iter()
+                .all(|report| report.cut.is_none())
+        );
+        assert_eq!(values(&log, topic, 0, Visibility::Durable), sent);
+    }
+}
+
+#[test]
+fn a_batch_that_does_not_fit_refuses_only_itself() {
+    let home = Home::with(Config {
+        zero_ahead_bytes: 0,
+        ..Config::default()
+    });
+    let (log, switches) = troubled(&home);
+    append(&log, Topic::Users, 0, "before").unwrap();
+    switches.room.store(300, Ordering::Relaxed);
+    let batches = vec![
+        (Partition(0), vec![record("small")]),
+        (Partition(1), vec![record("l".repeat(500))]),
+    ];
+    let refused = run(log.append_all(Topic::Users, batches));
+    assert!(
+        matches!(refused, Err(LogError::Full(_))),
+        "one write: none of it is there"
+    );
+    assert_eq!(
+        values(&log, Topic::Users, 0, Visibility::Appended),
+        ["before"]
+    );
+    assert_eq!(
+        values(&log, Topic::Users, 1, Visibility::Appended),
+        Vec::<String>::new()
+    );
+    switches.room.store(u64::MAX, Ordering::Relaxed);
+    assert_eq!(append(&log, Topic::Users, 1, "after").unwrap(), 0);
+}
+
+#[test]
+fn short_reads_and_writes_change_nothing() {
+    let home = Home::with(Config {
+        segment_bytes: 4096,
+        memory_bytes: 0,
+        ..Config::default()
+    });
+    let (log, switches) = troubled(&home);
+    switches.most.store(13, Ordering::Relaxed);
+    let sent: Vec<String> = (0..60).map(|n| format!("{n}.{}", "s".repeat(n))).collect();
+    for value in &sent {
+        append(&log, Topic::Chats, 3, value).unwrap();
+    }
+    assert_eq!(values(&log, Topic::Chats, 3, Visibility::Durable), sent);
+    drop(log);
+    assert_eq!(
+        values(&home.open(), Topic::Chats, 3, Visibility::Durable),
+        sent
+    );
+}
+
+#[test]
+fn more_than_may_wait_is_refused_and_nothing_of_it_is_written() {
+    let home = Home::with(Config {
+        queue_bytes: 1000,
+        ..Config::default()
+    });
+    let log = home.open();
+    let value = "q".repeat(300);
+    let answers = run(futures_util::future::join_all((0..50).map(|_| {
+        log.append(Topic::Chats, Partition(0), vec![record(value.clone())])
+    })));
+    let written = answers.iter().filter(|answer| answer.is_ok()).count();
+    let full = answers
+        .iter()
+        .filter(|a| matches!(a, Err(LogError::Full(_))))
+        .count();
+    assert!(
+        written >= 1 && full >= 1 && written + full == 50,
+        "{written} and {full}"
+    );
+    assert_eq!(
+        values(&log, Topic::Chats, 0, Visibility::Durable).len(),
+        written
+    );
+}
