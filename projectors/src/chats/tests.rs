@@ -409,7 +409,7 @@ fn a_state_that_was_written_and_read_again_is_the_same() {
     assert_eq!(read.members, world.state.members);
     assert_eq!(read.details, world.state.details);
     assert_eq!(read.rings, world.state.rings);
-    assert_eq!(rows.len(), 1 + 3 + 256 + 200 + 2, "head, members, full ring, ada's, two others");
+    assert_eq!(rows.len(), 1 + 3 + 256 + 201 + 2, "head, members, a full ring, the others");
 }
 
 #[test]

@@ -133,7 +133,8 @@ pub struct Effects {
 }
 
 impl Effects {
-    pub(crate) fn new(partitions: u32, generation: Generation) -> Self {
+    /// Nothing yet.
+    pub fn new(partitions: u32, generation: Generation) -> Self {
         Self {
             partitions,
             generation,
