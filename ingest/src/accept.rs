@@ -170,8 +170,7 @@ impl Ingest {
         check::check(who, command, now)
     }
 
-    /// Appends what was checked and answers when it is durable.
-    pub(crate) async fn append_checked(&self, checked: Checked) -> Result<Receipt, Refusal> {
+    async fn append_checked(&self, checked: Checked) -> Result<Receipt, Refusal> {
         match checked {
             Checked::Chat(event) => self.append_chat(event).await.map(Receipt::Sent),
             Checked::Account(event) => self.append_account(event).await.map(Receipt::Settled),
@@ -198,7 +197,8 @@ impl Ingest {
         Ok(now)
     }
 
-    async fn append_chat(&self, event: ChatEvent) -> Result<Accepted, Refusal> {
+    /// Appends an event of a chat and answers when it is durable.
+    pub(crate) async fn append_chat(&self, event: ChatEvent) -> Result<Accepted, Refusal> {
         let origin = event.origin();
         let (place, at) = (Place::of(origin), origin.at);
         let value = encoded(&event)?;
@@ -271,7 +271,7 @@ fn encoded(event: &impl LogEvent) -> Result<Bytes, Refusal> {
     })
 }
 
-/// What a client is told when the log does not take a record.
+/// What a client is told when the log does not take a record. Whoever must act is told too.
 fn refusal_of(topic: Topic, key: &str, error: &LogError) -> Refusal {
     let code = match error {
         LogError::Full(_) => Code::LogFull,
@@ -282,15 +282,13 @@ fn refusal_of(topic: Topic, key: &str, error: &LogError) -> Refusal {
         | LogError::UnknownPartition(..)
         | LogError::OutOfRange { .. }
         | LogError::Damaged { .. } => Code::Internal,
-        // An error of a later log: as for every other that we cannot explain to a client.
+        // An error of a later log: as every other that nobody can explain to a client.
         _ => Code::Internal,
     };
-    match code {
-        Code::Internal => tracing::error!(%topic, key, %error, "the log refused a record"),
-        Code::Unavailable | Code::LogFull => {
-            tracing::warn!(%topic, key, %error, "the log does not take records");
-        }
-        _ => tracing::debug!(%topic, key, %error, "a record was not appended"),
+    if code == Code::Internal {
+        tracing::error!(%topic, key, %error, "the log refused a record");
+    } else if code != Code::ShuttingDown {
+        tracing::warn!(%topic, key, %error, "the log does not take a record");
     }
     Refusal::plain(code)
 }

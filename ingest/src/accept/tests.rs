@@ -272,6 +272,39 @@ async fn rate_is_limited_by_time_that_passes_whatever_the_clock_says() {
 }
 
 #[tokio::test]
+async fn marks_have_a_rate_of_their_own() {
+    let config = Config {
+        marks: Rate::new(10, 1),
+        ..Config::default()
+    };
+    let house = House::new(&config).await;
+    assert!(house.ingest.mark(&ada(), read_mark()).await.is_ok());
+    let refusal = house.ingest.mark(&ada(), read_mark()).await.unwrap_err();
+    assert_eq!(refusal.code, Code::RateLimited);
+    assert!(house.ingest.accept(&ada(), send("m-1")).await.is_ok());
+    assert_eq!(house.records(Topic::Receipts).await.len(), 1);
+}
+
+#[tokio::test]
+async fn new_group_costs_ten_commands() {
+    let config = Config {
+        commands: Rate::new(10, 10),
+        ..Config::default()
+    };
+    let house = House::new(&config).await;
+    let create = Command::CreateGroup(CreateGroup {
+        client_id: client("g-1"),
+        title: "T".into(),
+        description: String::new(),
+        members: Vec::new(),
+        max_members: None,
+    });
+    assert!(house.ingest.accept(&ada(), create).await.is_ok());
+    let refusal = house.ingest.accept(&ada(), send("m-1")).await.unwrap_err();
+    assert_eq!(refusal.retry_after_ms, Some(100));
+}
+
+#[tokio::test]
 async fn clock_that_went_back_stamps_what_it_says() {
     let house = House::new(&Config::default()).await;
     house.clock.jump(-60_000);

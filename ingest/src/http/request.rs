@@ -110,7 +110,7 @@ fn bad_body(rejection: &JsonRejection) -> Refusal {
         other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Refusal::plain(Code::FrameTooLarge)
         }
-        _ => Refusal::new(
+        JsonRejection::BytesRejection(_) | _ => Refusal::new(
             Code::MalformedFrame,
             "the body could not be read to its end",
         ),

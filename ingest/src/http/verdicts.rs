@@ -6,13 +6,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use schemas::errors::Refusal;
+use schemas::errors::{Code, Refusal};
 use schemas::frames::{Accepted, Command, Verdict};
 use schemas::ids::{ChatId, ClientId, DeviceId, Identity, UserId};
 
 use super::Api;
-use crate::accept::Receipt;
-use crate::check::{Checked, Place};
+use crate::check::Checked;
 use crate::metrics;
 
 /// Where verdicts can be watched for.
@@ -69,16 +68,13 @@ async fn take(
     who: &Identity,
     command: Command,
 ) -> Result<(Accepted, Box<dyn Watch>), Refusal> {
-    let checked = api.ingest.check(who, command)?;
-    let Checked::Chat(event) = &checked else {
-        return Err(Refusal::plain(schemas::errors::Code::Internal));
+    let Checked::Chat(event) = api.ingest.check(who, command)? else {
+        // No route makes a command of another kind.
+        return Err(Refusal::plain(Code::Internal));
     };
-    let place = Place::of(event.origin());
+    let origin = event.origin();
     let watch = api
         .verdicts
-        .watch(&who.user, &place.chat, &who.device, &place.client_id);
-    match api.ingest.append_checked(checked).await? {
-        Receipt::Sent(accepted) => Ok((accepted, watch)),
-        Receipt::Settled(_) => Err(Refusal::plain(schemas::errors::Code::Internal)),
-    }
+        .watch(&who.user, &origin.chat, &who.device, &origin.client_id);
+    Ok((api.ingest.append_chat(event).await?, watch))
 }

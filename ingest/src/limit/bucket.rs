@@ -56,11 +56,6 @@ impl Bucket {
             Some(wait) => Err(Duration::from_nanos(wait)),
         }
     }
-
-    /// True when it is full again, as if never used.
-    pub(super) fn is_full(&self, now: Duration) -> bool {
-        self.full_at <= nanos(now)
-    }
 }
 
 fn nanos(time: Duration) -> Nanos {
@@ -116,11 +111,12 @@ mod tests {
     }
 
     #[test]
-    fn full_bucket_is_as_one_never_used() {
+    fn bucket_fills_up_to_a_burst_and_not_beyond() {
         let of = Allowance::of(Rate::new(10, 3));
         let mut bucket = Bucket::default();
         assert_eq!(bucket.take(of, 3, Duration::from_secs(1)), Ok(()));
-        assert!(!bucket.is_full(Duration::from_millis(1_299)));
-        assert!(bucket.is_full(Duration::from_millis(1_300)));
+        assert!(bucket.take(of, 3, Duration::from_millis(1_299)).is_err());
+        assert_eq!(bucket.take(of, 3, Duration::from_secs(9)), Ok(()));
+        assert!(bucket.take(of, 1, Duration::from_secs(9)).is_err());
     }
 }
