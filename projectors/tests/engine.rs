@@ -1,0 +1,63 @@
+//! The engine over the in-memory log and store: any batching ends in the same rows, a rebuild makes
+//! them again bit for bit, bad records have the fate the design gives them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::wildcard_enum_match_arm,
+    clippy::panic,
+    reason = "tests may fail loudly"
+)]
+
+mod world;
+
+use infra_ports::memory::{Chances, Executor, MemoryStore, Node};
+use projectors::{Config, rebuild};
+use proptest::prelude::*;
+use schemas::position::Generation;
+
+use world::script::script;
+use world::{LIVE, assert_same_rows, empty_log, now, ports, rows, run_straight, straight, tight};
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(12)
+    })]
+
+    #[test]
+    fn any_batching_ends_in_the_same_rows(seed in any::<u64>(), sizes in any::<u64>()) {
+        let script = script(seed, 300);
+        let (_, expected) = straight(&script);
+        let (log, store) = (empty_log(), MemoryStore::new());
+        world::append(&log, &script);
+        run_straight(&log, &store, &tight(sizes));
+        assert_same_rows(&rows(&store, LIVE), &rows(&expected, LIVE), "another batching");
+    }
+
+    #[test]
+    fn a_rebuild_from_the_first_offset_is_equal_bit_for_bit(
+        seed in any::<u64>(),
+        sizes in any::<u64>(),
+        cut in 0_usize..300,
+    ) {
+        let script = script(seed, 300);
+        let (log, store) = (empty_log(), MemoryStore::new());
+        let built = Generation(2);
+        let executor = Executor::seeded(seed, Chances::CALM);
+        let ports = ports(&log, &store, executor.runtime(Node(1)));
+        // In two rounds: a build goes on from where it stands.
+        for part in [&script[..cut], &script[cut..]] {
+            world::append(&log, part);
+            run_straight(&log, &store, &Config::default());
+            now(rebuild::rebuild(&ports, &tight(sizes), built)).unwrap();
+        }
+        assert_same_rows(&rows(&store, built), &rows(&store, LIVE), "rebuilt");
+        for one in now(rebuild::compare(&store, LIVE, built)).unwrap() {
+            prop_assert!(one.is_equal(), "{one:?}");
+        }
+    }
+}
