@@ -50,6 +50,14 @@ impl Pending {
         (&mut self.sent).await.ok()
     }
 
+    /// Waits for the outcome without giving up the handle. Cancel safe.
+    ///
+    /// # Errors
+    /// [`ClientError::Closed`] when the client was closed before, and after a first answer.
+    pub async fn settled(&mut self) -> Result<Outcome, ClientError> {
+        (&mut self.outcome).await.map_err(|_| ClientError::Closed)
+    }
+
     /// Waits for the outcome. Cancel safe in that the command goes on.
     ///
     /// # Errors
