@@ -1,1 +1,54 @@
-//! The embedded table store: ordered keys on fjall
+//! The embedded table store: ordered keys on fjall, one keyspace a table and generation.
+//!
+//! Bounds: a key of at most 65,535 bytes; memory of about `block_cache_bytes` and, for each table,
+//! twice `memtable_bytes` under load ([`Config`]). One process a directory, by a file lock.
+//!
+//! ```text
+//! <path>/LOCK      held while open
+//! <path>/FORMAT    "cursus-store 1"
+//! <path>/tables/   fjall's own; keyspace <table>_g<generation>
+//!
+//! key    [partition key][clustering key]           ordered bytes, see schemas::tables
+//! value  [version, 8 bytes, big-endian][1 put, 0 deleted][tagged values]
+//! ```
+//!
+//! Ordering and durability: older never overwrites newer, by comparison with what the key holds
+//! under a lock striped by partition; a deleted row stays as a tombstone of its version, so that an
+//! older write does not bring it back. All mutations of one call are one atomic batch. What was
+//! written survives the death of the process, and that of the machine up to a suffix of the writes;
+//! [`sync`](infra_ports::TableStore::sync) makes all durable.
+//!
+//! Calls block: reads touch memory and page cache, writes copy into the operating system's buffers
+//! (tens of microseconds a batch), so they run in the caller's thread; a hand-over to another one
+//! would cost more than they take. Only a sync waits for the disk, and a write when compaction falls
+//! far behind: those who write much and sync (projectors) have threads of their own.
+//!
+//! Damage: fjall's journal does not tell bit rot from a torn tail. These tables can be made again
+//! from the log, which does.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::wildcard_enum_match_arm,
+        clippy::too_many_lines,
+        reason = "tests may fail loudly"
+    )
+)]
+
+mod bulk;
+mod config;
+mod directory;
+mod engine;
+mod errors;
+mod metrics;
+mod room;
+mod store;
+mod stripes;
+mod value;
+mod writes;
+
+pub use crate::config::Config;
+pub use crate::errors::{BulkError, OpenError};
+pub use crate::store::EmbeddedStore;

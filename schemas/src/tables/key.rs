@@ -63,6 +63,21 @@ pub(super) enum KeyError {
     Escape,
 }
 
+/// How many bytes a column takes at the front of ordered bytes; none when they end within it.
+pub(super) fn length(cql: CqlType, role: ColumnRole, bytes: &[u8]) -> Option<usize> {
+    let size = match cql {
+        CqlType::Text | CqlType::Blob => {
+            let [escape, end] = [ESCAPE ^ mask(role), END ^ mask(role)];
+            // An escaped zero is never followed by what would end the column.
+            bytes.windows(2).position(|pair| pair == [escape, end])? + 2
+        }
+        CqlType::Bigint | CqlType::Timestamp => 8,
+        CqlType::Int => 4,
+        CqlType::Boolean => 1,
+    };
+    (size <= bytes.len()).then_some(size)
+}
+
 /// Takes the wire bytes of a column off the front of ordered bytes.
 pub(super) fn take(cql: CqlType, role: ColumnRole, bytes: &mut &[u8]) -> Result<Vec<u8>, KeyError> {
     let mask = mask(role);

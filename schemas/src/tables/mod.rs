@@ -60,7 +60,7 @@ pub use self::messages::{BUCKET_SEQS, Bucket, BucketPartition, MessageKey, Messa
 pub use self::overlays::{DELETED, EDITED, OverlayKey, OverlayRow, reaction_author, reaction_of};
 pub use self::row::{
     EncodedRow, decode_key, decode_row, encode_cluster_prefix, encode_key, encode_partition,
-    encode_row,
+    encode_row, split_key,
 };
 pub use self::status::{StatusKey, StatusRow, Steps, StepsError};
 

@@ -1,6 +1,6 @@
 //! Typed rows from and to bytes: the codec that every store shares.
 
-use super::column::{Column, ColumnRole, ColumnType, RowError};
+use super::column::{Column, ColumnRole, ColumnType, RowError, TableDef};
 use super::define::{ColSink, ColSource, Cols, Table};
 use super::{key, value};
 
@@ -41,6 +41,23 @@ pub fn encode_key<T: Table>(key: &T::Key) -> (Vec<u8>, Vec<u8>) {
 /// Ordered bytes of a partition key.
 pub fn encode_partition<T: Table>(partition: &T::Partition) -> Vec<u8> {
     encode(partition).partition
+}
+
+/// Splits a whole key, written as one (partition key, then clustering key), where the partition key
+/// ends.
+///
+/// # Errors
+/// [`RowError::Short`] when the bytes end before it does.
+pub fn split_key<'a>(def: &TableDef, key: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), RowError> {
+    let mut cluster = key;
+    for column in def.partition() {
+        let (_, rest) = key::length(column.cql, column.role, cluster)
+            .and_then(|length| cluster.split_at_checked(length))
+            .ok_or(RowError::Short(column.name))?;
+        cluster = rest;
+    }
+    let end = key.len() - cluster.len();
+    key.split_at_checked(end).ok_or(RowError::Trailing)
 }
 
 /// Ordered bytes of the clustering keys that begin with the first `columns` clustering columns of

@@ -31,6 +31,10 @@ where
         bytes.partition
     );
 
+    let whole = [&*bytes.partition, &*bytes.cluster].concat();
+    assert_eq!(split_key(T::DEF, &whole), Ok((&*bytes.partition, &*bytes.cluster)));
+    assert!(split_key(T::DEF, &whole[..bytes.partition.len() - 1]).is_err());
+
     let cells = cql::columns_of(T::DEF, &bytes.partition, &bytes.cluster, &bytes.values).unwrap();
     let cells: Vec<Option<&[u8]>> = cells.iter().map(Option::as_deref).collect();
     assert_eq!(cql::row_of(T::DEF, &cells), Ok(bytes));

@@ -1,0 +1,162 @@
+//! The store's directory: its lock against a second process, and its format.
+//!
+//! The format is written before the first table and never changed; the file is renamed into its
+//! place, so it is there whole or not at all.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::errors::OpenError;
+
+/// The format that this build writes, and the newest it knows.
+const FORMAT: u32 = 1;
+const MAGIC: &str = "cursus-store ";
+
+/// A directory that belongs to this process until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    /// Where the tables are.
+    pub(crate) tables: PathBuf,
+    _lock: File,
+}
+
+impl Directory {
+    /// Takes a directory; makes it when it is not there.
+    pub(crate) fn take(path: &Path) -> Result<Self, OpenError> {
+        fs::create_dir_all(path).map_err(|source| file(path, source))?;
+        let lock = lock(path)?;
+        let tables = path.join("tables");
+        check_format(path, &tables)?;
+        Ok(Self {
+            tables,
+            _lock: lock,
+        })
+    }
+}
+
+fn file(path: &Path, source: std::io::Error) -> OpenError {
+    OpenError::File {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let place = path.join("LOCK");
+    let options = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&place);
+    let lock = options.map_err(|source| file(&place, source))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
+        Err(TryLockError::Error(source)) => Err(file(&place, source)),
+    }
+}
+
+fn check_format(path: &Path, tables: &Path) -> Result<(), OpenError> {
+    let place = path.join("FORMAT");
+    let text = match fs::read_to_string(&place) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound && !tables.exists() => {
+            return write_format(path, &place).map_err(|source| file(&place, source));
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(not_a_store(path, "it has tables but no FORMAT file"));
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData => String::new(),
+        Err(source) => return Err(file(&place, source)),
+    };
+    let number = text
+        .strip_prefix(MAGIC)
+        .and_then(|rest| rest.trim_end().parse().ok());
+    match number {
+        Some(FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => Err(OpenError::Newer {
+            path: path.to_owned(),
+            found,
+            known: FORMAT,
+        }),
+        Some(_) | None => Err(not_a_store(path, "its FORMAT file is damaged")),
+    }
+}
+
+fn not_a_store(path: &Path, reason: &'static str) -> OpenError {
+    OpenError::NotAStore {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+fn write_format(path: &Path, place: &Path) -> std::io::Result<()> {
+    let new = path.join("FORMAT.new");
+    let mut file = File::create(&new)?;
+    writeln!(file, "{MAGIC}{FORMAT}")?;
+    file.sync_all()?;
+    fs::rename(&new, place)?;
+    File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_taken_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = Directory::take(dir.path()).unwrap();
+        assert!(matches!(
+            Directory::take(dir.path()),
+            Err(OpenError::Locked(_))
+        ));
+        drop(taken);
+        Directory::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn another_format_is_refused_with_the_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Directory::take(dir.path()).unwrap());
+        let place = dir.path().join("FORMAT");
+        fs::write(&place, "cursus-store 2\n").unwrap();
+        let newer = Directory::take(dir.path()).unwrap_err();
+        assert!(
+            matches!(
+                newer,
+                OpenError::Newer {
+                    found: 2,
+                    known: 1,
+                    ..
+                }
+            ),
+            "{newer}"
+        );
+        for damaged in ["", "cursus-store 0", "cursus-store x", "something"] {
+            fs::write(&place, damaged).unwrap();
+            let error = Directory::take(dir.path()).unwrap_err();
+            assert!(
+                matches!(error, OpenError::NotAStore { .. }),
+                "{damaged:?}: {error}"
+            );
+        }
+        fs::write(&place, [0xFF, 0xFE]).unwrap();
+        assert!(matches!(
+            Directory::take(dir.path()),
+            Err(OpenError::NotAStore { .. })
+        ));
+    }
+
+    #[test]
+    fn tables_without_a_format_are_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("tables")).unwrap();
+        assert!(matches!(
+            Directory::take(dir.path()),
+            Err(OpenError::NotAStore { .. })
+        ));
+        assert!(!dir.path().join("FORMAT").exists());
+    }
+}

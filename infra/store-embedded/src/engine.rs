@@ -1,0 +1,170 @@
+//! An open store: fjall's database and the keyspaces of all tables, by generation and name.
+
+use std::collections::BTreeMap;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use infra_ports::StoreError;
+use parking_lot::RwLock;
+use schemas::position::Generation;
+use schemas::tables::TableDef;
+
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::errors::{OpenError, at_port};
+use crate::room::Room;
+use crate::stripes::Stripes;
+
+/// Keyspaces by generation, then by the table's name.
+type Keyspaces = BTreeMap<Generation, BTreeMap<String, Keyspace>>;
+
+/// Everything an open store has. Field order is drop order: the lock on the directory goes last.
+pub(crate) struct Engine {
+    keyspaces: RwLock<Keyspaces>,
+    pub(crate) database: Database,
+    pub(crate) stripes: Stripes,
+    pub(crate) room: Room,
+    memtable_bytes: u64,
+    _directory: Directory,
+}
+
+impl Engine {
+    /// Opens the tables in a directory; makes it when it is not there.
+    pub(crate) fn open(config: &Config) -> Result<Self, OpenError> {
+        let directory = Directory::take(&config.path)?;
+        let failed = |source| OpenError::Tables {
+            path: config.path.clone(),
+            source: Box::new(source),
+        };
+        let database = Database::builder(&directory.tables)
+            .cache_size(config.block_cache_bytes)
+            .max_journaling_size(config.journal_limit())
+            .worker_threads(config.worker_threads.max(1))
+            .open()
+            .map_err(failed)?;
+        let mut engine = Self {
+            keyspaces: RwLock::default(),
+            database,
+            stripes: Stripes::new(),
+            room: Room::of(&config.path, config.min_free_bytes),
+            memtable_bytes: config.memtable_bytes,
+            _directory: directory,
+        };
+        engine.find_tables().map_err(failed)?;
+        Ok(engine)
+    }
+
+    /// Opens the keyspaces there are.
+    fn find_tables(&mut self) -> fjall::Result<()> {
+        for name in self.database.list_keyspace_names() {
+            let Some((table, generation)) = table_of(&name) else {
+                tracing::warn!(
+                    keyspace = &*name,
+                    "a keyspace that is no table is left alone"
+                );
+                continue;
+            };
+            let keyspace = self.database.keyspace(&name, || self.options())?;
+            let tables = self.keyspaces.get_mut().entry(generation).or_default();
+            tables.insert(table.to_owned(), keyspace);
+        }
+        Ok(())
+    }
+
+    fn options(&self) -> KeyspaceCreateOptions {
+        KeyspaceCreateOptions::default().max_memtable_size(self.memtable_bytes)
+    }
+
+    /// The keyspace of a table.
+    pub(crate) fn keyspace(
+        &self,
+        table: &'static TableDef,
+        generation: Generation,
+    ) -> Result<Keyspace, StoreError> {
+        let keyspaces = self.keyspaces.read();
+        let found = keyspaces
+            .get(&generation)
+            .and_then(|tables| tables.get(table.name));
+        found.cloned().ok_or(StoreError::UnknownTable {
+            table: table.name,
+            generation,
+        })
+    }
+
+    /// Creates the tables of a generation that do not exist.
+    pub(crate) fn create(
+        &self,
+        tables: &[&'static TableDef],
+        generation: Generation,
+    ) -> Result<(), StoreError> {
+        let mut keyspaces = self.keyspaces.write();
+        let there = keyspaces.entry(generation).or_default();
+        for table in tables {
+            if !there.contains_key(table.name) {
+                let name = keyspace_name(table, generation);
+                let keyspace = self.database.keyspace(&name, || self.options());
+                there.insert(
+                    table.name.into(),
+                    keyspace.map_err(|e| at_port(table.name, &e))?,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops the tables of a generation that exist.
+    pub(crate) fn drop_tables(
+        &self,
+        tables: &[&'static TableDef],
+        generation: Generation,
+    ) -> Result<(), StoreError> {
+        // Nobody writes to a table while it goes.
+        let _alone = self.stripes.lock_all();
+        let mut keyspaces = self.keyspaces.write();
+        let Some(there) = keyspaces.get_mut(&generation) else {
+            return Ok(());
+        };
+        for table in tables {
+            if let Some(keyspace) = there.remove(table.name) {
+                let dropped = self.database.delete_keyspace(keyspace);
+                dropped.map_err(|e| at_port(table.name, &e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        self.database
+            .persist(PersistMode::SyncData)
+            .map_err(|e| at_port("", &e))
+    }
+}
+
+fn keyspace_name(table: &TableDef, generation: Generation) -> String {
+    format!("{}_g{generation}", table.name)
+}
+
+/// The table and the generation that a keyspace's name stands for.
+fn table_of(keyspace: &str) -> Option<(&str, Generation)> {
+    let (table, generation) = keyspace.rsplit_once("_g")?;
+    Some((table, Generation(generation.parse().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::tables::TABLES;
+
+    use super::*;
+
+    #[test]
+    fn keyspace_names_are_read_as_they_are_written() {
+        for table in TABLES {
+            for generation in [0, 1, 4_000_000_000].map(Generation) {
+                let name = keyspace_name(table, generation);
+                assert_eq!(table_of(&name), Some((table.name, generation)));
+            }
+        }
+        assert_eq!(table_of("messages"), None);
+        assert_eq!(table_of("messages_gx"), None);
+    }
+}

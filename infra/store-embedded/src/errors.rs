@@ -1,0 +1,99 @@
+//! What can go wrong when opening and loading, and what fjall's errors mean at the port.
+
+use std::path::PathBuf;
+
+use infra_ports::StoreError;
+
+/// Why the store does not open.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("the store in {0} is in use by another process")]
+    Locked(PathBuf),
+    /// It was written by a later version.
+    #[error("the store in {path} has format {found}, newer than {known}: upgrade needed")]
+    Newer {
+        /// Where.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest this build knows.
+        known: u32,
+    },
+    /// The directory holds something else, or its format file is damaged.
+    #[error("{path} is not a store: {reason}")]
+    NotAStore {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A file could not be read or written.
+    #[error("store file {path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The tables do not open.
+    #[error("the tables in {path} do not open: {source}")]
+    Tables {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: Box<fjall::Error>,
+    },
+}
+
+/// Why rows were not loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BulkError {
+    /// Rows must come in the order of their keys, each key once. Nothing was loaded.
+    #[error("row {row} is not behind the one before")]
+    Unsorted {
+        /// Which one, from 0.
+        row: u64,
+    },
+    /// Only a table without rows is loaded.
+    #[error("the table has rows already")]
+    NotEmpty,
+    /// The store's own trouble.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What an error of fjall means for a caller who works on `table`.
+pub(crate) fn at_port(table: &'static str, error: &fjall::Error) -> StoreError {
+    let out_of_service = match error {
+        fjall::Error::Io(_) | fjall::Error::Storage(fjall::LsmError::Io(_)) => true,
+        // A failed write or sync: no further one is taken until the store is opened again.
+        fjall::Error::Poisoned | fjall::Error::Locked => true,
+        _ => false,
+    };
+    if out_of_service {
+        StoreError::Unavailable(error.to_string())
+    } else {
+        StoreError::Damaged {
+            table,
+            reason: error.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_with_the_disk_can_be_tried_again_and_damage_cannot() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert!(at_port("t", &fjall::Error::Io(full())).is_retryable());
+        let within = fjall::Error::Storage(fjall::LsmError::Io(full()));
+        assert!(at_port("t", &within).is_retryable());
+        assert!(at_port("t", &fjall::Error::Poisoned).is_retryable());
+        assert!(!at_port("t", &fjall::Error::InvalidTrailer).is_retryable());
+    }
+}

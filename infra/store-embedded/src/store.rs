@@ -1,0 +1,242 @@
+//! The store as the port sees it.
+//!
+//! Nothing here awaits: a call is over when it is first polled, so no call can be cancelled half
+//! way. Why that is right for blocking work stands at the top of the crate.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fjall::{Guard, Readable};
+use infra_ports::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
+use parking_lot::RwLock;
+use schemas::position::Generation;
+use schemas::tables::{TableDef, split_key};
+
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::errors::{BulkError, OpenError, at_port};
+use crate::store::Bound::{Excluded, Included, Unbounded};
+use crate::value::Held;
+use crate::{bulk, metrics, writes};
+
+/// The embedded table store. Clones are the same store.
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    /// None when closed.
+    engine: Arc<RwLock<Option<Engine>>>,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in the configured directory; makes it when it is not there. Blocks for as
+    /// long as it takes to read the journal.
+    ///
+    /// # Errors
+    /// When another process has it open, its format is newer, or it cannot be read.
+    pub fn open(config: &Config) -> Result<Self, OpenError> {
+        metrics::describe();
+        let engine = Engine::open(config)?;
+        tracing::info!(path = %config.path.display(), "the embedded store is open");
+        Ok(Self {
+            engine: Arc::new(RwLock::new(Some(engine))),
+        })
+    }
+
+    /// Loads rows into a table that has none and returns how many: for rebuilds, an order of
+    /// magnitude faster than writing. Rows come in the order of their keys' bytes (partition key,
+    /// then clustering key), as a whole-table scan of this store gives them; other writes wait.
+    /// All are there and durable when it returns, or none.
+    ///
+    /// # Errors
+    /// When the table has rows, the rows are not in order, or the store has trouble.
+    pub fn bulk_load(
+        &self,
+        table: &'static TableDef,
+        generation: Generation,
+        rows: impl IntoIterator<Item = StoredRow>,
+    ) -> Result<u64, BulkError> {
+        let engine = self.engine.read();
+        let engine = engine.as_ref().ok_or(StoreError::Closed)?;
+        bulk::load(engine, table, generation, rows)
+    }
+
+    fn with<R>(
+        &self,
+        call: impl FnOnce(&Engine) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        call(self.engine.read().as_ref().ok_or(StoreError::Closed)?)
+    }
+}
+
+impl std::fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let open = self.engine.read().is_some();
+        f.debug_struct("EmbeddedStore")
+            .field("open", &open)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A row of the key's bytes and what stands under them; none when it is deleted.
+fn row(
+    table: &'static TableDef,
+    key: &[u8],
+    bytes: &[u8],
+) -> Result<Option<StoredRow>, StoreError> {
+    let held = Held::read(table.name, bytes)?;
+    let Some(values) = held.values else {
+        return Ok(None);
+    };
+    let (partition, cluster) = split_key(table, key).map_err(|error| StoreError::Damaged {
+        table: table.name,
+        reason: error.to_string(),
+    })?;
+    Ok(Some(StoredRow {
+        partition: Bytes::copy_from_slice(partition),
+        cluster: Bytes::copy_from_slice(cluster),
+        values: Bytes::copy_from_slice(values),
+        version: held.version,
+    }))
+}
+
+/// The first `limit` rows of what fjall found that are not deleted.
+fn take_rows(
+    table: &'static TableDef,
+    found: impl Iterator<Item = Guard>,
+    limit: usize,
+) -> Result<Vec<StoredRow>, StoreError> {
+    let mut rows = Vec::new();
+    if limit == 0 {
+        return Ok(rows);
+    }
+    for guard in found {
+        let (key, bytes) = guard.into_inner().map_err(|e| at_port(table.name, &e))?;
+        rows.extend(row(table, &key, &bytes)?);
+        if rows.len() == limit {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+/// Bounds of clustering keys as bounds of whole keys.
+fn within(
+    partition: &[u8],
+    bounds: (Bound<Bytes>, Bound<Bytes>),
+) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let key = |cluster: &Bytes| [partition, cluster].concat();
+    let low = match &bounds.0 {
+        Included(cluster) => Included(key(cluster)),
+        Excluded(cluster) => Excluded(key(cluster)),
+        Unbounded => Included(partition.to_vec()),
+    };
+    let high = match &bounds.1 {
+        Included(cluster) => Included(key(cluster)),
+        Excluded(cluster) => Excluded(key(cluster)),
+        Unbounded => infra_ports::store::behind_prefix(partition)
+            .map_or(Unbounded, |behind| Excluded(behind.to_vec())),
+    };
+    (low, high)
+}
+
+#[async_trait]
+impl TableStore for EmbeddedStore {
+    async fn create_tables(
+        &self,
+        tables: &[&'static TableDef],
+        generation: Generation,
+    ) -> Result<(), StoreError> {
+        self.with(|engine| engine.create(tables, generation))
+    }
+
+    async fn drop_tables(
+        &self,
+        tables: &[&'static TableDef],
+        generation: Generation,
+    ) -> Result<(), StoreError> {
+        self.with(|engine| engine.drop_tables(tables, generation))
+    }
+
+    async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError> {
+        self.with(|engine| writes::apply(engine, &mutations))
+    }
+
+    async fn get(
+        &self,
+        table: &'static TableDef,
+        generation: Generation,
+        partition: &[u8],
+        cluster: &[u8],
+    ) -> Result<Option<StoredRow>, StoreError> {
+        self.with(|engine| {
+            let keyspace = engine.keyspace(table, generation)?;
+            let key = [partition, cluster].concat();
+            // Not the keyspace's own `get`: it sees rows of a batch that is not whole yet.
+            let found = engine.database.snapshot().get(&keyspace, &key);
+            match found.map_err(|e| at_port(table.name, &e))? {
+                Some(bytes) => row(table, &key, &bytes),
+                None => Ok(None),
+            }
+        })
+    }
+
+    async fn scan(
+        &self,
+        table: &'static TableDef,
+        generation: Generation,
+        partition: &[u8],
+        range: ScanRange,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        self.with(|engine| {
+            let keyspace = engine.keyspace(table, generation)?;
+            let Some(bounds) = range.bounds() else {
+                return Ok(Vec::new());
+            };
+            let found = engine
+                .database
+                .snapshot()
+                .range(&keyspace, within(partition, bounds));
+            if range.reverse {
+                take_rows(table, found.rev(), range.limit)
+            } else {
+                take_rows(table, found, range.limit)
+            }
+        })
+    }
+
+    async fn scan_table(
+        &self,
+        table: &'static TableDef,
+        generation: Generation,
+        after: Option<(Bytes, Bytes)>,
+        limit: usize,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        self.with(|engine| {
+            let keyspace = engine.keyspace(table, generation)?;
+            let low = after.map_or(Unbounded, |(partition, cluster)| {
+                Excluded([&*partition, &*cluster].concat())
+            });
+            let found = engine
+                .database
+                .snapshot()
+                .range(&keyspace, (low, Unbounded));
+            take_rows(table, found, limit)
+        })
+    }
+
+    async fn sync(&self) -> Result<(), StoreError> {
+        self.with(Engine::sync)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        // Waits for calls under way; all after answer `Closed`.
+        let Some(engine) = self.engine.write().take() else {
+            return Ok(());
+        };
+        let synced = engine.sync();
+        drop(engine);
+        tracing::info!("the embedded store is closed");
+        synced
+    }
+}
