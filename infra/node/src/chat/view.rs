@@ -150,7 +150,7 @@ impl View {
                 told(again, "—— connected again ——")
             }
             Event::Closing(code) => told(true, &format!("—— the server says: {code} ——")),
-            _ => Vec::new(),
+            Event::Settings(_) | Event::Welcome(_) | _ => Vec::new(),
         }
     }
 
