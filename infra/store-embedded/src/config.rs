@@ -13,7 +13,8 @@ const MIN_JOURNAL_BYTES: u64 = 64 * MIB;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Its directory.
+    /// Its directory. Not part of a configuration file: whoever opens the store says it.
+    #[serde(skip)]
     pub path: PathBuf,
     /// Blocks of tables kept in memory, all together.
     pub block_cache_bytes: u64,

@@ -67,12 +67,14 @@ pub enum BulkError {
 
 /// What an error of fjall means for a caller who works on `table`.
 pub(crate) fn at_port(table: &'static str, error: &fjall::Error) -> StoreError {
-    let out_of_service = match error {
-        fjall::Error::Io(_) | fjall::Error::Storage(fjall::LsmError::Io(_)) => true,
-        // A failed write or sync: no further one is taken until the store is opened again.
-        fjall::Error::Poisoned | fjall::Error::Locked => true,
-        _ => false,
-    };
+    // Poisoned: after a failed write or sync none is taken until the store is opened again.
+    let out_of_service = matches!(
+        error,
+        fjall::Error::Io(_)
+            | fjall::Error::Storage(fjall::LsmError::Io(_))
+            | fjall::Error::Poisoned
+            | fjall::Error::Locked
+    );
     if out_of_service {
         StoreError::Unavailable(error.to_string())
     } else {

@@ -156,7 +156,9 @@ macro_rules! table {
         const _: () = {
             let mut tags: &[u8] = &[$($tag),+];
             while let [first, rest @ ..] = tags {
-                assert!(rest.is_empty() || *first < rest[0], "value tags must rise");
+                if let [second, ..] = rest {
+                    assert!(*first < *second, "value tags must rise");
+                }
                 tags = rest;
             }
         };
