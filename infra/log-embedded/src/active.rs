@@ -74,7 +74,7 @@ impl Active {
     }
 
     /// Writes zeros up to `ahead` bytes beyond the last ones, at most up to `most`.
-    pub(crate) fn zero_ahead(&self, ahead: u64, most: u64) -> io::Result<()> {
+    pub(crate) fn zero_ahead(&self, ahead: u64, most: u64) -> Result<(), ZeroError> {
         let mut zeros = self.zeros.lock();
         let from = zeros.until;
         let to = from.saturating_add(ahead).min(most);
@@ -83,11 +83,7 @@ impl Active {
         }
         zeros.busy = true;
         drop(zeros);
-        let outcome = self
-            .file
-            .allocate(from, to - from)
-            .and_then(|()| write_zeros(&*self.file, from, to))
-            .and_then(|()| self.file.sync_data());
+        let outcome = self.put_zeros(from, to);
         let mut zeros = self.zeros.lock();
         zeros.busy = false;
         if outcome.is_ok() {
@@ -98,4 +94,20 @@ impl Active {
         self.free.notify_all();
         outcome
     }
+
+    fn put_zeros(&self, from: u64, to: u64) -> Result<(), ZeroError> {
+        let written = self.file.allocate(from, to - from);
+        let written = written.and_then(|()| write_zeros(&*self.file, from, to));
+        written.map_err(ZeroError::Write)?;
+        self.file.sync_data().map_err(ZeroError::Sync)
+    }
+}
+
+/// Why there are no zeros ahead.
+pub(crate) enum ZeroError {
+    /// They could not be written: the file grows with each write.
+    Write(io::Error),
+    /// They could not be synced. The kernel tells of each failure once only, so this may have been
+    /// that of a record.
+    Sync(io::Error),
 }

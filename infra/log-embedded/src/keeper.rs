@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::active::Active;
+use crate::active::{Active, ZeroError};
 use crate::index::SparseIndex;
 use crate::segment::Segment;
 use crate::spare::make_file;
@@ -116,12 +116,8 @@ impl TopicLog {
     }
 
     fn do_chore(&self, chore: Chore) {
-        let config = &self.shared.config;
         let (what, outcome) = match chore {
-            Chore::Zero(active) => (
-                "zero ahead",
-                active.zero_ahead(config.zero_ahead_bytes, config.segment_bytes),
-            ),
+            Chore::Zero(active) => ("zero ahead", self.zero_ahead(&active)),
             Chore::MakeSpare(number) => ("make a segment", self.make_spare(number)),
             Chore::Seal {
                 segment,
@@ -144,6 +140,20 @@ impl TopicLog {
         };
         if let Err(error) = outcome {
             tracing::warn!(topic = %self.topic, what, %error, "background work of the log failed");
+        }
+    }
+
+    fn zero_ahead(&self, active: &Active) -> std::io::Result<()> {
+        let config = &self.shared.config;
+        match active.zero_ahead(config.zero_ahead_bytes, config.segment_bytes) {
+            Ok(()) => Ok(()),
+            Err(ZeroError::Write(error)) => Err(error),
+            Err(ZeroError::Sync(error)) => {
+                self.shared
+                    .poison
+                    .spread("sync", &active.segment.path, &error);
+                Err(error)
+            }
         }
     }
 

@@ -37,6 +37,7 @@ mod retention;
 mod sealed;
 mod tail;
 mod view;
+mod walk;
 
 mod recovery;
 mod tear;

@@ -49,6 +49,8 @@ pub struct EmbeddedLog {
     life: Mutex<Life>,
     /// Held while topics are created.
     creating: Mutex<()>,
+    /// Held while the log is closed.
+    closing: tokio::sync::Mutex<()>,
     report: RecoveryReport,
 }
 
@@ -87,13 +89,14 @@ impl EmbeddedLog {
         let topics = TOPICS.iter().map(|_| OnceLock::new()).collect();
         let reader = Arc::new(Reader::default());
         let report = RecoveryReport::default();
-        let creating = Mutex::new(());
+        let (creating, closing) = (Mutex::default(), tokio::sync::Mutex::default());
         let mut log = Self {
             shared,
             reader,
             topics,
             life,
             creating,
+            closing,
             report,
         };
         log.open_topics()?;
@@ -375,6 +378,7 @@ impl EventLog for EmbeddedLog {
     }
 
     async fn close(&self) -> Result<(), LogError> {
+        let _one_at_a_time = self.closing.lock().await;
         if self.life.lock().lock.is_none() {
             return Ok(());
         }

@@ -1,14 +1,12 @@
-//! Reading records from files: by partition, and along the chain for tails that are behind.
-//!
-//! A read by partition jumps from one index entry to the next. A tail that is behind walks the
-//! chain itself: all its partitions in one pass over the file, whatever their number.
+//! Reading records of one partition from files, jumping from one index entry to the next; and what
+//! that has in common with walking the chain (see [`crate::walk`]): finding segments, judging what
+//! stands at a position.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use infra_ports::log::{LogError, Record, RecordBatch, Visibility};
+use infra_ports::log::{LogError, Record};
 use schemas::position::{Offset, Partition, Timestamp};
 
 use crate::format::frame::{FrameHead, HEAD_BYTES};
@@ -16,36 +14,49 @@ use crate::segment::{Found, FrameReader, Segment};
 use crate::storage::{StorageFile, widen};
 use crate::topic::TopicLog;
 
-/// Bytes read at a time along the chain, and by partition.
-const CHAIN_PIECE_BYTES: usize = 256 << 10;
+/// Bytes read at a time.
 const PARTITION_PIECE_BYTES: usize = 32 << 10;
 /// A read returns what it has after so many bytes of records.
-const MOST_BYTES: usize = 4 << 20;
+pub(crate) const MOST_BYTES: usize = 4 << 20;
 /// Index entries taken at a time.
 const ENTRIES: usize = 64;
 
 /// A segment to read, up to where it was written when this was made.
-struct Place {
-    segment: Arc<Segment>,
-    file: Arc<dyn StorageFile>,
-    limit: u64,
-    is_active: bool,
+pub(crate) struct Place {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) file: Arc<dyn StorageFile>,
+    pub(crate) limit: u64,
+    pub(crate) is_active: bool,
     /// Positions from which on the wanted records stand.
-    entries: Vec<u64>,
-    every: u64,
+    pub(crate) entries: Vec<u64>,
+    pub(crate) every: u64,
 }
 
-/// Where in the chain a tail is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Cursor {
-    number: u64,
-    position: u64,
+/// Records on their way to a reader.
+struct Collected {
+    records: Vec<Record>,
+    bytes: usize,
+    most: usize,
 }
 
-/// Records of a walk along the chain.
-pub(crate) struct Walked {
-    pub(crate) batches: Vec<RecordBatch>,
-    pub(crate) cursor: Cursor,
+impl Collected {
+    fn is_enough(&self) -> bool {
+        self.records.len() >= self.most || self.bytes >= MOST_BYTES
+    }
+
+    /// Takes a record with bytes of its own: it must not keep the piece of the file in memory.
+    fn take(&mut self, record: Record) {
+        let (key, value) = (
+            Bytes::copy_from_slice(&record.key),
+            Bytes::copy_from_slice(&record.value),
+        );
+        self.bytes += key.len() + value.len();
+        self.records.push(Record {
+            key,
+            value,
+            ..record
+        });
+    }
 }
 
 impl TopicLog {
@@ -57,32 +68,40 @@ impl TopicLog {
         end: u64,
         most: usize,
     ) -> Result<Vec<Record>, LogError> {
-        let mut records = Vec::new();
-        let mut bytes = 0;
-        while from + widen(records.len()) < end && records.len() < most && bytes < MOST_BYTES {
-            let before = records.len();
-            let next = from + widen(before);
-            let place = self.locate(partition, next)?;
-            let left = usize::try_from(end - next)
-                .unwrap_or(usize::MAX)
-                .min(most - before);
-            self.read_place(&place, partition, next, left, &mut records)?;
-            let new = records.iter().skip(before);
-            bytes += new
-                .map(|record| record.key.len() + record.value.len())
-                .sum::<usize>();
-            if records.len() == before {
-                let position = place.entries.first().copied().unwrap_or_default();
-                return Err(self.damaged(
-                    &place.segment,
-                    position,
-                    partition,
-                    next,
-                    "it is missing",
-                ));
+        let mut found = Collected {
+            records: Vec::new(),
+            bytes: 0,
+            most,
+        };
+        while from + widen(found.records.len()) < end && !found.is_enough() {
+            let next = from + widen(found.records.len());
+            let outcome = self.read_on(partition, next, end, &mut found);
+            match outcome {
+                Ok(()) => {}
+                // What stands before the trouble is handed over first.
+                Err(_) if !found.records.is_empty() => break,
+                Err(error) => return Err(error),
             }
         }
-        Ok(records)
+        Ok(found.records)
+    }
+
+    /// Reads at least one record more.
+    fn read_on(
+        &self,
+        partition: u32,
+        next: u64,
+        end: u64,
+        found: &mut Collected,
+    ) -> Result<(), LogError> {
+        let before = found.records.len();
+        let place = self.locate(partition, next)?;
+        self.read_place(&place, partition, next..end, found)?;
+        if found.records.len() > before {
+            return Ok(());
+        }
+        let position = place.entries.first().copied().unwrap_or_default();
+        Err(self.damaged(&place.segment, position, partition, next, "it is missing"))
     }
 
     /// Reads records of one partition from one segment, from entry to entry.
@@ -90,23 +109,24 @@ impl TopicLog {
         &self,
         place: &Place,
         partition: u32,
-        from: u64,
-        most: usize,
-        records: &mut Vec<Record>,
+        wanted: std::ops::Range<u64>,
+        found: &mut Collected,
     ) -> Result<(), LogError> {
         let file = Arc::clone(&place.file);
         let mut reader = FrameReader::new(file, &place.segment, PARTITION_PIECE_BYTES);
-        let mut next = from;
-        let until = from + widen(most);
+        let std::ops::Range {
+            start: mut next,
+            end,
+        } = wanted;
         for entry in &place.entries {
             let mut position = *entry;
-            while next < until && position < (entry + place.every).min(place.limit) {
-                let step = self.step(&mut reader, place, position, (partition, next))?;
+            let stop = (entry + place.every).min(place.limit);
+            while next < end && !found.is_enough() && position < stop {
+                let step = self.step(&mut reader, place, position, || (partition, next))?;
                 let Some((head, frame)) = step else { break };
                 if head.partition == partition && head.offset >= next {
                     self.check_next(place, position, &head, next)?;
-                    // Its own bytes: a record must not keep the whole piece in memory.
-                    records.push(record(&head, &Bytes::copy_from_slice(&frame)));
+                    found.take(record(&head, &frame));
                     next += 1;
                 }
                 position += widen(frame.len());
@@ -115,86 +135,18 @@ impl TopicLog {
         Ok(())
     }
 
-    /// Walks the chain from a cursor, or from where the partitions' records begin, and returns
-    /// records of all of them, at least one. `next` holds partition, next offset and visible end.
-    pub(crate) fn walk(
-        &self,
-        next: &[(u32, u64, u64)],
-        cursor: Option<Cursor>,
-        most: usize,
-    ) -> Result<Walked, LogError> {
-        let mut walk = Walk::new(next, most);
-        let mut cursor = match cursor {
-            Some(cursor) => cursor,
-            None => self.first_cursor(next)?,
-        };
-        while !walk.is_done() {
-            let place = self.place(cursor.number)?;
-            cursor.position = self.walk_place(&place, cursor.position, &mut walk)?;
-            if walk.is_done() || place.is_active {
-                break;
-            }
-            cursor = Cursor {
-                number: cursor.number + 1,
-                position: 0,
-            };
-            self.check_whole(&place, &walk, cursor.number)?;
-        }
-        Ok(Walked {
-            batches: walk.into_batches(),
-            cursor,
-        })
-    }
-
-    fn walk_place(&self, place: &Place, from: u64, walk: &mut Walk) -> Result<u64, LogError> {
-        let file = Arc::clone(&place.file);
-        let mut reader = FrameReader::new(file, &place.segment, CHAIN_PIECE_BYTES);
-        let mut position = from.max(place.segment.header.end());
-        while !walk.is_done() && position < place.limit {
-            let Some((head, frame)) = self.step(&mut reader, place, position, walk.any())? else {
-                break;
-            };
-            match walk.wants(&head) {
-                Wanted::No => {}
-                Wanted::NotYet => break,
-                Wanted::Yes(next) => {
-                    self.check_next(place, position, &head, next)?;
-                    walk.take(record(&head, &frame), head.partition);
-                }
-            }
-            position += widen(frame.len());
-        }
-        Ok(position)
-    }
-
-    /// Whether a segment that was walked to its end held all that the next one goes on from.
-    fn check_whole(&self, place: &Place, walk: &Walk, next: u64) -> Result<(), LogError> {
-        let view = self.view.lock();
-        let next = view
-            .segments
-            .iter()
-            .find(|segment| segment.header.number == next)
-            .cloned();
-        drop(view);
-        let Some(next) = next else { return Ok(()) };
-        for (partition, (offset, end, _)) in &walk.wanted {
-            if offset < end && *offset < next.base(*partition) {
-                let reason = "it is missing";
-                return Err(self.damaged(&place.segment, place.limit, *partition, *offset, reason));
-            }
-        }
-        Ok(())
-    }
-
     /// The frame at a position; none at the end of a segment.
-    fn step(
+    pub(crate) fn step(
         &self,
         reader: &mut FrameReader,
         place: &Place,
         position: u64,
-        wanted: (u32, u64),
+        wanted: impl FnOnce() -> (u32, u64),
     ) -> Result<Option<(FrameHead, Bytes)>, LogError> {
-        let damaged = |reason| self.damaged(&place.segment, position, wanted.0, wanted.1, reason);
+        let damaged = |reason| {
+            let (partition, offset) = wanted();
+            self.damaged(&place.segment, position, partition, offset, reason)
+        };
         let found = reader
             .at(position, place.limit, true)
             .map_err(|e| unavailable(&e))?;
@@ -207,7 +159,7 @@ impl TopicLog {
         }
     }
 
-    fn check_next(
+    pub(crate) fn check_next(
         &self,
         place: &Place,
         position: u64,
@@ -227,7 +179,7 @@ impl TopicLog {
     }
 
     /// The segment in which a record stands, and the index entries from which to look for it.
-    fn locate(&self, partition: u32, offset: u64) -> Result<Place, LogError> {
+    pub(crate) fn locate(&self, partition: u32, offset: u64) -> Result<Place, LogError> {
         let view = self.view.lock();
         let after = view
             .segments
@@ -266,7 +218,7 @@ impl TopicLog {
     }
 
     /// A segment by its number, to be walked whole.
-    fn place(&self, number: u64) -> Result<Place, LogError> {
+    pub(crate) fn place(&self, number: u64) -> Result<Place, LogError> {
         let view = self.view.lock();
         let found = view
             .segments
@@ -303,25 +255,6 @@ impl TopicLog {
         })
     }
 
-    /// The earliest place in the chain where a wanted record of any of the partitions may stand.
-    fn first_cursor(&self, next: &[(u32, u64, u64)]) -> Result<Cursor, LogError> {
-        let mut first: Option<Cursor> = None;
-        for (partition, from, end) in next {
-            if from >= end {
-                continue;
-            }
-            let place = self.locate(*partition, *from)?;
-            let position = place.entries.first().copied();
-            let position = position.unwrap_or_else(|| place.segment.header.end());
-            let cursor = Cursor {
-                number: place.segment.header.number,
-                position,
-            };
-            first = Some(first.map_or(cursor, |other| other.min(cursor)));
-        }
-        first.ok_or_else(|| LogError::Unavailable("nothing to read".into()))
-    }
-
     fn out_of_range(&self, partition: u32, offset: u64) -> LogError {
         let positions = self.view.lock().positions(partition);
         match positions {
@@ -335,7 +268,7 @@ impl TopicLog {
         }
     }
 
-    fn damaged(
+    pub(crate) fn damaged(
         &self,
         segment: &Segment,
         position: u64,
@@ -352,23 +285,9 @@ impl TopicLog {
             reason,
         }
     }
-
-    /// Looks up from where to where several partitions are to be walked.
-    pub(crate) fn visible_ends(
-        &self,
-        next: &[(u32, u64)],
-        visibility: Visibility,
-    ) -> Result<Vec<(u32, u64, u64)>, LogError> {
-        let view = self.view.lock();
-        let end = |&(partition, from): &(u32, u64)| {
-            let end = view.visible_end(partition, from, visibility)?;
-            Ok((partition, from, end))
-        };
-        next.iter().map(end).collect()
-    }
 }
 
-fn record(head: &FrameHead, frame: &Bytes) -> Record {
+pub(crate) fn record(head: &FrameHead, frame: &Bytes) -> Record {
     let value = HEAD_BYTES + head.key_length();
     Record {
         offset: Offset(head.offset),
@@ -380,83 +299,4 @@ fn record(head: &FrameHead, frame: &Bytes) -> Record {
 
 fn unavailable(error: &io::Error) -> LogError {
     LogError::Unavailable(format!("cannot read: {error}"))
-}
-
-/// Whether a walk takes a frame.
-enum Wanted {
-    No,
-    /// It is not visible yet: the walk ends before it.
-    NotYet,
-    /// If it has this offset.
-    Yes(u64),
-}
-
-/// A walk along the chain.
-struct Walk {
-    /// By partition: next offset, visible end, records.
-    wanted: BTreeMap<u32, (u64, u64, Vec<Record>)>,
-    left: usize,
-    bytes: usize,
-    /// Records that are visible and were not met yet.
-    missing: u64,
-}
-
-impl Walk {
-    fn new(next: &[(u32, u64, u64)], most: usize) -> Self {
-        let wanted = next
-            .iter()
-            .map(|(p, from, end)| (*p, (*from, *end, Vec::new())))
-            .collect();
-        let missing = next
-            .iter()
-            .map(|(_, from, end)| end.saturating_sub(*from))
-            .sum();
-        Self {
-            wanted,
-            left: most,
-            bytes: 0,
-            missing,
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.left == 0 || self.missing == 0 || self.bytes >= MOST_BYTES
-    }
-
-    /// A record that is being looked for.
-    fn any(&self) -> (u32, u64) {
-        let mut open = self.wanted.iter().filter(|(_, (next, end, _))| next < end);
-        open.next()
-            .map_or((0, 0), |(partition, (next, ..))| (*partition, *next))
-    }
-
-    fn wants(&self, head: &FrameHead) -> Wanted {
-        match self.wanted.get(&head.partition) {
-            None => Wanted::No,
-            Some((next, ..)) if head.offset < *next => Wanted::No,
-            Some((_, end, _)) if head.offset >= *end => Wanted::NotYet,
-            Some((next, ..)) => Wanted::Yes(*next),
-        }
-    }
-
-    fn take(&mut self, record: Record, partition: u32) {
-        if let Some((next, _, records)) = self.wanted.get_mut(&partition) {
-            *next += 1;
-            self.bytes += record.key.len() + record.value.len() + HEAD_BYTES;
-            self.left -= 1;
-            self.missing -= 1;
-            records.push(record);
-        }
-    }
-
-    fn into_batches(self) -> Vec<RecordBatch> {
-        self.wanted
-            .into_iter()
-            .filter(|(_, (.., records))| !records.is_empty())
-            .map(|(partition, (.., records))| RecordBatch {
-                partition: Partition(partition),
-                records,
-            })
-            .collect()
-    }
 }

@@ -179,7 +179,7 @@ pub(crate) fn write_full(file: &dyn StorageFile, bytes: &[u8], position: u64) ->
 
 /// Writes zeros over a range.
 pub(crate) fn write_zeros(file: &dyn StorageFile, from: u64, to: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut position = from;
     while position < to {
         let count = narrow(to - position).min(ZEROS.len());

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use infra_ports::log::{LogError, LogTail, RecordBatch, Visibility};
 
-use crate::read::Cursor;
 use crate::reader::Reader;
 use crate::topic::TopicLog;
 use crate::view::Looked;
+use crate::walk::Cursor;
 
 /// A reader of several partitions of one topic that waits for more.
 pub(crate) struct EmbeddedTail {
@@ -49,7 +49,7 @@ impl EmbeddedTail {
             .reader
             .run(move || topic.walk(&next, cursor, most))
             .await?;
-        self.cursor = Some(walked.cursor);
+        self.cursor = walked.cursor;
         self.advance(&walked.batches);
         Ok(walked.batches)
     }

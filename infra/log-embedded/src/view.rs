@@ -172,6 +172,9 @@ impl View {
         most: usize,
         visibility: Visibility,
     ) -> Result<Looked, LogError> {
+        if self.closed {
+            return Err(LogError::Closed);
+        }
         let mut batches = Vec::new();
         let mut left = most;
         let (before, after) = next.split_at_checked(turn).unwrap_or((&[], next));

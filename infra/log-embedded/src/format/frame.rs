@@ -48,9 +48,9 @@ impl FrameHead {
     /// Reads a head, if one stands here.
     pub(crate) fn decode(bytes: &[u8], seed: u32) -> Option<Self> {
         let head = bytes.first_chunk::<HEAD_BYTES>()?;
-        let more = match head.last()? {
-            &LAST => false,
-            &MORE => true,
+        let more = match *head.last()? {
+            LAST => false,
+            MORE => true,
             _ => return None,
         };
         let mut rest: &[u8] = head;

@@ -201,3 +201,24 @@ fn more_than_may_wait_is_refused_and_nothing_of_it_is_written() {
         written
     );
 }
+
+#[test]
+fn a_failed_fsync_of_the_zeros_ahead_poisons_too() {
+    let home = Home::with(Config {
+        zero_ahead_bytes: 2048,
+        ..Config::default()
+    });
+    let (log, switches) = troubled(&home);
+    // Nothing but the keeper syncs here: what it swallowed may have been a record's failure.
+    switches.sync_fails.store(true, Ordering::Relaxed);
+    let poisoned = run(async {
+        loop {
+            let batch = vec![record("z".repeat(100))];
+            if let Err(error) = log.append(Topic::Users, Partition(0), batch).await {
+                break error;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(matches!(poisoned, LogError::Poisoned(_)), "{poisoned}");
+}
