@@ -1,6 +1,6 @@
 //! Tables: what projectors write and delivery reads, one file each, with the arithmetic of its rows.
 //!
-//! One definition serves every store. [`table!`] makes of it a row, its key and its partition key
+//! One definition serves every store. `table!` makes of it a row, its key and its partition key
 //! as Rust types and a [`TableDef`], which is all an adapter knows of a table: a store of ordered
 //! keys takes rows as bytes ([`encode_row`]), a store of typed columns takes those apart again by
 //! the definition ([`cql`]). Nothing here does I/O, and no adapter holds a table's name.

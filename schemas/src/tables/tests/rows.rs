@@ -32,7 +32,10 @@ where
     );
 
     let whole = [&*bytes.partition, &*bytes.cluster].concat();
-    assert_eq!(split_key(T::DEF, &whole), Ok((&*bytes.partition, &*bytes.cluster)));
+    assert_eq!(
+        split_key(T::DEF, &whole),
+        Ok((&*bytes.partition, &*bytes.cluster))
+    );
     assert!(split_key(T::DEF, &whole[..bytes.partition.len() - 1]).is_err());
 
     let cells = cql::columns_of(T::DEF, &bytes.partition, &bytes.cluster, &bytes.values).unwrap();
