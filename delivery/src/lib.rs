@@ -1,1 +1,48 @@
-//! Worker, link and gateway: from the users log to sockets, and every read
+//! Worker, link and gateway: from the `users` log to sockets, and every read.
+//!
+//! ```text
+//!  users log ──▶ worker ──▶ link ──▶ gateway ──▶ session ──▶ outbox ──▶ socket
+//!   (tailed)     who is      (a       (encodes     (drops      (written out by
+//!                subscribed  batch     once a       what the    the thread that
+//!                here?       each)     message)     device has) made the batch)
+//! ```
+//!
+//! The gateway holds sockets and decides nothing: commands go to whoever implements [`Commands`],
+//! and what was told to a user comes back through the log. Reads join table rows and write none.
+//! Tasks, time and chance come from the `Runtime` port only.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::wildcard_enum_match_arm,
+        clippy::too_many_lines,
+        reason = "tests may fail loudly"
+    )
+)]
+
+mod config;
+mod generation;
+pub mod metrics;
+mod seams;
+
+mod gateway;
+mod link;
+mod worker;
+
+mod http;
+mod reads;
+
+mod delivery;
+mod watch;
+
+#[cfg(test)]
+mod testing;
+
+pub use config::Config;
+pub use delivery::{Delivery, StartError};
+pub use generation::LiveGeneration;
+pub use reads::Reads;
+pub use seams::{Applied, Commands, Receipt, StampedMark};
+pub use watch::VerdictWatch;

@@ -1,0 +1,150 @@
+//! Delivery as the node sees it: started once, given sockets, asked for routes, taken down.
+
+use std::sync::Arc;
+
+use axum::Router;
+use infra_ports::{EventLog, FrameReader, FrameWriter, LogError, Runtime, TableStore};
+use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::gateway::session::{self, Session};
+use crate::gateway::{Gateway, Parts};
+use crate::generation::LiveGeneration;
+use crate::http;
+use crate::link::{Deliveries, LocalLink};
+use crate::reads::Reads;
+use crate::seams::{Applied, Commands};
+use crate::watch::VerdictWatch;
+use crate::worker::{Subscriptions, Worker, ends};
+
+/// Why delivery did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The log does not say where `users` ends.
+    #[error("the log does not say where users ends: {0}")]
+    Log(#[from] LogError),
+}
+
+/// Worker, link and gateway of one process. A clone is the same one.
+#[derive(Clone)]
+pub struct Delivery {
+    gateway: Arc<Gateway>,
+    stop: Arc<watch::Sender<bool>>,
+}
+
+impl Delivery {
+    /// Starts a worker over all partitions of `users` and a gateway without sockets. The topics
+    /// must exist.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub async fn start(
+        config: Config,
+        log: Arc<dyn EventLog>,
+        store: Arc<dyn TableStore>,
+        runtime: Arc<dyn Runtime>,
+        commands: Arc<dyn Commands>,
+        applied: Arc<dyn Applied>,
+        live: LiveGeneration,
+    ) -> Result<Self, StartError> {
+        let subscriptions = Arc::new(Subscriptions::new(ends(&*log).await?));
+        let batch = config.worker_batch;
+        let gateway = Arc::new(Gateway::new(Parts {
+            config,
+            runtime: Arc::clone(&runtime),
+            log: Arc::clone(&log),
+            commands,
+            applied,
+            reads: Reads::new(store, live),
+            link: Arc::new(LocalLink::new(Arc::clone(&subscriptions))),
+        }));
+        let (stop, stopped) = watch::channel(false);
+        let deliveries: Arc<dyn Deliveries> = Arc::clone(&gateway) as _;
+        let tasks = Arc::clone(&runtime);
+        let worker =
+            Worker::new(log, runtime, subscriptions, deliveries, batch, stopped.clone());
+        tasks.spawn_dedicated("delivery-worker", Box::pin(worker.run()));
+        let alarms = ring(Arc::clone(&gateway), stopped);
+        tasks.spawn("delivery-alarms", Box::pin(alarms));
+        Ok(Self { gateway, stop: Arc::new(stop) })
+    }
+
+    /// True while another socket may be taken. To be asked before a handshake is answered.
+    #[must_use]
+    pub fn may_accept(&self) -> bool {
+        self.gateway.may_accept()
+    }
+
+    /// Serves one session until its connection ends. With a token from the handshake the session is
+    /// authenticated at once, else it says hello first.
+    ///
+    /// Cancel safety: dropping the future closes the connection.
+    pub fn serve(
+        &self,
+        reader: Box<dyn FrameReader>,
+        writer: Arc<dyn FrameWriter>,
+        token: Option<String>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let gateway = Arc::clone(&self.gateway);
+        let session = gateway.open(writer, token.is_some());
+        let seat = Seat { gateway: Arc::clone(&gateway), session: Arc::clone(&session) };
+        async move {
+            // Boxed: what a session holds while it is idle should be small.
+            Box::pin(session::run(gateway, session, reader, token)).await;
+            drop(seat);
+        }
+    }
+
+    /// The routes of reads. Has no fallbacks, so that it can be merged with the routes of commands.
+    pub fn router(&self) -> Router {
+        http::router(Arc::clone(&self.gateway))
+    }
+
+    /// Begins to watch for the entry or verdict of a command; effective when it returns.
+    pub fn watch(
+        &self,
+        user: &UserId,
+        chat: &ChatId,
+        device: &DeviceId,
+        client_id: &ClientId,
+    ) -> VerdictWatch {
+        VerdictWatch::new(&self.gateway, user, chat, device, client_id)
+    }
+
+    /// Every read, without a socket.
+    #[must_use]
+    pub fn reads(&self) -> &Reads {
+        &self.gateway.reads
+    }
+
+    /// Tells all clients to go, and where to if that is known, closes them with 1012, and ends the
+    /// worker. Takes at most twice the time a close may take.
+    pub async fn shutdown(&self, reconnect_to: Option<String>) {
+        self.gateway.shutdown(reconnect_to.as_deref()).await;
+        self.stop.send_replace(true);
+    }
+}
+
+async fn ring(gateway: Arc<Gateway>, mut stopped: watch::Receiver<bool>) {
+    tokio::select! {
+        biased;
+        // The sender is gone when the delivery is: that is a stop too.
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+        () = gateway.ring_alarms() => {}
+    }
+}
+
+/// A session's place in the gateway, given back whatever ends it.
+struct Seat {
+    gateway: Arc<Gateway>,
+    session: Arc<Session>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.session.shut();
+        self.gateway.forget(&self.session);
+    }
+}

@@ -1,0 +1,279 @@
+//! The gateway: holds sockets, decides nothing. Knows its sessions and who they belong to, hands
+//! what was told to them, rings their alarms.
+//!
+//! Locks, in the order they are taken: hubs, one hub, a session's track, its outbox. None is held
+//! over an await.
+
+mod alarms;
+mod deliver;
+mod hubs;
+mod pushed;
+pub(crate) mod session;
+mod wheel;
+
+pub(crate) use hubs::Hub;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use infra_ports::{EventLog, FrameWriter, Runtime};
+use parking_lot::Mutex;
+use schemas::errors::{Code, close};
+use schemas::frames::{Closing, Frame};
+use schemas::ids::{ChatId, Identity, UserId};
+use schemas::position::{Offset, Timestamp};
+use schemas::topics::partition_of;
+use tokio::sync::Notify;
+
+use self::hubs::Hubs;
+use self::session::track::Track;
+use self::session::{Bounds, Session, SessionId, SignedIn, wire};
+use self::wheel::{Alarm, Wheel};
+use crate::config::Config;
+use crate::link::{Link, Subscribed};
+use crate::metrics;
+use crate::reads::Reads;
+use crate::seams::{Applied, CHATS, Commands};
+
+/// What a gateway works with.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) commands: Arc<dyn Commands>,
+    pub(crate) applied: Arc<dyn Applied>,
+    pub(crate) reads: Reads,
+    pub(crate) link: Arc<dyn Link>,
+}
+
+/// A gateway.
+pub(crate) struct Gateway {
+    pub(crate) config: Config,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) commands: Arc<dyn Commands>,
+    pub(crate) applied: Arc<dyn Applied>,
+    pub(crate) reads: Reads,
+    link: Arc<dyn Link>,
+    wheel: Wheel,
+    hubs: Mutex<Hubs>,
+    /// Looked up by number; walked only sorted.
+    sessions: Mutex<HashMap<SessionId, Arc<Session>, ahash::RandomState>>,
+    next_session: AtomicU64,
+    stopping: AtomicBool,
+    /// Rings when a session has ended.
+    ended: Notify,
+}
+
+impl Gateway {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            config: parts.config,
+            runtime: parts.runtime,
+            log: parts.log,
+            commands: parts.commands,
+            applied: parts.applied,
+            reads: parts.reads,
+            link: parts.link,
+            wheel: Wheel::new(),
+            hubs: Mutex::default(),
+            sessions: Mutex::default(),
+            next_session: AtomicU64::new(1),
+            stopping: AtomicBool::new(false),
+            ended: Notify::new(),
+        }
+    }
+
+    /// True while there is room for another socket.
+    pub(crate) fn may_accept(&self) -> bool {
+        !self.is_stopping() && self.sessions.lock().len() < self.config.max_sessions
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Takes a socket in.
+    pub(crate) fn open(&self, writer: Arc<dyn FrameWriter>, has_token: bool) -> Arc<Session> {
+        let id = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
+        let Config { outbox_bytes: bytes, outbox_frames: frames, .. } = self.config;
+        let now = self.runtime.elapsed();
+        let session = Arc::new(Session::new(id, writer, Bounds { bytes, frames }, now));
+        let open = {
+            let mut sessions = self.sessions.lock();
+            sessions.insert(id, Arc::clone(&session));
+            sessions.len()
+        };
+        metrics::sessions(open);
+        if !has_token {
+            self.wheel.set(now + self.config.hello_within, id, Alarm::Hello);
+        }
+        self.wheel.set(now + self.config.ping_after, id, Alarm::Heartbeat);
+        if open > self.config.max_sessions {
+            session.close(close::TRY_LATER, Code::TooManySessions.as_str(), None);
+        }
+        if self.is_stopping() {
+            // It came while everybody was told to go.
+            self.send_away(&session, None);
+        }
+        session
+    }
+
+    /// A socket is gone.
+    pub(crate) fn forget(&self, session: &Arc<Session>) {
+        let open = {
+            let mut sessions = self.sessions.lock();
+            sessions.remove(&session.id);
+            sessions.len()
+        };
+        metrics::sessions(open);
+        if let Some(signed_in) = session.signed_in() {
+            let mut hubs = self.hubs.lock();
+            signed_in.hub.leave(session.id);
+            self.drop_if_unused(&mut hubs, &signed_in.hub);
+        }
+        self.ended.notify_waiters();
+    }
+
+    fn session(&self, id: SessionId) -> Option<Arc<Session>> {
+        self.sessions.lock().get(&id).cloned()
+    }
+
+    /// All sessions, in the order they came.
+    fn all_sessions(&self) -> Vec<Arc<Session>> {
+        let mut all: Vec<_> = self.sessions.lock().values().cloned().collect();
+        all.sort_unstable_by_key(|session| session.id);
+        all
+    }
+
+    /// The token of a session is known: it hears from now on what its user is told.
+    pub(crate) fn join(&self, session: &Arc<Session>, identity: Identity) {
+        let mut hubs = self.hubs.lock();
+        let hub = hubs.of(&identity.user);
+        if session.sign_in(identity, Arc::clone(&hub)) {
+            hub.join(Arc::clone(session));
+        }
+        drop(hubs);
+        session.wake();
+    }
+
+    /// Hears what a user is told, session or not: for watches.
+    pub(crate) fn listen(&self, user: &UserId, enter: impl FnOnce(&Hub)) -> Arc<Hub> {
+        let mut hubs = self.hubs.lock();
+        let hub = hubs.of(user);
+        enter(&hub);
+        self.link.subscribe(user, hub.id);
+        hub
+    }
+
+    /// Ends what [`Gateway::listen`] began.
+    pub(crate) fn unlisten(&self, hub: &Arc<Hub>, leave: impl FnOnce(&Hub)) {
+        let mut hubs = self.hubs.lock();
+        leave(hub);
+        self.drop_if_unused(&mut hubs, hub);
+    }
+
+    fn drop_if_unused(&self, hubs: &mut Hubs, hub: &Arc<Hub>) {
+        if hub.is_unused() && hubs.remove(hub) {
+            self.link.unsubscribe(&hub.user);
+        }
+    }
+
+    /// From where on a user is told what comes.
+    pub(crate) fn subscribe(&self, hub: &Hub) -> Subscribed {
+        self.link.subscribe(&hub.user, hub.id)
+    }
+
+    /// Waits for the tables to have what stands at an offset of a chat's partition.
+    pub(crate) async fn rows_applied(
+        &self,
+        chat: &ChatId,
+        origin: Offset,
+        patience: Duration,
+    ) -> bool {
+        let partition = partition_of(chat.as_str().as_bytes(), self.log.partitions());
+        if self.applied.applied(CHATS, partition) > origin {
+            return true;
+        }
+        self.applied.wait_applied(CHATS, partition, origin.next(), patience).await
+    }
+
+    /// Waits for the tables to have what this session knows of a chat.
+    pub(crate) async fn rows_of(&self, signed_in: &SignedIn, chat: &ChatId, patience: Duration) {
+        let newest = {
+            let track = signed_in.track.lock();
+            let pushed = track.recent(chat).next().map(|pushed| pushed.origin);
+            let behind = track.chat(chat).and_then(|chat| Some(chat.behind.as_ref()?.origin));
+            pushed.max(behind)
+        };
+        if let Some(origin) = newest {
+            self.rows_applied(chat, origin, patience).await;
+        }
+    }
+
+    /// A gap that is asked for before its rows are there waits for them.
+    pub(crate) async fn rows_up_to(&self, session: &Session, chat: &ChatId) {
+        if let Some(signed_in) = session.signed_in() {
+            self.rows_of(signed_in, chat, self.config.inbox_within).await;
+        }
+    }
+
+    /// Says `live` once everything missed was sent.
+    pub(crate) fn live_if_done(&self, session: &Session, track: &mut Track) {
+        if track.goes_live() {
+            session.put(wire(&Frame::Live {}));
+        }
+    }
+
+    /// How long to wait before the tables are asked again.
+    pub(crate) fn retry_pause(&self) -> Duration {
+        Duration::from_millis(200)
+    }
+
+    /// Sets an alarm for a moment of the wall clock.
+    pub(crate) fn alarm_at(&self, at: Timestamp, session: SessionId, alarm: Alarm) {
+        let left = at.0.saturating_sub(self.runtime.now().0);
+        let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+        let moment = self.runtime.elapsed().saturating_add(left);
+        self.wheel.set(moment, session, alarm);
+    }
+
+    /// Sends all clients away: tells them when and where to come back, closes with 1012, and waits
+    /// until they are gone, as long as a close may take.
+    pub(crate) async fn shutdown(&self, reconnect_to: Option<&str>) {
+        self.stopping.store(true, Ordering::Release);
+        for session in self.all_sessions() {
+            self.send_away(&session, reconnect_to);
+        }
+        let mut bell = self.runtime.sleep(self.config.close_within.saturating_mul(2));
+        loop {
+            let ended = self.ended.notified();
+            if self.sessions.lock().is_empty() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = ended => {}
+                () = &mut bell => break,
+            }
+        }
+        for session in self.all_sessions() {
+            session.shut();
+        }
+    }
+
+    fn send_away(&self, session: &Session, reconnect_to: Option<&str>) {
+        // Spread, so that they do not all come to the next server at the same moment.
+        let pause = u64::try_from(self.config.reconnect_after.as_millis()).unwrap_or(u64::MAX);
+        let spread = self.runtime.random() % pause.max(1);
+        let closing = Closing {
+            code: Code::ShuttingDown,
+            reconnect_after_ms: pause.saturating_add(spread),
+            reconnect_to: reconnect_to.map(str::to_owned),
+        };
+        let reason = Code::ShuttingDown.as_str();
+        session.close(close::RESTART, reason, Some(&Frame::Closing(closing)));
+    }
+}

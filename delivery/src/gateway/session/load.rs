@@ -1,0 +1,216 @@
+//! Finding out what a device has missed: the first step of a session, and again after its worker
+//! was lost.
+//!
+//! Ordering: the session is subscribed before anything is read and notes what is told meanwhile, so
+//! between "in the inbox up to offset X" and "told from X on" nothing is left out. When the inbox is
+//! not at X in time, `users` itself is read from the inbox's position to X.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use infra_ports::{LogError, StoreError, Visibility};
+use schemas::avro::LogEvent;
+use schemas::events::UserEvent;
+use schemas::frames::PAGE;
+use schemas::ids::ChatId;
+use schemas::position::{Offset, Seq, Timestamp};
+use schemas::topics::Topic;
+
+use super::{Session, SignedIn};
+use crate::gateway::Gateway;
+use crate::link::Subscribed;
+use crate::reads::DeviceView;
+use crate::seams::INBOX;
+
+/// Chats that are sent to a device that has no mark in them: as many as a screen shows.
+const FRESH_CHATS: usize = 20;
+/// Entries of such a chat that a device gets which has marks elsewhere.
+const FRESH_ENTRIES: u64 = 1_000;
+/// Records read from `users` at once.
+const REPLAY: usize = 1_000;
+
+/// What a user's inbox says of a chat.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// The newest place that the user sees.
+    pub(crate) seq: Seq,
+    /// Its time.
+    pub(crate) at: Timestamp,
+    /// Its offset in `chats`.
+    pub(crate) origin: Offset,
+}
+
+/// What a device is to be sent of one chat.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Missed {
+    chat: ChatId,
+    /// Nothing up to here.
+    sent: Seq,
+    head: Head,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum LoadError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Loads what the device has and puts what it missed in line. Tried again by the session's task
+/// when the tables do not answer.
+pub(super) async fn load(gateway: Arc<Gateway>, session: Arc<Session>) {
+    let Some(signed_in) = session.signed_in() else {
+        return;
+    };
+    let round = signed_in.track.lock().round;
+    let subscribed = gateway.subscribe(&signed_in.hub);
+    match gather(&gateway, signed_in, subscribed).await {
+        Ok((heads, device)) => settle(&gateway, &session, signed_in, heads, device, round),
+        Err(error) => {
+            tracing::warn!(session = session.id.0, %error, "a session cannot be resumed yet");
+            gateway.runtime.sleep(gateway.retry_pause()).await;
+        }
+    }
+}
+
+async fn gather(
+    gateway: &Gateway,
+    signed_in: &SignedIn,
+    subscribed: Subscribed,
+) -> Result<(BTreeMap<ChatId, Head>, DeviceView), LoadError> {
+    let Subscribed { partition, from } = subscribed;
+    let within = gateway.config.inbox_within;
+    let applied = gateway.applied.wait_applied(INBOX, partition, from, within).await;
+    // Looked up before the rows are read: what it does not cover is replayed.
+    let inbox_at = gateway.applied.applied(INBOX, partition);
+    let identity = &signed_in.identity;
+    let mut heads = gateway.reads.heads(&identity.user).await?;
+    if !applied && inbox_at < from {
+        tracing::info!(%partition, %inbox_at, %from, "the inbox lags, users is read instead");
+        replay(gateway, signed_in, subscribed, inbox_at, &mut heads).await?;
+    }
+    let device = gateway.reads.device(&identity.user, &identity.device).await?;
+    Ok((heads, device))
+}
+
+/// Brings the heads up to the offset from which on the worker delivers.
+async fn replay(
+    gateway: &Gateway,
+    signed_in: &SignedIn,
+    subscribed: Subscribed,
+    inbox_at: Offset,
+    heads: &mut BTreeMap<ChatId, Head>,
+) -> Result<(), LogError> {
+    let Subscribed { partition, from: end } = subscribed;
+    let first = gateway.log.positions(Topic::Users, partition).await?.first;
+    let mut next = inbox_at.max(first);
+    while next < end {
+        let visibility = Visibility::Appended;
+        let records = gateway.log.read(Topic::Users, partition, next, REPLAY, visibility).await?;
+        let Some(last) = records.last() else {
+            return Ok(());
+        };
+        next = last.offset.next();
+        for record in &records {
+            let Ok(UserEvent::EntryTold(told)) = UserEvent::decode(&record.value) else {
+                continue;
+            };
+            if told.recipients.contains(&signed_in.identity.user) {
+                let head = Head { seq: told.seq, at: told.at, origin: told.origin };
+                let known = heads.entry(told.chat).or_default();
+                if head.seq > known.seq {
+                    *known = head;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn settle(
+    gateway: &Gateway,
+    session: &Session,
+    signed_in: &SignedIn,
+    heads: BTreeMap<ChatId, Head>,
+    device: DeviceView,
+    round: u64,
+) {
+    let missed = missed(heads, &device);
+    let mut track = signed_in.track.lock();
+    if track.round != round {
+        // The worker was lost meanwhile: what was read may have a hole at its end.
+        return;
+    }
+    for (chat, seq) in device.read {
+        track.marked(chat, Seq(0), seq);
+    }
+    for (chat, seq) in device.delivered {
+        track.marked(chat, seq, Seq(0));
+    }
+    let mut order = Vec::with_capacity(missed.len());
+    for Missed { chat, sent, head } in missed {
+        order.push(chat.clone());
+        track.known(chat, sent, head.seq, head.origin);
+    }
+    for frame in track.loaded(&order) {
+        session.put(frame);
+    }
+    gateway.live_if_done(session, &mut track);
+}
+
+/// What a device has missed of each chat, those with the newest activity first. Pure.
+///
+/// A device gets everything after its mark. Of a chat where it has none it gets the newest entries,
+/// of as many chats as a screen shows; of the others it learns when they speak or are asked for.
+fn missed(heads: BTreeMap<ChatId, Head>, device: &DeviceView) -> Vec<Missed> {
+    let fresh_entries = match device.delivered.is_empty() {
+        true => PAGE as u64,
+        false => FRESH_ENTRIES,
+    };
+    let mut newest: Vec<_> = heads.into_iter().collect();
+    newest.sort_by(|(a, x), (b, y)| y.at.cmp(&x.at).then_with(|| a.cmp(b)));
+    let mut fresh = 0;
+    let missed = newest.into_iter().map(|(chat, head)| {
+        let sent = match device.delivered.get(&chat) {
+            Some(mark) => *mark,
+            None => {
+                fresh += 1;
+                match fresh <= FRESH_CHATS {
+                    true => Seq(head.seq.0.saturating_sub(fresh_entries)),
+                    false => head.seq,
+                }
+            }
+        };
+        Missed { chat, sent, head }
+    });
+    missed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heads(chats: usize, seq: u64) -> BTreeMap<ChatId, Head> {
+        let chat = |n: usize| ChatId::new(format!("d.a.b{n:03}")).unwrap();
+        let head = |n: usize| Head { seq: Seq(seq), at: Timestamp(n as i64), origin: Offset(0) };
+        (0..chats).map(|n| (chat(n), head(n))).collect()
+    }
+
+    #[test]
+    fn a_new_device_gets_the_newest_page_of_the_newest_chats() {
+        let missed = missed(heads(25, 80), &DeviceView::default());
+        let sent: Vec<u64> = missed.iter().map(|m| m.sent.0).collect();
+        assert_eq!(sent, [vec![30; 20], vec![80; 5]].concat());
+        assert_eq!(missed[0].chat.as_str(), "d.a.b024", "newest first");
+    }
+
+    #[test]
+    fn a_known_device_gets_everything_after_its_mark_and_whole_new_chats() {
+        let mut device = DeviceView::default();
+        device.delivered.insert(ChatId::new("d.a.b001").unwrap(), Seq(7));
+        let missed = missed(heads(2, 10_000), &device);
+        assert_eq!(missed[0].sent, Seq(7));
+        assert_eq!(missed[1].sent, Seq(9_000));
+    }
+}

@@ -1,0 +1,143 @@
+//! Pushing again what was not marked: after 2, 4, 8, 16 and 32 s, then it is left to the inbox.
+//!
+//! A chat has one schedule, that of its oldest unmarked entry; a session one alarm on the wheel.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use schemas::frames::{Frame, MAX_BATCH};
+use schemas::ids::ChatId;
+use schemas::position::Seq;
+
+use super::track::{ChatTrack, Track, Unmarked};
+use super::{Session, SignedIn, wire};
+use crate::gateway::Gateway;
+use crate::gateway::wheel::Alarm;
+use crate::metrics;
+
+/// The pauses before each repetition, once the time for a mark is over.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(16),
+    Duration::from_secs(32),
+];
+
+impl ChatTrack {
+    /// A mark came: what it covers is not pushed again, what is left gets its time anew.
+    pub(super) fn acknowledged(&mut self) {
+        if self.delivered >= self.sent {
+            self.unmarked = None;
+        } else if let Some(unmarked) = &mut self.unmarked
+            && unmarked.from <= self.delivered
+        {
+            unmarked.from = self.delivered.next();
+            unmarked.attempts = 0;
+        }
+    }
+
+    /// What is to be pushed again by now, if anything is, and its next time.
+    fn due(&mut self, now: Duration) -> Option<(Seq, Seq)> {
+        let unmarked = self.unmarked.as_mut().filter(|unmarked| unmarked.due <= now)?;
+        let range = (unmarked.from.max(self.delivered.next()), self.sent);
+        unmarked.attempts += 1;
+        match PAUSES.get(unmarked.attempts) {
+            Some(pause) => unmarked.due = now + *pause,
+            None => {
+                metrics::given_up();
+                self.unmarked = None;
+            }
+        }
+        Some(range)
+    }
+}
+
+impl Gateway {
+    /// Something was pushed from this place on: a mark is expected. The session's alarm is set.
+    pub(super) fn expect_mark(
+        &self,
+        session: &Session,
+        signed_in: &SignedIn,
+        track: &mut Track,
+        chat: &ChatId,
+        from: Seq,
+        now: Duration,
+    ) {
+        let due = now + self.config.retry_after + PAUSES[0];
+        let chat = track.chat_mut(chat);
+        if from <= chat.delivered || chat.unmarked.is_some() {
+            return;
+        }
+        chat.unmarked = Some(Box::new(Unmarked { from, due, attempts: 0 }));
+        if !signed_in.retrying.swap(true, Ordering::Relaxed) {
+            self.wheel.set(due, session.id, Alarm::Retry);
+        }
+    }
+
+    /// The alarm rings: pushes again what is due and sets the next alarm.
+    pub(in crate::gateway) async fn retry(&self, session: &Session) {
+        let Some(signed_in) = session.signed_in() else {
+            return;
+        };
+        let now = self.runtime.elapsed();
+        let due: Vec<_> = {
+            let mut track = signed_in.track.lock();
+            let chats = track.chats_mut();
+            chats.filter_map(|(id, chat)| Some((id.clone(), chat.due(now)?))).collect()
+        };
+        for (chat, (from, through)) in due {
+            self.repeat(session, signed_in, &chat, from, through).await;
+        }
+        session.flush();
+        let mut track = signed_in.track.lock();
+        let next = track.chats_mut().filter_map(|(_, chat)| Some(chat.unmarked.as_ref()?.due)).min();
+        match next {
+            Some(next) => self.wheel.set(next, session.id, Alarm::Retry),
+            None => signed_in.retrying.store(false, Ordering::Relaxed),
+        }
+    }
+
+    /// Pushes a stretch again, as it was pushed if that is remembered, else from the timeline. At
+    /// most a batch: the next repetition goes on from the mark. A session without room has enough to
+    /// read.
+    async fn repeat(
+        &self,
+        session: &Session,
+        signed_in: &SignedIn,
+        chat: &ChatId,
+        from: Seq,
+        through: Seq,
+    ) {
+        if from > through || !session.outbox.has_room() {
+            return;
+        }
+        metrics::retried();
+        if let Some(frames) = remembered(&signed_in.track.lock(), chat, from, through) {
+            metrics::pushed("entry", frames.len());
+            frames.into_iter().for_each(|frame| session.put(frame));
+            return;
+        }
+        let user = &signed_in.identity.user;
+        match self.reads.range(user, chat, from, through, MAX_BATCH).await {
+            Ok(page) => {
+                metrics::from_timeline(page.entries.len());
+                session.put(wire(&Frame::Entries(page)));
+            }
+            Err(refused) => tracing::debug!(%chat, %refused, "nothing to push again"),
+        }
+    }
+}
+
+/// The frames of a stretch, if the session remembers all of them.
+fn remembered(track: &Track, chat: &ChatId, from: Seq, through: Seq) -> Option<Vec<Bytes>> {
+    let stretch = track.recent(chat).filter(|p| p.seq >= from && p.seq <= through);
+    let mut frames: Vec<Bytes> = stretch.map(|pushed| pushed.frame.clone()).collect();
+    let wanted = (through.0 + 1).checked_sub(from.0)?;
+    if frames.len() as u64 != wanted {
+        return None;
+    }
+    frames.reverse();
+    Some(frames)
+}

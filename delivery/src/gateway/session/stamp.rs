@@ -1,0 +1,109 @@
+//! Stamping a mark: its ordinal, its join and whom to tell, from what was sent to the session, else
+//! from the timeline. What is beyond both is refused.
+
+use schemas::errors::{Code, Refusal};
+use schemas::events::MarkKind;
+use schemas::ids::{ChatId, UserId};
+use schemas::position::{Ordinal, Seq};
+use schemas::tables::Stay;
+
+use super::{SignedIn, marks};
+use crate::gateway::Gateway;
+use crate::reads::MAX_AUTHORS;
+use crate::seams::StampedMark;
+
+/// What a session itself knows of a mark.
+struct FromSession {
+    ordinal: Ordinal,
+    /// All authors of what the mark covers, or as many as are told; none when some are not known.
+    authors: Option<Vec<UserId>>,
+}
+
+/// Stamps a mark.
+///
+/// # Errors
+/// `mark_ahead` beyond what was sent to the session and what the tables show of the chat,
+/// `not_member` and `chat_not_found` for a chat that this user never was in, `unavailable` when the
+/// tables do not answer or are not there in time.
+pub(super) async fn stamp(
+    gateway: &Gateway,
+    signed_in: &SignedIn,
+    chat: &ChatId,
+    kind: MarkKind,
+    seq: Seq,
+) -> Result<StampedMark, Refusal> {
+    let user = &signed_in.identity.user;
+    let sent = signed_in.track.lock().chat(chat).map_or(Seq(0), |track| track.sent);
+    if seq > sent && seq > gateway.reads.visible_head(user, chat).await? {
+        return Err(Refusal::plain(Code::MarkAhead));
+    }
+    let known = marks::known(signed_in, chat, kind);
+    let own = from_session(signed_in, chat, known, seq);
+    let (mut since, mut row) = look_up(gateway, user, chat, seq, known, own.as_ref()).await?;
+    if since.is_none() || (own.is_none() && row.is_none()) {
+        // What was pushed may be ahead of the tables.
+        gateway.rows_of(signed_in, chat, gateway.config.inbox_within).await;
+        (since, row) = look_up(gateway, user, chat, seq, known, own.as_ref()).await?;
+    }
+    let since = since.ok_or_else(|| Refusal::plain(Code::NotMember))?;
+    let (ordinal, authors) = match (own, row) {
+        (Some(FromSession { ordinal, authors: Some(authors) }), _) => (ordinal, authors),
+        (Some(own), Some((_, authors))) => (own.ordinal, authors),
+        (None, Some((ordinal, authors))) => (ordinal, authors),
+        (_, None) => return Err(Refusal::plain(Code::Unavailable)),
+    };
+    Ok(StampedMark { chat: chat.clone(), kind, seq, ordinal, since, authors })
+}
+
+type FromTables = (Option<Seq>, Option<(Ordinal, Vec<UserId>)>);
+
+/// The join that the place belongs to, and, where the session does not know enough, the place's
+/// ordinal and the authors up to it.
+async fn look_up(
+    gateway: &Gateway,
+    user: &UserId,
+    chat: &ChatId,
+    seq: Seq,
+    known: Seq,
+    own: Option<&FromSession>,
+) -> Result<FromTables, Refusal> {
+    let stays = gateway.reads.stays(user, chat).await?;
+    let since = joined(&stays, seq);
+    let complete = own.is_some_and(|own| own.authors.is_some());
+    if complete {
+        return Ok((since, None));
+    }
+    let row = gateway.reads.covered(user, chat, known, seq).await?;
+    Ok((since, row))
+}
+
+/// The join of the stay that sees a place.
+fn joined(stays: &[Stay], seq: Seq) -> Option<Seq> {
+    stays.iter().filter(|stay| stay.sees(seq)).map(|stay| stay.since).max()
+}
+
+/// What the session was sent of late, from the place down to the mark before.
+fn from_session(
+    signed_in: &SignedIn,
+    chat: &ChatId,
+    known: Seq,
+    seq: Seq,
+) -> Option<FromSession> {
+    let track = signed_in.track.lock();
+    let mut covered = track.recent(chat).filter(|pushed| pushed.seq <= seq).peekable();
+    let ordinal = covered.peek().filter(|newest| newest.seq == seq)?.ordinal;
+    let mut authors: Vec<UserId> = Vec::new();
+    let mut next = seq;
+    for pushed in covered {
+        if pushed.seq != next || pushed.seq <= known || authors.len() >= MAX_AUTHORS {
+            break;
+        }
+        let is_new = pushed.author != signed_in.identity.user && !authors.contains(&pushed.author);
+        if pushed.countable && is_new {
+            authors.push(pushed.author.clone());
+        }
+        next = Seq(next.0.saturating_sub(1));
+    }
+    let complete = next <= known || authors.len() >= MAX_AUTHORS;
+    Some(FromSession { ordinal, authors: complete.then_some(authors) })
+}

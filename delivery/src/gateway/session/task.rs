@@ -1,0 +1,253 @@
+//! The loop of a session: reads the socket, carries out what came, sends what is missing, waits for
+//! room. Live entries do not pass here; the delivering thread writes them itself.
+//!
+//! Commands are handed over in the order they came, without waiting for one another: their appends
+//! are begun in that order and share a commit. Ends when the connection does.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
+use futures_util::FutureExt;
+use infra_ports::runtime::BoxFuture;
+use infra_ports::{FrameReader, Inbound, TransportError};
+use schemas::errors::{Code, Refusal, close};
+use schemas::frames::{Frame, decode_command};
+
+use super::marks::Marks;
+use super::{Life, Session, fill, load, refusal};
+use crate::gateway::Gateway;
+use crate::gateway::session::track::Phase;
+use crate::metrics;
+
+/// Commands and reads of one session under way at once; beyond that its socket is not read.
+const MAX_UNDER_WAY: usize = 512;
+/// Frames read at once before others get their turn.
+const MAX_READ: usize = 64;
+
+/// Something that will answer a client with ready frames.
+pub(super) type Answering = BoxFuture<'static, Vec<Bytes>>;
+
+/// The session's own side.
+pub(super) struct Task {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) session: Arc<Session>,
+    reader: Box<dyn FrameReader>,
+    /// Commands: answered in their order.
+    pub(super) commands: FuturesOrdered<Answering>,
+    /// Reads and marks: answered as they are ready.
+    pub(super) others: FuturesUnordered<Answering>,
+    pub(super) marks: Marks,
+    /// What is being read from the tables for this session.
+    step: Option<BoxFuture<'static, ()>>,
+    /// Runs out when a closing session took too long.
+    linger: Option<BoxFuture<'static, ()>>,
+}
+
+/// What woke the loop.
+enum Woken {
+    ByOthers,
+    Writable,
+    Frames(Vec<Bytes>),
+    MarksDue,
+    Stepped,
+    Came(Result<Inbound, TransportError>),
+    LingeredOut,
+}
+
+/// Serves a session until its connection ends.
+pub(crate) async fn run(
+    gateway: Arc<Gateway>,
+    session: Arc<Session>,
+    reader: Box<dyn FrameReader>,
+    token: Option<String>,
+) {
+    let mut task = Task {
+        gateway,
+        session,
+        reader,
+        commands: FuturesOrdered::new(),
+        others: FuturesUnordered::new(),
+        marks: Marks::default(),
+        step: None,
+        linger: None,
+    };
+    if let Some(token) = token {
+        task.sign_in(None, &token);
+    }
+    while task.prepare() {
+        let woken = task.wait().await;
+        if !task.act(woken) {
+            break;
+        }
+    }
+    task.session.outbox.shut();
+}
+
+impl Task {
+    /// Writes out and begins what is to be waited for; false when the session is over.
+    fn prepare(&mut self) -> bool {
+        self.session.outbox.flush();
+        match self.session.outbox.life() {
+            Life::Lost => return false,
+            // A connection that is cut with unread frames in it may take the close with it: the
+            // peer gets a moment to answer.
+            Life::Closing | Life::Closed if self.linger.is_none() => {
+                let within = self.gateway.config.close_within;
+                self.linger = Some(self.gateway.runtime.sleep(within));
+                self.step = None;
+            }
+            Life::Closing | Life::Closed => {}
+            Life::Open if self.step.is_none() => self.step = self.next_step(),
+            Life::Open => {}
+        }
+        true
+    }
+
+    fn next_step(&self) -> Option<BoxFuture<'static, ()>> {
+        let signed_in = self.session.signed_in()?;
+        let track = signed_in.track.lock();
+        if !track.has_work() {
+            return None;
+        }
+        let (gateway, session) = (Arc::clone(&self.gateway), Arc::clone(&self.session));
+        Some(match track.phase {
+            Phase::Loading => Box::pin(load::load(gateway, session)),
+            Phase::Serving => Box::pin(fill::fill(gateway, session)),
+        })
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let outbox = &self.session.outbox;
+        let closing = self.linger.is_some();
+        let has_room = outbox.has_room();
+        let under_way = self.commands.len() + self.others.len();
+        let reads = closing || (has_room && under_way < MAX_UNDER_WAY);
+        tokio::select! {
+            biased;
+            () = self.session.wake.notified() => Woken::ByOthers,
+            () = outbox.writable(), if outbox.is_blocked() => Woken::Writable,
+            Some(frames) = self.commands.next(), if !self.commands.is_empty() => {
+                Woken::Frames(frames)
+            }
+            Some(frames) = self.others.next(), if !self.others.is_empty() => {
+                Woken::Frames(frames)
+            }
+            () = ready(&mut self.marks.timer), if self.marks.timer.is_some() => Woken::MarksDue,
+            () = ready(&mut self.step), if self.step.is_some() && has_room => Woken::Stepped,
+            came = self.reader.next(), if reads => Woken::Came(came),
+            () = ready(&mut self.linger), if closing => Woken::LingeredOut,
+        }
+    }
+
+    /// False when the session is over.
+    fn act(&mut self, woken: Woken) -> bool {
+        match woken {
+            Woken::ByOthers => {}
+            Woken::Writable => {
+                self.session.outbox.unblock();
+            }
+            Woken::Frames(frames) => {
+                frames.into_iter().for_each(|frame| self.session.put(frame));
+                self.answer_what_is_ready();
+            }
+            Woken::MarksDue => self.send_marks(),
+            Woken::Stepped => self.step = None,
+            Woken::Came(came) => return self.take_all(came),
+            Woken::LingeredOut => return false,
+        }
+        true
+    }
+
+    /// Answers that are ready together leave in one write.
+    fn answer_what_is_ready(&mut self) {
+        for _ in 0..MAX_READ {
+            match self.commands.next().now_or_never() {
+                Some(Some(frames)) => frames.into_iter().for_each(|f| self.session.put(f)),
+                Some(None) | None => return,
+            }
+        }
+    }
+
+    /// Takes what came, and what else is there already.
+    fn take_all(&mut self, mut came: Result<Inbound, TransportError>) -> bool {
+        self.session.heard(self.gateway.runtime.elapsed());
+        for _ in 0..MAX_READ {
+            if !self.take(came) {
+                return false;
+            }
+            let full = self.commands.len() + self.others.len() >= MAX_UNDER_WAY;
+            if full || self.linger.is_some() {
+                return true;
+            }
+            match self.reader.next().now_or_never() {
+                Some(next) => came = next,
+                None => return true,
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, came: Result<Inbound, TransportError>) -> bool {
+        let open = self.session.outbox.life() == Life::Open;
+        match came {
+            Ok(Inbound::Text(text)) if open => self.take_text(&text),
+            Ok(Inbound::Text(_) | Inbound::Alive) => {}
+            Ok(Inbound::Reply(reply)) => self.session.put(reply),
+            Ok(Inbound::Closed) => {
+                if open {
+                    metrics::ended("peer");
+                }
+                self.session.flush();
+                return false;
+            }
+            Err(error) => return self.broken(&error),
+        }
+        true
+    }
+
+    fn broken(&self, error: &TransportError) -> bool {
+        tracing::debug!(session = self.session.id.0, %error, "transport");
+        match error {
+            TransportError::TooLarge { .. } => {
+                let refused = Refusal::plain(Code::FrameTooLarge);
+                metrics::refused(refused.code);
+                let frame = Frame::Error(refused);
+                self.session.close(close::TOO_LARGE, "frame too large", Some(&frame));
+                true
+            }
+            TransportError::Malformed(_) => {
+                self.session.close(close::PROTOCOL, "not the protocol", None);
+                true
+            }
+            TransportError::Lost(_) => self.lost(),
+            // An error of a later transport: it says that the session ends.
+            _ => self.lost(),
+        }
+    }
+
+    fn lost(&self) -> bool {
+        if self.session.outbox.life() == Life::Open {
+            metrics::ended("lost");
+        }
+        false
+    }
+
+    fn take_text(&mut self, text: &[u8]) {
+        let received = decode_command(text);
+        match received.value {
+            Ok(command) => self.carry_out(received.reference, command),
+            Err(refused) => {
+                self.session.put(refusal(received.reference.as_deref(), refused));
+            }
+        }
+    }
+}
+
+/// Waits for a future that may not be there and takes it away when it is through.
+async fn ready(slot: &mut Option<BoxFuture<'static, ()>>) {
+    if let Some(future) = slot {
+        future.await;
+        *slot = None;
+    }
+}

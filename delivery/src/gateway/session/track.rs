@@ -1,0 +1,330 @@
+//! What a session has been sent, chat by chat: the pure part of rule 3 (push nothing up to the
+//! mark, nothing twice, leave no gap). Decides what happens to a live entry; does nothing itself.
+//!
+//! ```text
+//!  1 … delivered … sent   sent+1 … want
+//!  └── marked ──┘         └── missing: read from the timeline, then `pending` follows ──┘
+//! ```
+//!
+//! A chat with something missing is *behind*: live entries wait in `pending` (bounded; what does
+//! not fit is read from the timeline instead) until the rest is sent. Before a session knows what
+//! it has, every chat that speaks is behind.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use schemas::ids::{ChatId, UserId};
+use schemas::position::{Offset, Seq};
+
+use crate::gateway::pushed::Pushed;
+
+/// Live entries that wait behind a gap, a chat.
+const MAX_PENDING: usize = 256;
+/// Entries that a session remembers of those it was sent, to stamp marks and to push again.
+const MAX_RECENT: usize = 64;
+
+/// What is to be done with a live entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// Push it.
+    Push,
+    /// The device has it.
+    Drop,
+    /// It waits for what is missing before it.
+    Wait,
+    /// The same, and the chat is newly behind: somebody must fill it.
+    Gap,
+}
+
+/// What is missing of a chat.
+#[derive(Debug, Default)]
+pub(crate) struct Behind {
+    /// Up to here something is known to exist.
+    pub(crate) want: Seq,
+    /// Rows up to `want` are there when `chats` has applied this offset.
+    pub(crate) origin: Offset,
+    /// The newest live entries, without a hole.
+    pending: VecDeque<Arc<Pushed>>,
+}
+
+impl Behind {
+    fn note(&mut self, pushed: &Arc<Pushed>) {
+        self.want = self.want.max(pushed.seq);
+        self.origin = self.origin.max(pushed.origin);
+        if let Some(last) = self.pending.back() {
+            if pushed.seq <= last.seq {
+                return;
+            }
+            if pushed.seq != last.seq.next() || self.pending.len() >= MAX_PENDING {
+                self.pending.clear();
+            }
+        }
+        self.pending.push_back(Arc::clone(pushed));
+    }
+
+    /// The last place that must come from the timeline.
+    pub(crate) fn through(&self) -> Seq {
+        let first_pending = self.pending.front().map(|p| Seq(p.seq.0.saturating_sub(1)));
+        first_pending.unwrap_or(self.want)
+    }
+}
+
+/// What was pushed and is not marked yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unmarked {
+    /// The oldest such place.
+    pub(crate) from: Seq,
+    /// When to push it again.
+    pub(crate) due: Duration,
+    /// How often that was done.
+    pub(crate) attempts: usize,
+}
+
+/// One chat of a session.
+#[derive(Debug, Default)]
+pub(crate) struct ChatTrack {
+    /// Everything this person sees up to here was sent, or is on the device by its mark.
+    pub(crate) sent: Seq,
+    /// This device's mark.
+    pub(crate) delivered: Seq,
+    /// The user's read mark.
+    pub(crate) read: Seq,
+    /// Missing entries.
+    pub(crate) behind: Option<Box<Behind>>,
+    /// Pushed entries without a mark.
+    pub(crate) unmarked: Option<Box<Unmarked>>,
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It does not know yet what the device has.
+    Loading,
+    /// It does.
+    Serving,
+}
+
+/// The chats of a session.
+#[derive(Debug)]
+pub(crate) struct Track {
+    user: UserId,
+    pub(crate) phase: Phase,
+    /// Grows whenever everything must be looked at again.
+    pub(crate) round: u64,
+    chats: BTreeMap<ChatId, ChatTrack>,
+    /// Chats of the resume that are not through, newest first.
+    resume: VecDeque<ChatId>,
+    /// Chats with a gap, in the order found.
+    gaps: VecDeque<ChatId>,
+    /// The next step is a gap's, when there is one: both lines go on.
+    gap_next: bool,
+    /// `live` was said.
+    pub(crate) live: bool,
+    recent: VecDeque<Arc<Pushed>>,
+}
+
+impl Track {
+    pub(crate) fn new(user: UserId) -> Self {
+        Self {
+            user,
+            phase: Phase::Loading,
+            round: 0,
+            chats: BTreeMap::new(),
+            resume: VecDeque::new(),
+            gaps: VecDeque::new(),
+            gap_next: true,
+            live: false,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// Decides about a live entry and notes what it means.
+    pub(crate) fn offer(&mut self, pushed: &Arc<Pushed>) -> Offer {
+        let known = self.chats.contains_key(&pushed.chat);
+        let chat = self.chats.entry(pushed.chat.clone()).or_default();
+        if self.phase == Phase::Loading {
+            chat.behind.get_or_insert_default().note(pushed);
+            return Offer::Wait;
+        }
+        if pushed.seq <= chat.sent {
+            return Offer::Drop;
+        }
+        if let Some(behind) = &mut chat.behind {
+            behind.note(pushed);
+            return Offer::Wait;
+        }
+        if pushed.seq == chat.sent.next() || (!known && pushed.opens(&self.user)) {
+            chat.sent = pushed.seq;
+            self.remember(pushed);
+            return Offer::Push;
+        }
+        chat.behind.get_or_insert_default().note(pushed);
+        self.gaps.push_back(pushed.chat.clone());
+        Offer::Gap
+    }
+
+    fn remember(&mut self, pushed: &Arc<Pushed>) {
+        if self.recent.len() >= MAX_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Arc::clone(pushed));
+    }
+
+    /// Everything must be looked at again: live entries may have been left out.
+    pub(crate) fn reload(&mut self) {
+        self.phase = Phase::Loading;
+        self.round += 1;
+        self.resume.clear();
+        self.gaps.clear();
+    }
+
+    /// The device has everything of a chat up to `sent` (or need not get it); there is more up to
+    /// `head`. To be called for all chats of the inbox, those with the newest activity first.
+    pub(crate) fn known(&mut self, id: ChatId, sent: Seq, head: Seq, origin: Offset) {
+        let chat = self.chats.entry(id).or_default();
+        chat.sent = chat.sent.max(sent);
+        if head > chat.sent {
+            let behind = chat.behind.get_or_insert_default();
+            behind.want = behind.want.max(head);
+            behind.origin = behind.origin.max(origin);
+        }
+    }
+
+    /// The marks of a chat, as the tables have them.
+    pub(crate) fn marked(&mut self, id: ChatId, delivered: Seq, read: Seq) {
+        let chat = self.chats.entry(id).or_default();
+        chat.delivered = chat.delivered.max(delivered);
+        chat.read = chat.read.max(read);
+    }
+
+    /// All chats are known: those behind are put in line, the given ones first and in their order.
+    pub(crate) fn loaded(&mut self, order: &[ChatId]) -> Vec<Bytes> {
+        self.phase = Phase::Serving;
+        let mut frames = Vec::new();
+        for id in order {
+            let Some(chat) = self.chats.get_mut(id) else {
+                continue;
+            };
+            frames.extend(flush_pending(chat, &mut self.recent));
+            if chat.behind.is_some() {
+                self.resume.push_back(id.clone());
+            }
+        }
+        let listed: std::collections::BTreeSet<&ChatId> = order.iter().collect();
+        for (id, chat) in &mut self.chats {
+            if listed.contains(id) || chat.behind.is_none() {
+                continue;
+            }
+            frames.extend(flush_pending(chat, &mut self.recent));
+            if chat.behind.is_some() {
+                self.gaps.push_back(id.clone());
+            }
+        }
+        frames
+    }
+
+    /// The next chat to fill: where it stands, what is missing, and which offset brings its rows.
+    pub(crate) fn next_to_fill(&mut self) -> Option<(ChatId, Seq, Seq, Offset)> {
+        let gap_first = self.gap_next || self.resume.is_empty();
+        self.gap_next = !self.gap_next;
+        let id = match gap_first && !self.gaps.is_empty() {
+            true => self.gaps.front(),
+            false => self.resume.front().or(self.gaps.front()),
+        }?;
+        let chat = self.chats.get(id)?;
+        let behind = chat.behind.as_ref()?;
+        Some((id.clone(), chat.sent.next(), behind.through(), behind.origin))
+    }
+
+    /// True when there is something to read from the tables.
+    pub(crate) fn has_work(&self) -> bool {
+        self.phase == Phase::Loading || !self.resume.is_empty() || !self.gaps.is_empty()
+    }
+
+    /// True once when everything missed was sent.
+    pub(crate) fn goes_live(&mut self) -> bool {
+        let now = self.phase == Phase::Serving && self.resume.is_empty() && !self.live;
+        self.live |= now;
+        now
+    }
+
+    /// Everything of a chat up to `through` was sent from the timeline. Answers the live entries
+    /// that follow now.
+    pub(crate) fn filled(&mut self, id: &ChatId, through: Seq) -> Vec<Bytes> {
+        let Some(chat) = self.chats.get_mut(id) else {
+            return Vec::new();
+        };
+        chat.sent = chat.sent.max(through);
+        let frames = flush_pending(chat, &mut self.recent);
+        if chat.behind.is_none() {
+            self.resume.retain(|other| other != id);
+            self.gaps.retain(|other| other != id);
+        }
+        frames
+    }
+
+    /// Nothing could be read for a chat: others come first.
+    pub(crate) fn stalled(&mut self, id: &ChatId) {
+        for line in [&mut self.resume, &mut self.gaps] {
+            if line.front() == Some(id) {
+                line.rotate_left(1);
+            }
+        }
+    }
+
+    /// How many chats are behind.
+    pub(crate) fn waiting(&self) -> usize {
+        self.resume.len() + self.gaps.len()
+    }
+
+    pub(crate) fn chat(&self, id: &ChatId) -> Option<&ChatTrack> {
+        self.chats.get(id)
+    }
+
+    pub(crate) fn chat_mut(&mut self, id: &ChatId) -> &mut ChatTrack {
+        self.chats.entry(id.clone()).or_default()
+    }
+
+    /// Chats with their state, in id order.
+    pub(crate) fn chats_mut(&mut self) -> impl Iterator<Item = (&ChatId, &mut ChatTrack)> {
+        self.chats.iter_mut()
+    }
+
+    /// Entries of a chat that were pushed of late, newest first.
+    pub(crate) fn recent<'a>(&'a self, id: &'a ChatId) -> impl Iterator<Item = &'a Arc<Pushed>> {
+        self.recent.iter().rev().filter(move |pushed| pushed.chat == *id)
+    }
+}
+
+/// Takes the live entries that follow what was sent; the chat is not behind any more when that is
+/// all there is.
+fn flush_pending(chat: &mut ChatTrack, recent: &mut VecDeque<Arc<Pushed>>) -> Vec<Bytes> {
+    let Some(behind) = &mut chat.behind else {
+        return Vec::new();
+    };
+    let mut frames = Vec::new();
+    while let Some(first) = behind.pending.front() {
+        if first.seq > chat.sent.next() {
+            break;
+        }
+        if first.seq > chat.sent {
+            chat.sent = first.seq;
+            frames.push(first.frame.clone());
+            if recent.len() >= MAX_RECENT {
+                recent.pop_front();
+            }
+            recent.extend(behind.pending.pop_front());
+        } else {
+            behind.pending.pop_front();
+        }
+    }
+    if chat.sent >= behind.want {
+        chat.behind = None;
+    }
+    frames
+}
+
+#[cfg(test)]
+mod tests;

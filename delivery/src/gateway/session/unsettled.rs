@@ -1,0 +1,98 @@
+//! Commands of a session that wait for their entry or verdict: at most 256 a chat, as many as the
+//! fold remembers. What a session does not know of (sent over another socket) does not count here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemas::errors::{Code, Refusal};
+use schemas::frames::{Command, MAX_UNSETTLED};
+use schemas::ids::{ChatId, ClientId, Identity};
+
+/// The unsettled commands of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Unsettled(BTreeMap<ChatId, BTreeSet<ClientId>>);
+
+/// Names a command until it is settled.
+pub(crate) type CommandName = (ChatId, ClientId);
+
+/// Chat and client id of a command that will have an entry or a verdict.
+pub(crate) fn name_of(identity: &Identity, command: &Command) -> Option<CommandName> {
+    let (chat, client_id) = match command {
+        Command::Send(c) => (&c.chat, &c.client_id),
+        Command::Edit(c) => (&c.chat, &c.client_id),
+        Command::Delete(c) => (&c.chat, &c.client_id),
+        Command::React(c) => (&c.chat, &c.client_id),
+        Command::ChangeChat(c) => (&c.chat, &c.client_id),
+        Command::AddMember(c) => (&c.chat, &c.client_id),
+        Command::RemoveMember(c) => (&c.chat, &c.client_id),
+        Command::Leave(c) => (&c.chat, &c.client_id),
+        Command::SetRole(c) => (&c.chat, &c.client_id),
+        Command::CreateGroup(c) => {
+            let chat = ChatId::group(&identity.user, &identity.device, &c.client_id);
+            return Some((chat, c.client_id.clone()));
+        }
+        Command::Hello(_)
+        | Command::Delivered(_)
+        | Command::Read(_)
+        | Command::Mute(_)
+        | Command::Archive(_)
+        | Command::Pin(_)
+        | Command::Hide(_)
+        | Command::Chats(_)
+        | Command::History(_)
+        | Command::Timeline(_)
+        | Command::Status(_)
+        | Command::Members(_)
+        | Command::Ping {} => return None,
+    };
+    Some((chat.clone(), client_id.clone()))
+}
+
+impl Unsettled {
+    /// Counts a command in; one that is sent again counts once.
+    ///
+    /// # Errors
+    /// `too_many_unsettled` when its chat has as many as it may.
+    pub(crate) fn begin(&mut self, (chat, client_id): &CommandName) -> Result<(), Refusal> {
+        let waiting = self.0.entry(chat.clone()).or_default();
+        if waiting.len() >= MAX_UNSETTLED && !waiting.contains(client_id) {
+            return Err(Refusal::plain(Code::TooManyUnsettled));
+        }
+        waiting.insert(client_id.clone());
+        Ok(())
+    }
+
+    /// Its entry or verdict came, or it was refused before it was appended.
+    pub(crate) fn settle(&mut self, chat: &ChatId, client_id: &ClientId) {
+        let Some(waiting) = self.0.get_mut(chat) else {
+            return;
+        };
+        waiting.remove(client_id);
+        if waiting.is_empty() {
+            self.0.remove(chat);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chat_has_at_most_256_unsettled_commands_and_a_resend_counts_once() {
+        let chat = ChatId::new("d.a.b").unwrap();
+        let name = |n: usize| (chat.clone(), ClientId::new(n.to_string()).unwrap());
+        let mut unsettled = Unsettled::default();
+        for n in 0..MAX_UNSETTLED {
+            assert_eq!(unsettled.begin(&name(n)), Ok(()));
+        }
+        assert_eq!(unsettled.begin(&name(0)), Ok(()), "a resend");
+        let refused = unsettled.begin(&name(MAX_UNSETTLED)).unwrap_err();
+        assert_eq!(refused.code, Code::TooManyUnsettled);
+        unsettled.settle(&chat, &name(7).1);
+        assert_eq!(unsettled.begin(&name(MAX_UNSETTLED)), Ok(()));
+        for n in 0..=MAX_UNSETTLED {
+            unsettled.settle(&chat, &name(n).1);
+        }
+        assert!(unsettled.0.is_empty(), "an idle session holds nothing");
+    }
+}

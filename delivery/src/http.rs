@@ -1,0 +1,169 @@
+//! The reads over HTTP: the same answers as over frames. `Authorization: Bearer` says who asks;
+//! errors are `{"error": …}` with the code's status.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use schemas::errors::{Code, Refusal};
+use schemas::frames::{
+    Chats, ChatsQuery, Entries, History, HistoryQuery, Members, Status, StatusQuery, TimelineQuery,
+};
+use schemas::ids::{ChatId, Identity};
+use schemas::position::Seq;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::gateway::Gateway;
+
+type Api = Arc<Gateway>;
+
+/// The routes of reads.
+pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/v1/chats", get(chats))
+        .route("/v1/chats/{chat}/messages", get(history))
+        .route("/v1/chats/{chat}/timeline", get(timeline))
+        .route("/v1/chats/{chat}/messages/{seq}/status", get(status))
+        .route("/v1/chats/{chat}/members", get(members))
+        .with_state(gateway)
+}
+
+/// A refusal on its way to a client.
+struct Failure(Refusal);
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope {
+    error: Refusal,
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let Self(refusal) = self;
+        let status = StatusCode::from_u16(refusal.code.status());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(Envelope { error: refusal })).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"cursus\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+type Answer<T> = Result<Json<T>, Failure>;
+
+/// Who asks.
+struct Asker(Identity);
+
+impl FromRequestParts<Api> for Asker {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Failure> {
+        let token = bearer(&parts.headers).ok_or_else(|| Refusal::plain(Code::Unauthorized))?;
+        Ok(Self(api.commands.authenticate(token)?))
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The query of a request, or what is wrong with it in our own shape.
+struct Asked<T>(T);
+
+impl<T: DeserializeOwned> FromRequestParts<Api> for Asked<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Failure> {
+        let query = Query::<T>::try_from_uri(&parts.uri);
+        let invalid = |e: axum::extract::rejection::QueryRejection| {
+            Refusal::new(Code::InvalidField, format!("query: {}", e.body_text()))
+        };
+        Ok(Self(query.map_err(invalid)?.0))
+    }
+}
+
+fn chat_id(text: &str) -> Result<ChatId, Failure> {
+    let invalid = |e| Failure(Refusal::new(Code::InvalidField, format!("chat: {e}")));
+    ChatId::new(text).map_err(invalid)
+}
+
+async fn chats(
+    State(api): State<Api>,
+    Asker(who): Asker,
+    Asked(query): Asked<ChatsQuery>,
+) -> Answer<Chats> {
+    Ok(Json(api.reads.chats(&who.user, &query).await?))
+}
+
+#[derive(Deserialize)]
+struct HistoryPage {
+    before: Option<Seq>,
+    limit: Option<u32>,
+}
+
+async fn history(
+    State(api): State<Api>,
+    Asker(who): Asker,
+    Path(chat): Path<String>,
+    Asked(HistoryPage { before, limit }): Asked<HistoryPage>,
+) -> Answer<History> {
+    let query = HistoryQuery { chat: chat_id(&chat)?, before, limit };
+    Ok(Json(api.reads.history(&who.user, &query).await?))
+}
+
+#[derive(Deserialize)]
+struct TimelinePage {
+    #[serde(default)]
+    from: Seq,
+    limit: Option<u32>,
+}
+
+async fn timeline(
+    State(api): State<Api>,
+    Asker(who): Asker,
+    Path(chat): Path<String>,
+    Asked(TimelinePage { from, limit }): Asked<TimelinePage>,
+) -> Answer<Entries> {
+    let query = TimelineQuery { chat: chat_id(&chat)?, from, limit };
+    Ok(Json(api.reads.timeline(&who.user, &query).await?))
+}
+
+#[derive(Deserialize)]
+struct Who {
+    #[serde(default)]
+    who: bool,
+}
+
+async fn status(
+    State(api): State<Api>,
+    Asker(identity): Asker,
+    Path((chat, seq)): Path<(String, String)>,
+    Asked(Who { who }): Asked<Who>,
+) -> Answer<Status> {
+    let invalid = |_| Refusal::new(Code::InvalidField, "seq: a number");
+    let seq = Seq(seq.parse().map_err(invalid)?);
+    let query = StatusQuery { chat: chat_id(&chat)?, seq, who };
+    Ok(Json(api.reads.status(&identity.user, &query).await?))
+}
+
+async fn members(
+    State(api): State<Api>,
+    Asker(who): Asker,
+    Path(chat): Path<String>,
+) -> Answer<Members> {
+    Ok(Json(api.reads.members(&who.user, &chat_id(&chat)?).await?))
+}

@@ -1,0 +1,167 @@
+//! A page of history, newest first: messages with their later changes applied, without those this
+//! user has hidden. One scan of `messages` and one of `overlays` a bucket.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use infra_ports::{ScanRange, StoreError};
+use schemas::errors::Refusal;
+use schemas::events::ChatEvent;
+use schemas::frames::{Entry, History, HistoryQuery, Message, PAGE, WireBody};
+use schemas::ids::{ChatId, UserId};
+use schemas::position::Seq;
+use schemas::tables::{
+    Bucket, BucketPartition, DELETED, EDITED, HiddenPartition, HiddenRow, MessageRow,
+    OverlayKey, OverlayRow, Stay, bucket, encode_cluster_prefix, reaction_author, visible,
+};
+
+use super::access::last_visible;
+use super::timeline::{after, message_key};
+use super::{CHUNK, Reads, event_of, page_size, unavailable};
+
+impl Reads {
+    /// A page of history.
+    ///
+    /// # Errors
+    /// As [`Reads::timeline`].
+    pub async fn history(&self, user: &UserId, query: &HistoryQuery) -> Result<History, Refusal> {
+        let limit = page_size(query.limit, PAGE)?;
+        let chat = &query.chat;
+        let access = self.access(user, chat).await?;
+        let before = query.before.unwrap_or(Seq(u64::MAX)).min(access.head().next());
+        let found = async {
+            let hidden = self.hidden(user, chat).await?;
+            // One more than asked for tells whether there is another page.
+            let rows = self.page(chat, &access.stays, &hidden, before, limit + 1).await?;
+            let overlays = self.overlays(chat, &rows).await?;
+            Ok((rows, overlays))
+        };
+        let (mut rows, overlays) = found.await.map_err(|error: StoreError| unavailable(&error))?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let before = rows.last().filter(|_| more).map(|row| row.seq);
+        let messages = rows.iter().map(|row| message(row, &overlays));
+        Ok(History { chat: chat.clone(), messages: messages.collect::<Result<_, _>>()?, before })
+    }
+
+    async fn hidden(&self, user: &UserId, chat: &ChatId) -> Result<BTreeSet<Seq>, StoreError> {
+        let partition = HiddenPartition { user: user.clone(), chat: chat.clone() };
+        let rows = self.all_rows::<HiddenRow>(&partition, Bytes::new()).await?;
+        Ok(rows.into_iter().map(|row| row.seq).collect())
+    }
+
+    /// Message rows that are seen, newest first, below `before`.
+    async fn page(
+        &self,
+        chat: &ChatId,
+        stays: &[Stay],
+        hidden: &BTreeSet<Seq>,
+        before: Seq,
+        limit: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        let mut found = Vec::new();
+        let mut before = before;
+        while found.len() < limit {
+            let Some(top) = last_visible(stays, Seq(before.0.saturating_sub(1))) else {
+                break;
+            };
+            let bucket = bucket(top);
+            let partition = BucketPartition { chat: chat.clone(), bucket };
+            let range = after::<MessageRow>(&message_key(chat, bucket, top.next()), true, limit);
+            let rows = self.rows::<MessageRow>(&partition, range).await?;
+            before = match rows.last() {
+                Some(last) if rows.len() == limit => last.seq,
+                Some(_) | None => bucket.first(),
+            };
+            found.extend(
+                rows.into_iter()
+                    .filter(|row| visible(stays, row.seq) && !hidden.contains(&row.seq)),
+            );
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// What became of these messages, in key order.
+    async fn overlays(
+        &self,
+        chat: &ChatId,
+        rows: &[MessageRow],
+    ) -> Result<Vec<OverlayRow>, StoreError> {
+        let buckets: BTreeSet<Bucket> = rows.iter().map(|row| bucket(row.seq)).collect();
+        let mut all = Vec::new();
+        for bucket in buckets {
+            let within = rows.iter().map(|row| row.seq).filter(|seq| self::bucket(*seq) == bucket);
+            let (Some(lowest), Some(highest)) = (within.clone().min(), within.max()) else {
+                continue;
+            };
+            self.overlays_of(chat, bucket, lowest, highest, &mut all).await?;
+        }
+        Ok(all)
+    }
+
+    async fn overlays_of(
+        &self,
+        chat: &ChatId,
+        bucket: Bucket,
+        lowest: Seq,
+        highest: Seq,
+        into: &mut Vec<OverlayRow>,
+    ) -> Result<(), StoreError> {
+        let partition = BucketPartition { chat: chat.clone(), bucket };
+        let key = |target, what| OverlayKey { chat: chat.clone(), bucket, target, what };
+        // The prefix of a key comes before all keys that begin with it.
+        let first = encode_cluster_prefix::<OverlayRow>(&key(lowest, DELETED), 1);
+        let mut range = ScanRange { after: Some(first.into()), limit: CHUNK, ..Default::default() };
+        loop {
+            let rows = self.rows::<OverlayRow>(&partition, range).await?;
+            let is_last = rows.len() < CHUNK;
+            let Some(last) = rows.last().map(|row| key(row.target, row.what.clone())) else {
+                return Ok(());
+            };
+            into.extend(rows.into_iter().filter(|row| row.target <= highest));
+            if is_last || last.target > highest {
+                return Ok(());
+            }
+            range = after::<OverlayRow>(&last, false, CHUNK);
+        }
+    }
+}
+
+/// A message with what became of it. Pure.
+fn message(row: &MessageRow, overlays: &[OverlayRow]) -> Result<Message, Refusal> {
+    let event = event_of(&row.event)?;
+    let mut message = Message {
+        entry: Entry::new(row.seq, row.ordinal, row.at, &event),
+        edited: None,
+        deleted: false,
+        reactions: std::collections::BTreeMap::new(),
+    };
+    let first = overlays.partition_point(|overlay| overlay.target < row.seq);
+    let own = overlays.iter().skip(first).take_while(|overlay| overlay.target == row.seq);
+    let mut deleted = false;
+    for overlay in own {
+        if overlay.what == DELETED {
+            deleted = true;
+            continue;
+        }
+        match event_of(&overlay.event)? {
+            ChatEvent::MessageEdited(edit) if overlay.what == EDITED => {
+                message.edited = Some(WireBody::from(&edit.body));
+            }
+            ChatEvent::ReactionSet(reaction) => {
+                if let (Some(user), Some(reaction)) =
+                    (reaction_author(&overlay.what), reaction.reaction)
+                {
+                    message.reactions.insert(user, reaction);
+                }
+            }
+            _ => tracing::error!(chat = %row.chat, seq = %row.seq, what = %overlay.what,
+                "an overlay whose event is of another kind"),
+        }
+    }
+    if deleted {
+        message.delete();
+    }
+    Ok(message)
+}

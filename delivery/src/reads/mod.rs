@@ -1,0 +1,118 @@
+//! Every read: rows of the live generation joined into answers, for frames and HTTP alike.
+//!
+//! One file a read; what joins is a pure function, what reads is thin. Only who is or was a member
+//! may read, and sees the union of their stays. Answers are as new as the tables. Nothing here
+//! writes or waits for a projection.
+
+mod access;
+mod chat_list;
+mod history;
+mod inbox;
+mod members;
+mod status;
+mod timeline;
+
+pub(crate) use inbox::DeviceView;
+pub(crate) use timeline::MAX_AUTHORS;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use infra_ports::{ScanRange, StoreError, StoredRow, TableStore, TableStoreExt};
+use schemas::avro::LogEvent;
+use schemas::errors::{Code, Refusal};
+use schemas::events::ChatEvent;
+use schemas::frames::MAX_BATCH;
+use schemas::tables::{Table, encode_partition};
+
+use crate::generation::LiveGeneration;
+
+/// Rows read at once where all of a partition are wanted.
+const CHUNK: usize = 1_000;
+
+/// Every read. A clone reads the same tables.
+#[derive(Clone)]
+pub struct Reads {
+    store: Arc<dyn TableStore>,
+    live: LiveGeneration,
+}
+
+impl Reads {
+    /// Reads from the live generation of a store.
+    pub fn new(store: Arc<dyn TableStore>, live: LiveGeneration) -> Self {
+        Self { store, live }
+    }
+
+    async fn row<T: Table>(&self, key: &T::Key) -> Result<Option<T>, StoreError> {
+        self.store.get_row::<T>(self.live.get(), key).await
+    }
+
+    async fn rows<T: Table>(
+        &self,
+        partition: &T::Partition,
+        range: ScanRange,
+    ) -> Result<Vec<T>, StoreError> {
+        self.store.scan_rows::<T>(self.live.get(), partition, range).await
+    }
+
+    /// All rows of a partition whose clustering key begins with `prefix`, with their versions.
+    async fn all<T: Table>(
+        &self,
+        partition: &T::Partition,
+        prefix: Bytes,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        let generation = self.live.get();
+        let partition = encode_partition::<T>(partition);
+        let mut all: Vec<StoredRow> = Vec::new();
+        loop {
+            let after = all.last().map(|row| row.cluster.clone());
+            let range = ScanRange { prefix: prefix.clone(), after, reverse: false, limit: CHUNK };
+            let page = self.store.scan(T::DEF, generation, &partition, range).await?;
+            let is_last = page.len() < CHUNK;
+            all.extend(page);
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn all_rows<T: Table>(
+        &self,
+        partition: &T::Partition,
+        prefix: Bytes,
+    ) -> Result<Vec<T>, StoreError> {
+        self.all::<T>(partition, prefix).await?.iter().map(StoredRow::decode).collect()
+    }
+}
+
+/// What a client is told when the store does not answer.
+fn unavailable(error: &StoreError) -> Refusal {
+    if error.is_retryable() {
+        tracing::warn!(%error, "the store does not answer a read");
+        return Refusal::plain(Code::Unavailable);
+    }
+    match error {
+        StoreError::Closed => Refusal::plain(Code::ShuttingDown),
+        error => {
+            tracing::error!(%error, "the store cannot answer a read");
+            Refusal::plain(Code::Internal)
+        }
+    }
+}
+
+/// An event that a row keeps.
+fn event_of(bytes: &[u8]) -> Result<ChatEvent, Refusal> {
+    ChatEvent::decode(bytes).map_err(|error| {
+        tracing::error!(%error, "a row's event cannot be read");
+        Refusal::plain(Code::Internal)
+    })
+}
+
+/// How many are asked for.
+fn page_size(asked: Option<u32>, otherwise: usize) -> Result<usize, Refusal> {
+    match asked.map(usize::try_from) {
+        None => Ok(otherwise),
+        Some(Ok(limit)) if (1..=MAX_BATCH).contains(&limit) => Ok(limit),
+        Some(_) => Err(Refusal::new(Code::InvalidField, "limit: 1 to 100")),
+    }
+}

@@ -1,0 +1,83 @@
+//! What delivery needs of others in the domain, as traits that the node implements: somebody who
+//! takes commands, and somebody who knows how far the tables are.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemas::errors::Refusal;
+use schemas::events::MarkKind;
+use schemas::frames::{Accepted, Command, Settled};
+use schemas::ids::{ChatId, Identity, UserId};
+use schemas::position::{Offset, Ordinal, Partition, Seq};
+
+/// The answer to a command that the log has durably.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipt {
+    /// A command with a client id: its entry or verdict will follow.
+    Sent(Accepted),
+    /// A setting: done.
+    Settled(Settled),
+}
+
+/// A mark with everything that the server adds to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StampedMark {
+    /// The chat.
+    pub chat: ChatId,
+    /// Delivered or read; read implies delivered.
+    pub kind: MarkKind,
+    /// Up to this event.
+    pub seq: Seq,
+    /// The countable messages up to `seq`.
+    pub ordinal: Ordinal,
+    /// The user's join that the mark belongs to; 0 in a direct chat.
+    pub since: Seq,
+    /// The newest authors, at most 16, of messages that the mark newly covers.
+    pub authors: Vec<UserId>,
+}
+
+/// Takes what clients want. Implemented over `ingest`.
+#[async_trait]
+pub trait Commands: Send + Sync + 'static {
+    /// Says who a token speaks for.
+    ///
+    /// # Errors
+    /// `token_expired` or `unauthorized`.
+    fn authenticate(&self, token: &str) -> Result<Identity, Refusal>;
+
+    /// Takes a command that is appended to the log. Durable when it answers `Ok`.
+    ///
+    /// Ordering: two commands of one chat are in the log in the order in which these futures were
+    /// first polled.
+    ///
+    /// # Errors
+    /// The refusal for the client.
+    async fn accept(&self, identity: &Identity, command: Command) -> Result<Receipt, Refusal>;
+
+    /// Takes a mark. Durable when it answers `Ok`.
+    ///
+    /// # Errors
+    /// The refusal for the client.
+    async fn mark(&self, identity: &Identity, mark: StampedMark) -> Result<Settled, Refusal>;
+}
+
+/// How far the tables are. Implemented over the projectors' own status.
+#[async_trait]
+pub trait Applied: Send + Sync + 'static {
+    /// Every record of the projection's topic below this offset has its rows in the tables.
+    fn applied(&self, projection: &'static str, partition: Partition) -> Offset;
+
+    /// Waits until everything below `offset` is in the tables; false when time is over before.
+    async fn wait_applied(
+        &self,
+        projection: &'static str,
+        partition: Partition,
+        offset: Offset,
+        timeout: Duration,
+    ) -> bool;
+}
+
+/// The projection that makes timelines, chats and members.
+pub(crate) const CHATS: &str = "chats";
+/// The projection that makes inboxes.
+pub(crate) const INBOX: &str = "inbox";

@@ -1,0 +1,158 @@
+//! The worker: tails the partitions of `users` and hands out what concerns its subscribers.
+//!
+//! Keeps no checkpoint and writes nothing: what nobody here waits for is passed over, and a device
+//! that was away resumes from its inbox. Runs on a thread of its own; a batch is what the log has
+//! at a wake-up. When the tail breaks, its users are told so (`detached`) and resume.
+
+mod subscriptions;
+
+pub(crate) use subscriptions::Subscriptions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use infra_ports::{EventLog, LogError, LogTail, RecordBatch, Runtime, Visibility};
+use schemas::avro::LogEvent;
+use schemas::events::UserEvent;
+use schemas::position::{Offset, Partition};
+use schemas::topics::Topic;
+use tokio::sync::watch;
+
+use crate::link::Deliveries;
+use crate::metrics;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A worker over all partitions.
+pub(crate) struct Worker {
+    log: Arc<dyn EventLog>,
+    runtime: Arc<dyn Runtime>,
+    subscriptions: Arc<Subscriptions>,
+    deliveries: Arc<dyn Deliveries>,
+    batch: usize,
+    stopped: watch::Receiver<bool>,
+}
+
+/// Where each partition of `users` ends now: what is told from here on is delivered.
+pub(crate) async fn ends(log: &dyn EventLog) -> Result<Vec<Offset>, LogError> {
+    let mut ends = Vec::new();
+    for partition in (0..log.partitions()).map(Partition) {
+        ends.push(log.positions(Topic::Users, partition).await?.end);
+    }
+    Ok(ends)
+}
+
+impl Worker {
+    pub(crate) fn new(
+        log: Arc<dyn EventLog>,
+        runtime: Arc<dyn Runtime>,
+        subscriptions: Arc<Subscriptions>,
+        deliveries: Arc<dyn Deliveries>,
+        batch: usize,
+        stopped: watch::Receiver<bool>,
+    ) -> Self {
+        Self { log, runtime, subscriptions, deliveries, batch, stopped }
+    }
+
+    /// Runs until it is told to stop or the log is closed.
+    pub(crate) async fn run(mut self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let from = self.subscriptions.next();
+            let opened = self.log.tail(Topic::Users, from, Visibility::Appended).await;
+            let error = match opened {
+                Ok(tail) => match self.follow(tail, &mut pause).await {
+                    Some(error) => error,
+                    None => return,
+                },
+                Err(error) => error,
+            };
+            if !self.mend(&error) {
+                return;
+            }
+            let rest = self.runtime.sleep(pause);
+            tokio::select! {
+                biased;
+                () = stop(&mut self.stopped) => return,
+                () = rest => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Hands out batch after batch; ends with what broke the tail, or nothing when stopped.
+    async fn follow(
+        &mut self,
+        mut tail: Box<dyn LogTail>,
+        pause: &mut Duration,
+    ) -> Option<LogError> {
+        loop {
+            let batches = tokio::select! {
+                biased;
+                () = stop(&mut self.stopped) => return None,
+                batches = tail.next(self.batch) => batches,
+            };
+            match batches {
+                Ok(batches) => {
+                    *pause = FIRST_PAUSE;
+                    self.hand_out(&batches);
+                }
+                Err(error) => return Some(error),
+            }
+        }
+    }
+
+    fn hand_out(&self, batches: &[RecordBatch]) {
+        let records = batches.iter().map(|batch| batch.records.len()).sum();
+        metrics::batch(records);
+        let mut events = Vec::with_capacity(records);
+        let mut next = Vec::with_capacity(batches.len());
+        for batch in batches {
+            for record in &batch.records {
+                match UserEvent::decode(&record.value) {
+                    Ok(event) => events.push(Arc::new(event)),
+                    Err(error) => {
+                        metrics::unreadable();
+                        tracing::error!(partition = %batch.partition, offset = %record.offset,
+                            %error, "a record of users cannot be read and is passed over");
+                    }
+                }
+            }
+            if let Some(last) = batch.records.last() {
+                next.push((batch.partition, last.offset.next()));
+            }
+        }
+        let told = self.subscriptions.pick(events, &next);
+        if !told.is_empty() {
+            self.deliveries.deliver(told);
+        }
+    }
+
+    /// Makes the next tail possible; false when there can be none.
+    fn mend(&self, error: &LogError) -> bool {
+        metrics::restarted();
+        if let LogError::OutOfRange { partition, first, .. } = error {
+            tracing::warn!(%partition, %first, "records of users were dropped before delivery");
+            self.subscriptions.skip(*partition, *first);
+            self.deliveries.detached(&[*partition]);
+            return true;
+        }
+        match error {
+            LogError::Closed => tracing::info!("the log is closed, the worker ends"),
+            error if error.is_retryable() => {
+                tracing::warn!(%error, "the tail of users broke, it is begun again");
+                return true;
+            }
+            error => tracing::error!(%error, "the tail of users broke for good"),
+        }
+        let all: Vec<_> = self.subscriptions.next().into_iter().map(|(p, _)| p).collect();
+        self.deliveries.detached(&all);
+        false
+    }
+}
+
+async fn stop(stopped: &mut watch::Receiver<bool>) {
+    // The sender is gone when the delivery is: that is a stop too.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+}
