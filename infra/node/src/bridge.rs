@@ -17,7 +17,7 @@ use schemas::ids::{ChatId, ClientId, DeviceId, Identity, UserId};
 use schemas::position::{Offset, Partition};
 
 /// Ingest, as delivery's sessions see it.
-pub struct CommandsOf(pub Ingest);
+pub(crate) struct CommandsOf(pub(crate) Ingest);
 
 #[async_trait]
 impl delivery::Commands for CommandsOf {
@@ -41,30 +41,52 @@ impl delivery::Commands for CommandsOf {
         identity: &Identity,
         mark: delivery::StampedMark,
     ) -> Result<Settled, Refusal> {
-        let delivery::StampedMark { chat, kind, seq, ordinal, since, authors } = mark;
-        let mark = ingest::StampedMark { chat, kind, seq, ordinal, since, authors };
+        let delivery::StampedMark {
+            chat,
+            kind,
+            seq,
+            ordinal,
+            since,
+            authors,
+        } = mark;
+        let mark = ingest::StampedMark {
+            chat,
+            kind,
+            seq,
+            ordinal,
+            since,
+            authors,
+        };
         self.0.mark(identity, mark).await
     }
 }
 
 /// The projectors' progress, as delivery sees it.
-pub struct AppliedOf {
+pub(crate) struct AppliedOf {
     projections: BTreeMap<&'static str, Status>,
     runtime: Arc<dyn Runtime>,
 }
 
 impl AppliedOf {
     /// Over the projections of this node.
-    pub fn new(projections: Vec<Status>, runtime: Arc<dyn Runtime>) -> Self {
-        let projections = projections.into_iter().map(|status| (status.name(), status)).collect();
-        Self { projections, runtime }
+    pub(crate) fn new(projections: Vec<Status>, runtime: Arc<dyn Runtime>) -> Self {
+        let projections = projections
+            .into_iter()
+            .map(|status| (status.name(), status))
+            .collect();
+        Self {
+            projections,
+            runtime,
+        }
     }
 }
 
 #[async_trait]
 impl delivery::Applied for AppliedOf {
     fn applied(&self, projection: &'static str, partition: Partition) -> Offset {
-        self.projections.get(projection).map_or(Offset(0), |status| status.applied(partition))
+        self.projections
+            .get(projection)
+            .map_or(Offset(0), |status| status.applied(partition))
     }
 
     async fn wait_applied(
@@ -74,7 +96,9 @@ impl delivery::Applied for AppliedOf {
         offset: Offset,
         timeout: Duration,
     ) -> bool {
-        let Some(status) = self.projections.get(projection) else { return false };
+        let Some(status) = self.projections.get(projection) else {
+            return false;
+        };
         if status.applied(partition) >= offset {
             return true;
         }
@@ -87,7 +111,7 @@ impl delivery::Applied for AppliedOf {
 }
 
 /// Delivery's watches, as ingest's HTTP sees them.
-pub struct VerdictsOf(pub Delivery);
+pub(crate) struct VerdictsOf(pub(crate) Delivery);
 
 impl ingest::Verdicts for VerdictsOf {
     fn watch(

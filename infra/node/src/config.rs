@@ -90,7 +90,11 @@ impl Config {
     pub fn load(file: Option<&Path>, overrides: &Overrides) -> anyhow::Result<Self> {
         let toml = match file {
             Some(path) => {
-                anyhow::ensure!(path.is_file(), "no configuration file at {}", path.display());
+                anyhow::ensure!(
+                    path.is_file(),
+                    "no configuration file at {}",
+                    path.display()
+                );
                 Toml::file_exact(path)
             }
             None => Toml::file_exact("cursus.toml"),

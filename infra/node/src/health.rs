@@ -15,38 +15,38 @@ use serde::Serialize;
 
 /// How one projection fares, for `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProjectionReport {
+pub(crate) struct ProjectionReport {
     /// `catching_up`, `caught_up`, `retrying`, `ended` or `stopped`.
-    pub state: &'static str,
+    pub(crate) state: &'static str,
     /// Why, when it retries or has stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// Records that are in the log and not in the tables.
-    pub lag_records: u64,
+    pub(crate) lag_records: u64,
     /// How long records have waited without any of them being applied.
-    pub stuck_ms: u64,
+    pub(crate) stuck_ms: u64,
 }
 
 /// How the node fares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Each projection.
-    pub projections: BTreeMap<&'static str, ProjectionReport>,
+    pub(crate) projections: BTreeMap<&'static str, ProjectionReport>,
     /// True while the node goes down.
-    pub shutting_down: bool,
+    pub(crate) shutting_down: bool,
     #[serde(skip)]
     ready_lag_ms: u64,
 }
 
 impl Report {
     /// True when every projection has caught up and messages flow.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         let flows = |p: &ProjectionReport| p.state == "caught_up" && p.stuck_ms < self.ready_lag_ms;
         !self.shutting_down && self.projections.values().all(flows)
     }
 
     /// False when a projection has stopped by itself: somebody must act.
-    pub fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.projections.values().all(|p| p.state != "stopped")
     }
 }
@@ -58,7 +58,7 @@ struct Seen {
 }
 
 /// Watches the projections of a node.
-pub struct Health {
+pub(crate) struct Health {
     runtime: Arc<dyn Runtime>,
     projections: Vec<Status>,
     ready_lag: Duration,
@@ -68,22 +68,39 @@ pub struct Health {
 
 impl Health {
     /// Watches these projections.
-    pub fn new(runtime: Arc<dyn Runtime>, projections: Vec<Status>, ready_lag: Duration) -> Self {
+    pub(crate) fn new(
+        runtime: Arc<dyn Runtime>,
+        projections: Vec<Status>,
+        ready_lag: Duration,
+    ) -> Self {
         let (seen, shutting_down) = (Mutex::default(), false.into());
-        Self { runtime, projections, ready_lag, seen, shutting_down }
+        Self {
+            runtime,
+            projections,
+            ready_lag,
+            seen,
+            shutting_down,
+        }
     }
 
     /// Turns readiness red for good.
-    pub fn going_down(&self) {
-        self.shutting_down.store(true, std::sync::atomic::Ordering::Relaxed);
+    pub(crate) fn going_down(&self) {
+        self.shutting_down
+            .store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// How the node fares now. Meant to be asked at least every few seconds.
-    pub fn report(&self) -> Report {
-        let projections = self.projections.iter().map(|p| (p.name(), self.projection(p))).collect();
+    pub(crate) fn report(&self) -> Report {
+        let projections = self
+            .projections
+            .iter()
+            .map(|p| (p.name(), self.projection(p)))
+            .collect();
         Report {
             projections,
-            shutting_down: self.shutting_down.load(std::sync::atomic::Ordering::Relaxed),
+            shutting_down: self
+                .shutting_down
+                .load(std::sync::atomic::Ordering::Relaxed),
             ready_lag_ms: u64::try_from(self.ready_lag.as_millis()).unwrap_or(u64::MAX),
         }
     }
@@ -100,16 +117,27 @@ impl Health {
         let stuck_ms = self.stuck_ms(status, lag_records);
         metrics::gauge!("cursus_projection_lag_records", "projection" => status.name())
             .set(u32::try_from(lag_records).unwrap_or(u32::MAX));
-        ProjectionReport { state, reason, lag_records, stuck_ms }
+        ProjectionReport {
+            state,
+            reason,
+            lag_records,
+            stuck_ms,
+        }
     }
 
     fn stuck_ms(&self, status: &Status, lag_records: u64) -> u64 {
         let now = self.runtime.elapsed();
         let applied = status.progress().iter().map(|p| p.applied.0).sum();
         let mut seen = self.seen.lock();
-        let last = seen.entry(status.name()).or_insert(Seen { applied, since: now });
+        let last = seen.entry(status.name()).or_insert(Seen {
+            applied,
+            since: now,
+        });
         if lag_records == 0 || last.applied != applied {
-            *last = Seen { applied, since: now };
+            *last = Seen {
+                applied,
+                since: now,
+            };
         }
         u64::try_from((now - last.since).as_millis()).unwrap_or(u64::MAX)
     }

@@ -22,14 +22,19 @@ pub fn node_keys(config: &Config, address: SocketAddr) -> anyhow::Result<Keys> {
     if let Some(path) = &config.ingest.keys {
         keys = read(path)?;
         if keys.has_development_key() && !address.ip().is_loopback() {
-            bail!("{} holds a development key, which is for loopback only", path.display());
+            bail!(
+                "{} holds a development key, which is for loopback only",
+                path.display()
+            );
         }
     }
     if address.ip().is_loopback() && !keys.has_development_key() {
         keys = keys.join(development_key(&config.data)?)?;
     }
     if keys.is_empty() {
-        bail!("no token can be valid: beyond loopback ([::1], 127.0.0.0/8) the development key is not used, and ingest.keys names no file");
+        bail!(
+            "no token can be valid: beyond loopback ([::1], 127.0.0.0/8) the development key is not used, and ingest.keys names no file"
+        );
     }
     Ok(keys)
 }
@@ -52,7 +57,8 @@ fn development_path(data: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> anyhow::Result<Keys> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Keys::from_jwk_set(&text).with_context(|| format!("{} holds no keys", path.display()))
 }
 
@@ -61,7 +67,11 @@ fn make(path: &Path) -> std::io::Result<()> {
     let mut secret = [0; 32];
     fs::File::open("/dev/urandom")?.read_exact(&mut secret)?;
     let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&beside)?;
     writeln!(file, "{}", ingest::development_key("local", &secret))?;
     file.sync_all()?;
     match fs::hard_link(&beside, path) {
@@ -76,7 +86,10 @@ mod tests {
     use super::*;
 
     fn config(data: &Path) -> Config {
-        Config { data: data.to_owned(), ..Config::default() }
+        Config {
+            data: data.to_owned(),
+            ..Config::default()
+        }
     }
 
     #[test]
@@ -88,7 +101,10 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert!(development_key(data.path()).is_ok());
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]

@@ -54,7 +54,12 @@ impl Adapters {
         let tasks = TokioRuntime::new(tokio::runtime::Handle::current());
         let log = open_log(config)?;
         let store = open_store(config)?;
-        Ok(Self { log, store, runtime: Arc::new(tasks.clone()), tasks })
+        Ok(Self {
+            log,
+            store,
+            runtime: Arc::new(tasks.clone()),
+            tasks,
+        })
     }
 }
 
@@ -83,7 +88,11 @@ impl Node {
         let keys = keys::node_keys(&config, address)?;
         let has_development_key = keys.has_development_key();
         let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
-        adapters.log.create_topics(&topics).await.context("topics")?;
+        adapters
+            .log
+            .create_topics(&topics)
+            .await
+            .context("topics")?;
         let (log, store) = (Arc::clone(&adapters.log), Arc::clone(&adapters.store));
         let runtime = Arc::clone(&adapters.runtime);
         let ports = projectors::Ports {
@@ -103,8 +112,11 @@ impl Node {
             delivery::LiveGeneration::new(FIRST_GENERATION),
         )
         .await?;
-        let health =
-            Health::new(Arc::clone(&runtime), projectors.statuses(), config.ready_lag);
+        let health = Health::new(
+            Arc::clone(&runtime),
+            projectors.statuses(),
+            config.ready_lag,
+        );
         let health = Arc::new(health);
         let verdicts = Arc::new(VerdictsOf(delivery.clone()));
         let routes = ingest::router(ingest.clone(), verdicts)
@@ -147,22 +159,35 @@ impl Node {
     /// Takes the node down in order, within the time configured.
     pub async fn shutdown(self) {
         let within = self.config.shutdown_within;
-        if tokio::time::timeout(within, self.take_down()).await.is_err() {
-            tracing::error!(?within, "shutdown took too long; nothing acknowledged is lost");
+        if tokio::time::timeout(within, self.take_down())
+            .await
+            .is_err()
+        {
+            tracing::error!(
+                ?within,
+                "shutdown took too long; nothing acknowledged is lost"
+            );
         }
     }
 
     async fn take_down(&self) {
         let part = self.config.shutdown_within / 4;
         self.health.going_down();
-        self.delivery.shutdown(self.config.reconnect_to.clone()).await;
+        self.delivery
+            .shutdown(self.config.reconnect_to.clone())
+            .await;
         self.server.stop(part).await;
         if let Err(stop) = self.projectors.stop().await {
             tracing::error!(%stop, "a projection had stopped by itself");
         }
         for error in [
             self.adapters.log.close().await.err().map(|e| e.to_string()),
-            self.adapters.store.close().await.err().map(|e| e.to_string()),
+            self.adapters
+                .store
+                .close()
+                .await
+                .err()
+                .map(|e| e.to_string()),
         ]
         .into_iter()
         .flatten()
@@ -177,14 +202,25 @@ impl Node {
 
 fn open_log(config: &Config) -> anyhow::Result<Arc<dyn EventLog>> {
     let directory = config.data.join("log");
-    let settings = infra_log_embedded::Config { directory, ..config.log.clone() };
+    let settings = infra_log_embedded::Config {
+        directory,
+        ..config.log.clone()
+    };
     let folder = settings.directory.display().to_string();
     let log = infra_log_embedded::EmbeddedLog::open(settings);
-    Ok(Arc::new(log.with_context(|| format!("the log in {folder}"))?))
+    Ok(Arc::new(
+        log.with_context(|| format!("the log in {folder}"))?,
+    ))
 }
 
 fn open_store(config: &Config) -> anyhow::Result<Arc<dyn TableStore>> {
-    let folder = config.data.join("tables");
-    let opened = infra_store_embedded::EmbeddedStore::open(&folder, &config.store);
-    Ok(Arc::new(opened.with_context(|| format!("the tables in {}", folder.display()))?))
+    let path = config.data.join("tables");
+    let settings = infra_store_embedded::Config {
+        path,
+        ..config.store.clone()
+    };
+    let store = infra_store_embedded::EmbeddedStore::open(&settings);
+    Ok(Arc::new(store.with_context(|| {
+        format!("the tables in {}", settings.path.display())
+    })?))
 }

@@ -13,7 +13,7 @@ const SECONDS: [f64; 16] = [
 ///
 /// # Errors
 /// When the filter is not one.
-pub fn start_traces(filter: &str) -> anyhow::Result<()> {
+pub(crate) fn start_traces(filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter)?;
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -29,12 +29,14 @@ pub fn start_traces(filter: &str) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When the buckets are not ascending, which is a defect.
-pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
+pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
     if let Some(handle) = HANDLE.get() {
         return Ok(handle.clone());
     }
-    let recorder = PrometheusBuilder::new().set_buckets(&SECONDS)?.build_recorder();
+    let recorder = PrometheusBuilder::new()
+        .set_buckets(&SECONDS)?
+        .build_recorder();
     let handle = HANDLE.get_or_init(|| recorder.handle()).clone();
     // Only the first recorder of a process takes effect; its handle is the one kept above.
     drop(metrics::set_global_recorder(recorder));

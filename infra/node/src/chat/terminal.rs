@@ -3,12 +3,15 @@
 //! One loop takes typed lines, news of the client and what came of earlier orders; it never waits
 //! for the server, so typing goes on while the connection is gone.
 
+use std::time::Duration;
+
 use cursus_client::{Client, Event};
 use rustyline::error::ReadlineError;
 use rustyline::{DefaultEditor, ExternalPrinter};
 use schemas::ids::{ChatId, UserId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::act::{self, Question, Report, Started};
 use super::order::{HELP, Line, Order, understand};
@@ -16,6 +19,8 @@ use super::view::{Effect, View};
 
 /// Messages shown when a chat is opened.
 const SHOWN: u32 = 20;
+/// How long orders under way are waited for when the user ends.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A typed line; its typist waits for the next prompt.
 struct Typed {
@@ -64,6 +69,12 @@ pub(super) async fn run(
         .name("line-editor".to_owned())
         .spawn(move || edit(editor, prompt, &lines))?;
     let ended = terminal.serve(typed).await;
+    if timeout(LAST_WORDS, terminal.finish_work()).await.is_err() {
+        let open = terminal.work.len();
+        terminal.print(&format!(
+            "! {open} orders have no answer yet; they may count or not"
+        ))?;
+    }
     terminal.client.close().await;
     ended
 }
@@ -109,6 +120,12 @@ impl<P: ExternalPrinter> Terminal<P> {
 
     /// Shows the chat list and the chat to start with, before the first prompt.
     async fn settle_in(&mut self) -> anyhow::Result<()> {
+        self.finish_work().await?;
+        self.print("/help lists the orders")
+    }
+
+    /// Waits for every order under way.
+    async fn finish_work(&mut self) -> anyhow::Result<()> {
         while !self.work.is_empty() {
             tokio::select! {
                 biased;
@@ -116,7 +133,7 @@ impl<P: ExternalPrinter> Terminal<P> {
                 event = self.client.next() => self.event(event).await?,
             }
         }
-        self.print("/help lists the orders")
+        Ok(())
     }
 
     async fn serve(&mut self, mut typed: mpsc::Receiver<Typed>) -> anyhow::Result<()> {

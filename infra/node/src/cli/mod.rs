@@ -54,7 +54,9 @@ pub fn run(adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>) -> anyhow
     match arguments.command {
         None => runtime.block_on(run::run(config, adapters)),
         Some(Command::Token(options)) => token::print(&config, &options),
-        Some(Command::Chat(options)) => runtime.block_on(chat::run(chat_options(&config, options)?)),
+        Some(Command::Chat(options)) => {
+            runtime.block_on(chat::run(chat_options(&config, options)?))
+        }
         Some(Command::Config) => {
             write!(std::io::stdout(), "{}", config.to_toml()?).context("standard output")
         }
@@ -65,7 +67,12 @@ pub fn run(adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>) -> anyhow
 /// Without a token the chat mints one from the development key beside it.
 fn chat_options(config: &Config, mut options: ChatOptions) -> anyhow::Result<ChatOptions> {
     if options.token.is_none() {
-        options.token = Some(token::mint(config, &options.user, &options.device, token::DAY)?);
+        options.token = Some(token::mint(
+            config,
+            &options.user,
+            &options.device,
+            token::DAY,
+        )?);
     }
     Ok(options)
 }

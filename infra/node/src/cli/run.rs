@@ -33,12 +33,24 @@ pub(super) async fn run(
 fn say(config: &Config, node: &Node) -> std::io::Result<()> {
     let (address, data) = (node.address(), config.data.display());
     let mut out = std::io::stdout().lock();
-    writeln!(out, "cursus: listening on http://{address} (data in {data})")?;
+    writeln!(
+        out,
+        "cursus: listening on http://{address} (data in {data})"
+    )?;
     if node.has_development_key() {
-        writeln!(out, "  a token:  cursus token --user ada --device phone --data {data}")?;
-        writeln!(out, "  the chat: cursus chat --as ada --with bob --data {data}")?;
+        writeln!(
+            out,
+            "  a token:  cursus token --user ada --device phone --data {data}"
+        )?;
+        writeln!(
+            out,
+            "  the chat: cursus chat --as ada --with bob --data {data}"
+        )?;
     }
-    writeln!(out, "  a socket: ws://{address}/v1/connect (subprotocol cursus.v1.json)")?;
+    writeln!(
+        out,
+        "  a socket: ws://{address}/v1/connect (subprotocol cursus.v1.json)"
+    )?;
     writeln!(out, "  operators: /healthz /readyz /metrics")?;
     out.flush()
 }

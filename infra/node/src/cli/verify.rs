@@ -76,10 +76,18 @@ fn say(events: u64, compared: &[Compared]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "rebuilt every table from {events} events of the log:")?;
     for table in compared {
-        let verdict = if table.is_equal() { "equal" } else { "DIFFERENT" };
+        let verdict = if table.is_equal() {
+            "equal"
+        } else {
+            "DIFFERENT"
+        };
         let (name, digest) = (table.table, table.one.to_string());
         let digest = digest.get(..16).unwrap_or(&digest);
-        writeln!(out, "  {:<10} {name:<14} {verdict:<10} {digest}", table.projection)?;
+        writeln!(
+            out,
+            "  {:<10} {name:<14} {verdict:<10} {digest}",
+            table.projection
+        )?;
     }
     out.flush()
 }

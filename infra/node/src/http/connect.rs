@@ -25,9 +25,19 @@ struct Connect {
 }
 
 /// The route that turns a handshake into a session.
-pub fn connect_route(delivery: Delivery, runtime: Arc<dyn Runtime>, ingest: Ingest) -> Router {
-    let state = Arc::new(Connect { delivery, runtime, ingest });
-    Router::new().route("/v1/connect", any(connect)).with_state(state)
+pub(crate) fn connect_route(
+    delivery: Delivery,
+    runtime: Arc<dyn Runtime>,
+    ingest: Ingest,
+) -> Router {
+    let state = Arc::new(Connect {
+        delivery,
+        runtime,
+        ingest,
+    });
+    Router::new()
+        .route("/v1/connect", any(connect))
+        .with_state(state)
 }
 
 async fn connect(
@@ -60,7 +70,9 @@ async fn connect(
 
 async fn serve(state: Arc<Connect>, upgrade: OnUpgrade, token: Option<String>) {
     let opened = match upgrade.await {
-        Ok(upgraded) => open(upgraded, &Config::default()).await.map_err(|e| e.to_string()),
+        Ok(upgraded) => open(upgraded, &Config::default())
+            .await
+            .map_err(|e| e.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match opened {
@@ -77,12 +89,16 @@ async fn serve(state: Arc<Connect>, upgrade: OnUpgrade, token: Option<String>) {
 fn bearer(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim().to_owned())
 }
 
 /// Tokens are base64url and dots, so the query needs no decoding.
 fn token_of(query: &str) -> Option<String> {
-    let value = query.split('&').find_map(|pair| pair.strip_prefix("token="));
+    let value = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("token="));
     value.map(str::to_owned)
 }
 

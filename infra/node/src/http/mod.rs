@@ -5,9 +5,9 @@ mod connect;
 mod operators;
 mod server;
 
-pub use connect::connect_route;
-pub use operators::operator_routes;
-pub use server::{Server, bind};
+pub(crate) use connect::connect_route;
+pub(crate) use operators::operator_routes;
+pub(crate) use server::{Server, bind};
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +15,7 @@ use axum::{Json, Router};
 use schemas::errors::{Code, Refusal};
 
 /// A refusal as HTTP: the code's status and `{"error": …}`.
-pub fn refuse(refusal: Refusal) -> Response {
+pub(crate) fn refuse(refusal: Refusal) -> Response {
     #[derive(serde::Serialize)]
     struct Envelope {
         error: Refusal,
@@ -26,7 +26,7 @@ pub fn refuse(refusal: Refusal) -> Response {
 }
 
 /// What is no route, or not this route's method, is refused in the same shape as all else.
-pub fn with_fallbacks(routes: Router) -> Router {
+pub(crate) fn with_fallbacks(routes: Router) -> Router {
     routes
         .fallback(async || refuse(Refusal::plain(Code::RouteNotFound)))
         .method_not_allowed_fallback(async || refuse(Refusal::plain(Code::MethodNotAllowed)))

@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::health::Health;
 
 /// The routes of operators.
-pub fn operator_routes(health: Arc<Health>, metrics: PrometheusHandle) -> Router {
+pub(crate) fn operator_routes(health: Arc<Health>, metrics: PrometheusHandle) -> Router {
     let ready = {
         let health = Arc::clone(&health);
         move || {
@@ -35,6 +35,10 @@ pub fn operator_routes(health: Arc<Health>, metrics: PrometheusHandle) -> Router
 }
 
 fn answer(good: bool, report: &crate::health::Report) -> Response {
-    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(report)).into_response()
 }

@@ -27,16 +27,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// When the address is taken or not ours.
-pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
     socket.set_reuseaddr(true)?;
-    socket.bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    socket
+        .bind(address)
+        .with_context(|| format!("cannot listen on {address}"))?;
     Ok(socket.listen(BACKLOG)?)
 }
 
 /// Serves a router on a listener.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     stop: watch::Sender<bool>,
     connections: Arc<Semaphore>,
     limit: u32,
@@ -45,7 +51,7 @@ pub struct Server {
 impl Server {
     /// Starts to accept. At most `limit` connections at once, sessions not counted: they leave
     /// HTTP after their handshake and have a limit of their own.
-    pub fn start(listener: TcpListener, routes: Router, limit: u32) -> Self {
+    pub(crate) fn start(listener: TcpListener, routes: Router, limit: u32) -> Self {
         let (stop, mut stopped) = watch::channel(false);
         let connections = Arc::new(Semaphore::new(limit as usize));
         let permits = Arc::clone(&connections);
@@ -71,11 +77,15 @@ impl Server {
                 });
             }
         });
-        Self { stop, connections, limit }
+        Self {
+            stop,
+            connections,
+            limit,
+        }
     }
 
     /// Stops accepting and waits until running requests are answered, or the time is over.
-    pub async fn stop(&self, within: Duration) {
+    pub(crate) async fn stop(&self, within: Duration) {
         self.stop.send_replace(true);
         let all = self.connections.acquire_many(self.limit);
         if tokio::time::timeout(within, all).await.is_err() {
@@ -104,10 +114,11 @@ async fn serve_connection(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
+    let told_to_stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        _ = stopped.wait_for(|stop| *stop) => {
+        () = told_to_stop => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -143,10 +143,7 @@ fn the_chat_list_names_counts_and_previews() {
     left.member = false;
     left.muted_until = Timestamp(2);
     let line = chat_line(2, &left, &user("ada"), Timestamp(1));
-    assert_eq!(
-        line,
-        "  2  Sailing                         [muted] [left]"
-    );
+    assert_eq!(line, "  2  Sailing                         [muted] [left]");
 }
 
 #[test]
