@@ -17,6 +17,7 @@
 
 pub mod checker;
 pub mod clock;
+pub mod demo;
 
 pub mod flaws;
 pub mod platform;

@@ -7,12 +7,16 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use schemas::ids::{DeviceId, UserId};
+use schemas::position::Timestamp;
 
 /// How long a node may take to come up, on a busy machine.
 const START_WITHIN: Duration = Duration::from_secs(60);
+/// How long a token of a run is valid.
+const TOKEN_FOR: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// How a node process is started.
 #[derive(Debug, Clone)]
@@ -21,6 +25,8 @@ pub struct NodeProcess {
     pub program: PathBuf,
     /// Arguments beside `--listen` and `--data`.
     pub arguments: Vec<String>,
+    /// Environment beside this process's own.
+    pub environment: Vec<(String, String)>,
     /// Its data folder.
     pub data: PathBuf,
     /// Where it listens.
@@ -36,9 +42,21 @@ impl NodeProcess {
         Ok(Self {
             program: program.to_owned(),
             arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
+            environment: Vec::new(),
             data: data.to_owned(),
             address: free_address()?,
         })
+    }
+
+    /// A token from the node's development key, which is made when the node has not run yet.
+    ///
+    /// # Errors
+    /// When the key cannot be read or made.
+    pub fn token(&self, user: &UserId, device: &DeviceId) -> anyhow::Result<String> {
+        let keys = infra_node::keys::development_key(&self.data)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let now = Timestamp(i64::try_from(now.as_millis())?);
+        Ok(keys.mint(user, device, now, TOKEN_FOR)?)
     }
 
     /// Starts it and waits until it is ready.
@@ -52,6 +70,7 @@ impl NodeProcess {
             .args(["--listen", &self.address.to_string()])
             .args(["--data", &self.data.to_string_lossy()])
             .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -128,6 +147,16 @@ impl Drop for RunningNode {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// A program that was built beside the one that runs.
+///
+/// # Errors
+/// When it was not built.
+pub fn beside(name: &str) -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?.with_file_name(name);
+    anyhow::ensure!(program.is_file(), "{} is not built", program.display());
+    Ok(program)
 }
 
 /// A loopback address whose port is free now.

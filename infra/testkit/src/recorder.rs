@@ -43,7 +43,8 @@ impl Recorder {
             | Observation::Began { .. }
             | Observation::Acknowledged { .. }
             | Observation::Refused { .. }
-            | Observation::Marked { .. } => None,
+            | Observation::Marked { .. }
+            | Observation::Gone => None,
         });
         seqs.max().unwrap_or_default()
     }

@@ -2,10 +2,10 @@
 //! found. The seed is printed, and can be given again.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
+use infra_testkit::process::beside;
 use infra_testkit::torture::{self, Plan};
 
 /// Kills a node under load, again and again, and checks that nothing is lost, doubled, reordered or
@@ -49,11 +49,4 @@ fn main() -> anyhow::Result<()> {
     writeln!(out, "{} broken promises", outcome.violations.len())?;
     anyhow::ensure!(outcome.violations.is_empty(), "repeat with --seed {seed}");
     Ok(())
-}
-
-/// A program that was built beside this one.
-fn beside(name: &str) -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe()?.with_file_name(name);
-    anyhow::ensure!(program.is_file(), "{} is not built", program.display());
-    Ok(program)
 }

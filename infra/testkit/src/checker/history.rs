@@ -50,6 +50,8 @@ pub enum Observation {
         /// Up to here.
         seq: Seq,
     },
+    /// It was switched off for good: nothing more is owed to it. What it was told still holds.
+    Gone,
 }
 
 /// What a member sees of a chat in the end.

@@ -94,7 +94,7 @@ fn commands(
 }
 
 /// Each device of a member must have got every entry its user may see from the first one it got
-/// on, once, and none that its user may not see.
+/// on, once, and none that its user may not see. A device that is gone for good needs no more.
 fn deliveries(
     chat: &ChatId,
     truth: &ChatTruth,
@@ -134,6 +134,9 @@ fn deliveries(
                 seq,
             });
         }
+    }
+    if seen.contains(&Observation::Gone) {
+        return;
     }
     let first = got.first().copied().unwrap_or(Seq(1));
     for entry in truth

@@ -136,6 +136,16 @@ fn entry_that_a_device_never_got_is_lost() {
 }
 
 #[test]
+fn device_that_is_gone_is_owed_no_entry_but_what_it_was_told_holds() {
+    let mut history = right();
+    seen(&mut history, "bob").clear();
+    seen(&mut history, "bob").push(Observation::Gone);
+    assert_eq!(check(&history), vec![]);
+    seen(&mut history, "bob").push(acknowledged("b1"));
+    assert!(matches!(check(&history)[..], [Violation::LostCommand { .. }]));
+}
+
+#[test]
 fn command_that_stands_twice_is_duplicated() {
     let mut history = right();
     truth(&mut history).timeline.push(entry("ada", 3, "a1"));

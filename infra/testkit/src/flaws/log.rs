@@ -8,20 +8,50 @@ use infra_ports::log::NewRecord;
 use infra_ports::{EventLog, LogError, LogTail, Positions, Record, Runtime, Visibility};
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
+use tokio::sync::mpsc;
 
 use super::Flaw;
 
 /// How long after its answer an append is made.
 const LATE: Duration = Duration::from_millis(100);
+/// Appends that may be owed at once.
+const OWED: usize = 100_000;
+
+type Append = (Topic, Partition, Vec<NewRecord>);
 
 /// A sound log behind a liar.
 pub struct FlawedLog {
-    /// What it lies about.
-    pub flaw: Flaw,
-    /// The sound one.
-    pub log: Arc<dyn EventLog>,
-    /// For what is done late.
-    pub runtime: Arc<dyn Runtime>,
+    flaw: Flaw,
+    log: Arc<dyn EventLog>,
+    owed: mpsc::Sender<Append>,
+}
+
+impl FlawedLog {
+    /// Wraps a sound log.
+    pub fn new(flaw: Flaw, log: Arc<dyn EventLog>, runtime: &Arc<dyn Runtime>) -> Self {
+        let (owed, late) = mpsc::channel(OWED);
+        let (inner, clock) = (Arc::clone(&log), Arc::clone(runtime));
+        runtime.spawn("late-appends", Box::pin(append_late(inner, clock, late)));
+        Self { flaw, log, owed }
+    }
+}
+
+/// Appends in the order in which it was answered: what waits in memory is the only thing wrong.
+async fn append_late(
+    log: Arc<dyn EventLog>,
+    clock: Arc<dyn Runtime>,
+    mut late: mpsc::Receiver<Append>,
+) {
+    while let Some(first) = late.recv().await {
+        clock.sleep(LATE).await;
+        let mut next = Some(first);
+        while let Some((topic, partition, records)) = next {
+            if let Err(error) = log.append(topic, partition, records).await {
+                tracing::debug!(%error, "the late append failed, as it may");
+            }
+            next = late.try_recv().ok();
+        }
+    }
 }
 
 #[async_trait]
@@ -46,15 +76,8 @@ impl EventLog for FlawedLog {
             (Flaw::EarlyAcknowledgement, Topic::Chats) => {}
             _ => return self.log.append(topic, partition, records).await,
         }
-        let (log, late) = (Arc::clone(&self.log), self.runtime.sleep(LATE));
-        let append = async move {
-            late.await;
-            if let Err(error) = log.append(topic, partition, records).await {
-                tracing::debug!(%error, "the late append failed, as it may");
-            }
-        };
-        self.runtime.spawn("late-append", Box::pin(append));
-        Ok(end)
+        let owed = self.owed.send((topic, partition, records)).await;
+        owed.map(|()| end).map_err(|_| LogError::Closed)
     }
 
     async fn sync(&self, topic: Topic) -> Result<(), LogError> {

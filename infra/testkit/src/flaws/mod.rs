@@ -48,7 +48,7 @@ pub fn break_rule(
 ) -> (Arc<dyn EventLog>, Arc<dyn TableStore>) {
     match flaw {
         Flaw::EarlyAcknowledgement | Flaw::DroppedMark => {
-            (Arc::new(FlawedLog { flaw, log, runtime }), store)
+            (Arc::new(FlawedLog::new(flaw, log, &runtime)), store)
         }
         Flaw::NoDedupe | Flaw::EarlyCheckpoint => {
             (log, Arc::new(FlawedStore::new(flaw, store, runtime)))

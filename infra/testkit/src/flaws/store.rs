@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 
 use super::Flaw;
 
+/// The kind under which the chats fold remembers verdicts in its state.
+const VERDICT_KIND: &[u8] = b"verdict";
 /// How long rows are held back behind their checkpoint.
 const LATE: Duration = Duration::from_millis(400);
 /// Writes that may be held back at once.
@@ -49,7 +51,7 @@ impl FlawedStore {
 /// Rows of the fold state that hold verdicts, not the head or members of a chat.
 fn is_verdict(mutation: &Mutation) -> bool {
     mutation.table.name == "chat_states"
-        && mutation.cluster.starts_with(projectors::VERDICT_KIND.as_bytes())
+        && mutation.cluster.starts_with(VERDICT_KIND)
 }
 
 #[async_trait]

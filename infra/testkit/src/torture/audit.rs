@@ -1,33 +1,17 @@
 //! The truth in the end, read as any member could read it: over HTTP, page by page.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::Context;
 use schemas::frames::{Chats, Entries};
-use schemas::ids::{ChatId, DeviceId, UserId};
+use schemas::ids::{ChatId, UserId};
 use schemas::position::Seq;
 
 use crate::checker::{ChatTruth, Final};
 use crate::process::NodeProcess;
 
-/// How long a token of a run is valid.
-const TOKEN_FOR: Duration = Duration::from_secs(6 * 60 * 60);
-
-/// A token from the node's development key.
-pub(super) fn token(
-    process: &NodeProcess,
-    user: &UserId,
-    device: &DeviceId,
-) -> anyhow::Result<String> {
-    let keys = infra_node::keys::development_key(&process.data)?;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    let now = schemas::position::Timestamp(i64::try_from(now.as_millis())?);
-    Ok(keys.mint(user, device, now, TOKEN_FOR)?)
-}
-
 /// Reads every chat's timeline as its first member, and every member's chat list.
-pub(super) async fn read(
+pub(crate) async fn read(
     process: &NodeProcess,
     tokens: &BTreeMap<UserId, String>,
     chats: &[ChatId],

@@ -14,6 +14,7 @@ use schemas::position::Seq;
 
 use super::audit;
 use super::cast::Cast;
+use super::guests::{Guest, Visits};
 use crate::checker::{self, Endpoint, History};
 use crate::process::NodeProcess;
 use crate::recorder::Recorder;
@@ -35,6 +36,7 @@ pub(super) struct Crowd {
     chats: Vec<ChatId>,
     stop: Arc<AtomicBool>,
     work: Vec<tokio::task::JoinHandle<anyhow::Result<()>>>,
+    guests: Vec<tokio::task::JoinHandle<anyhow::Result<Visits>>>,
 }
 
 impl Crowd {
@@ -50,9 +52,10 @@ impl Crowd {
             chats: cast.direct.clone(),
             stop: Arc::default(),
             work: Vec::new(),
+            guests: Vec::new(),
         };
         for (user, device) in &cast.devices {
-            let token = audit::token(process, user, device)?;
+            let token = process.token(user, device)?;
             crowd.tokens.insert(user.clone(), token.clone());
             let recorder = Recorder::new();
             let mut config = Config::new(format!("ws://{}", process.address), token);
@@ -76,7 +79,29 @@ impl Crowd {
             };
             crowd.work.push(tokio::spawn(worker.run()));
         }
+        crowd.invite(cast, process, chance)?;
         Ok(crowd)
+    }
+
+    /// Guests talk where they are members whatever happens: in their user's direct chats.
+    fn invite(
+        &mut self,
+        cast: &Cast,
+        process: &NodeProcess,
+        chance: &mut fastrand::Rng,
+    ) -> anyhow::Result<()> {
+        for (user, device) in &cast.guests {
+            let guest = Guest {
+                url: format!("ws://{}/v1/connect", process.address),
+                token: process.token(user, device)?,
+                endpoint: (user.clone(), device.clone()),
+                chats: cast.direct.iter().filter(|chat| has(chat, user)).cloned().collect(),
+                chance: chance.fork(),
+                stop: Arc::clone(&self.stop),
+            };
+            self.guests.push(tokio::spawn(guest.visit()));
+        }
+        Ok(())
     }
 
     /// Somebody takes every client's events all the time.
@@ -103,21 +128,31 @@ impl Crowd {
 
     /// Lets everybody finish, and reads the truth until nothing is wrong or the time is over:
     /// tables may lag behind the log for a moment, what is wrong for good stays wrong.
+    ///
+    /// # Errors
+    /// When commands do not settle `within` this time.
     pub(super) async fn settle(
         self,
         process: &NodeProcess,
         within: Duration,
+        lag: Duration,
     ) -> anyhow::Result<History> {
         self.stop.store(true, Ordering::Relaxed);
         for work in self.work {
             tokio::time::timeout(within, work).await.context("commands did not settle")???;
         }
+        let mut visits = Vec::new();
+        for guest in self.guests {
+            let visit = tokio::time::timeout(within, guest).await;
+            visits.push(visit.context("a guest did not get its answer")???);
+        }
         let begun = Instant::now();
         loop {
             let chats = audit::read(process, &self.tokens, &self.chats).await?;
             let seen = |(e, m): (&Endpoint, &Member)| (e.clone(), m.recorder.observations());
-            let history = History { devices: self.members.iter().map(seen).collect(), chats };
-            if checker::check(&history).is_empty() || begun.elapsed() > within {
+            let devices = self.members.iter().map(seen).chain(visits.iter().cloned()).collect();
+            let history = History { devices, chats };
+            if checker::check(&history).is_empty() || begun.elapsed() > lag {
                 return Ok(history);
             }
             tokio::time::sleep(Duration::from_millis(250)).await;

@@ -2,7 +2,7 @@
 //! `kill -9`, again and again; in the end the checker decides whether anything went wrong.
 //!
 //! ```text
-//!  cast (who, chats)  ─▶  crowd (clients under load)  ◀─ kill -9, start ─ driver
+//!  cast (who, chats)  ─▶  crowd (clients under load), guests  ◀─ kill -9, start ─ driver
 //!                                │ recorders                         │ after the last round
 //!                                ▼                                   ▼
 //!                             history ◀──────── audit (timelines, chat lists) ─▶ checker
@@ -11,9 +11,10 @@
 //! A run is drawn from a seed: who writes what to whom, and when the node dies. The machine's own
 //! scheduling is not, so a seed repeats the plan and not every interleaving.
 
-mod audit;
+pub(crate) mod audit;
 mod cast;
 mod crowd;
+mod guests;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -24,8 +25,10 @@ use crate::process::NodeProcess;
 pub use cast::Cast;
 use crowd::Crowd;
 
-/// How long messages may take to flow again, and everything to settle, on a busy machine.
+/// How long commands may take to settle after the last kill, on a busy machine.
 const SETTLE_WITHIN: Duration = Duration::from_secs(120);
+/// How long tables may lag on a busy machine.
+const LAG: Duration = Duration::from_secs(120);
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -34,19 +37,24 @@ pub struct Plan {
     pub program: PathBuf,
     /// Its further arguments.
     pub arguments: Vec<String>,
+    /// Its environment beside this process's own.
+    pub environment: Vec<(String, String)>,
     /// How often the node is killed.
     pub rounds: u32,
     /// Where chance comes from.
     pub seed: u64,
     /// The node lives so long, at least and at most, between two kills.
     pub life: (Duration, Duration),
+    /// How long tables may lag behind what was acknowledged before that counts as wrong.
+    pub lag: Duration,
 }
 
 impl Plan {
     /// A plan with lives of 0.2 to 1.5 s.
     pub fn new(program: PathBuf, rounds: u32, seed: u64) -> Self {
         let life = (Duration::from_millis(200), Duration::from_millis(1_500));
-        Self { program, arguments: Vec::new(), rounds, seed, life }
+        let (arguments, environment) = (Vec::new(), Vec::new());
+        Self { program, arguments, environment, rounds, seed, life, lag: LAG }
     }
 }
 
@@ -72,7 +80,8 @@ pub struct Outcome {
 pub async fn run(plan: &Plan, mut progress: impl FnMut(u32)) -> anyhow::Result<Outcome> {
     let folder = tempfile::tempdir()?;
     let arguments: Vec<&str> = plan.arguments.iter().map(String::as_str).collect();
-    let process = NodeProcess::new(&plan.program, &folder.path().join("data"), &arguments)?;
+    let mut process = NodeProcess::new(&plan.program, &folder.path().join("data"), &arguments)?;
+    process.environment.clone_from(&plan.environment);
     let mut chance = fastrand::Rng::with_seed(plan.seed);
     let (mut node, mut longest_start) = start(&process).await?;
     let cast = Cast::new();
@@ -85,7 +94,7 @@ pub async fn run(plan: &Plan, mut progress: impl FnMut(u32)) -> anyhow::Result<O
         (node, longest_start) = (again, longest_start.max(took));
         progress(round);
     }
-    let history = crowd.settle(&process, SETTLE_WITHIN).await?;
+    let history = crowd.settle(&process, SETTLE_WITHIN, plan.lag).await?;
     drop(node);
     let count = |wanted: fn(&checker::Observation) -> bool| {
         history.devices.values().flatten().filter(|o| wanted(o)).count()

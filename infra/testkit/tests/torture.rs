@@ -1,0 +1,125 @@
+//! The whole stack over real sockets, killed with `kill -9` under load; and the same with one rule
+//! broken on purpose, which the checker must see.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may fail loudly"
+)]
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use infra_testkit::checker::Violation;
+use infra_testkit::torture::{self, Outcome, Plan};
+
+/// Runs share the machine's two or more cores with nobody: a starved node proves nothing.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+const KILLS: u32 = 20;
+/// Kills of a run with a flaw, and how many runs it may take until chance shows the flaw.
+const KILLS_WITH_FLAW: u32 = 6;
+const ATTEMPTS: u64 = 6;
+
+fn plan(kills: u32) -> Plan {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Plan::new(
+        PathBuf::from(env!("CARGO_BIN_EXE_cursus-under-test")),
+        kills,
+        now.subsec_nanos().into(),
+    )
+}
+
+async fn run(plan: &Plan) -> anyhow::Result<Outcome> {
+    println!(
+        "seed {}, {} kills, {:?}",
+        plan.seed, plan.rounds, plan.environment
+    );
+    let outcome = torture::run(plan, |_| {}).await?;
+    println!(
+        "{} acknowledged, {} delivered, longest start {:?}, {} violations",
+        outcome.acknowledged,
+        outcome.delivered,
+        outcome.longest_start,
+        outcome.violations.len()
+    );
+    Ok(outcome)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_kills_under_load_break_no_promise() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let outcome = run(&plan(KILLS)).await.unwrap();
+    let shown: Vec<String> = outcome
+        .violations
+        .iter()
+        .take(20)
+        .map(ToString::to_string)
+        .collect();
+    assert!(
+        shown.is_empty(),
+        "{} violations: {shown:#?}",
+        outcome.violations.len()
+    );
+    assert_eq!(outcome.rounds, KILLS);
+    assert!(
+        outcome.acknowledged > 500,
+        "hardly anything was said: {}",
+        outcome.acknowledged
+    );
+    assert!(
+        outcome.delivered > 500,
+        "hardly anything was heard: {}",
+        outcome.delivered
+    );
+}
+
+/// Runs with the flaw until the checker sees the violation that is that flaw's mark.
+async fn flaw_is_seen(name: &str, is_its_mark: fn(&Violation) -> bool) {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let mut seen = Vec::new();
+    for attempt in 0..ATTEMPTS {
+        let mut plan = plan(KILLS_WITH_FLAW);
+        plan.seed = plan.seed.wrapping_add(attempt);
+        plan.environment
+            .push(("CURSUS_FLAW".to_owned(), name.to_owned()));
+        plan.lag = Duration::from_secs(5);
+        match run(&plan).await {
+            Ok(outcome) if outcome.violations.iter().any(is_its_mark) => return,
+            Ok(outcome) => seen.extend(outcome.violations.iter().take(3).map(ToString::to_string)),
+            Err(error) => seen.push(format!("{error:#}")),
+        }
+    }
+    panic!("{name} was not seen in {ATTEMPTS} runs; what was: {seen:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledging_before_the_log_has_it_is_seen_as_loss() {
+    let lost = |v: &Violation| matches!(v, Violation::LostCommand { .. });
+    flaw_is_seen("early-acknowledgement", lost).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forgetting_verdicts_is_seen_as_duplicates() {
+    let doubled = |v: &Violation| matches!(v, Violation::DuplicatedCommand { .. });
+    flaw_is_seen("no-dedupe", doubled).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoint_before_rows_is_seen_as_loss_or_another_history() {
+    let wrong = |v: &Violation| {
+        matches!(
+            v,
+            Violation::LostCommand { .. } | Violation::Diverged { .. }
+        )
+    };
+    flaw_is_seen("early-checkpoint", wrong).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_a_mark_is_seen_as_a_mark_that_went_back() {
+    let went_back = |v: &Violation| matches!(v, Violation::MarkWentBack { .. });
+    flaw_is_seen("dropped-mark", went_back).await;
+}
