@@ -78,9 +78,7 @@ impl LogTail for EmbeddedTail {
                 Visibility::Durable => topic.durable.notified(),
                 Visibility::Appended => topic.appended.notified(),
             };
-            let mut news = std::pin::pin!(news);
-            // From here on no news is missed; so look only now.
-            news.as_mut().enable();
+            // It hears of everything from its making on, polled or not; so look only now.
             let looked = topic
                 .view
                 .lock()

@@ -234,6 +234,38 @@ fn a_record_that_vanished_from_a_sealed_segment_is_missed() {
 }
 
 #[test]
+fn a_record_is_missed_even_when_no_later_one_of_its_partition_stands_anywhere() {
+    let home = Home::with(Config {
+        segment_bytes: 4096,
+        ..Config::default()
+    });
+    let log = home.open();
+    append(&log, Topic::Chats, 3, "the only one").unwrap();
+    for _ in 0..100 {
+        append(&log, Topic::Chats, 1, &"x".repeat(100)).unwrap();
+    }
+    run(log.close()).unwrap();
+    drop(log);
+    let head = crate::format::header::Header::length(PARTITIONS as usize) as usize;
+    spoil(&home.segment(Topic::Chats, 0), |bytes| {
+        bytes[head..].fill(0)
+    });
+    let log = home.open();
+    let read = run(log.read(
+        Topic::Chats,
+        Partition(3),
+        Offset(0),
+        1,
+        Visibility::Durable,
+    ));
+    assert!(matches!(read, Err(LogError::Damaged { .. })), "{read:?}");
+    let from = vec![(Partition(3), Offset(0))];
+    let mut tail = run(log.tail(Topic::Chats, from, Visibility::Durable)).unwrap();
+    let next = run(tail.next(10));
+    assert!(matches!(next, Err(LogError::Damaged { .. })), "{next:?}");
+}
+
+#[test]
 fn an_index_that_is_missing_or_damaged_is_made_again() {
     let home = sealed();
     let name = |number: u64| {

@@ -2,9 +2,11 @@
 
 mod crash;
 mod damage;
+mod disk;
 mod doors;
 mod faulty;
 mod oracle;
+mod power;
 mod trouble;
 
 use std::fs;

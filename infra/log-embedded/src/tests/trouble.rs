@@ -211,14 +211,19 @@ fn a_failed_fsync_of_the_zeros_ahead_poisons_too() {
     let (log, switches) = troubled(&home);
     // Nothing but the keeper syncs here: what it swallowed may have been a record's failure.
     switches.sync_fails.store(true, Ordering::Relaxed);
-    let poisoned = run(async {
-        loop {
-            let batch = vec![record("z".repeat(100))];
-            if let Err(error) = log.append(Topic::Users, Partition(0), batch).await {
-                break error;
-            }
+    append(&log, Topic::Users, 0, "asks for zeros").unwrap();
+    run(async {
+        while log
+            .topic(Topic::Users)
+            .unwrap()
+            .shared
+            .poison
+            .check()
+            .is_ok()
+        {
             tokio::task::yield_now().await;
         }
     });
-    assert!(matches!(poisoned, LogError::Poisoned(_)), "{poisoned}");
+    let refused = append(&log, Topic::Chats, 0, "too late");
+    assert!(matches!(refused, Err(LogError::Poisoned(_))), "{refused:?}");
 }

@@ -1,0 +1,267 @@
+//! A disk in memory that forgets what was not synced when the power goes: contents by sectors, names
+//! by directories. It can keep the state of one moment, to be taken for that of a crash.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::storage::{Storage, StorageFile};
+
+const SECTOR: usize = 512;
+
+#[derive(Clone, Default)]
+struct Content {
+    current: Vec<u8>,
+    durable: Vec<u8>,
+}
+
+#[derive(Clone, Default)]
+struct State {
+    directories: BTreeSet<PathBuf>,
+    names: BTreeMap<PathBuf, usize>,
+    durable_names: BTreeMap<PathBuf, usize>,
+    contents: Vec<Content>,
+    calls: u64,
+    /// What the test has seen acknowledged.
+    acknowledged: usize,
+}
+
+/// Numbers from a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn coin(&mut self) -> bool {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 >> 33 & 1 == 1
+    }
+}
+
+/// The disk.
+#[derive(Clone)]
+pub(super) struct Disk {
+    state: Arc<Mutex<State>>,
+    kept: Arc<Mutex<Option<State>>>,
+    keep_at: u64,
+}
+
+impl Disk {
+    /// An empty disk that keeps its state before the given call.
+    pub(super) fn new(keep_at: u64) -> Self {
+        Self::of(State::default(), keep_at)
+    }
+
+    fn of(state: State, keep_at: u64) -> Self {
+        let state = State { calls: 0, ..state };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            kept: Arc::default(),
+            keep_at,
+        }
+    }
+
+    pub(super) fn acknowledge(&self, count: usize) {
+        self.state.lock().acknowledged = count;
+    }
+
+    /// What a crash at the kept moment leaves, or one now when that moment did not come; and what
+    /// had been acknowledged by then.
+    pub(super) fn crash(&self, seed: u64) -> (Self, usize) {
+        let state = self
+            .kept
+            .lock()
+            .take()
+            .unwrap_or_else(|| self.state.lock().clone());
+        let acknowledged = state.acknowledged;
+        let mut dice = Dice(seed | 1);
+        let mut left = State {
+            directories: state.directories.clone(),
+            ..State::default()
+        };
+        let names: BTreeSet<&PathBuf> = state
+            .names
+            .keys()
+            .chain(state.durable_names.keys())
+            .collect();
+        for name in names {
+            let (old, new) = (state.durable_names.get(name), state.names.get(name));
+            let content = if dice.coin() { new } else { old };
+            if let Some(content) = content {
+                left.names.insert(name.clone(), *content);
+            }
+        }
+        left.durable_names = left.names.clone();
+        left.contents = state
+            .contents
+            .iter()
+            .map(|content| content.after_crash(&mut dice))
+            .collect();
+        (Self::of(left, u64::MAX), acknowledged)
+    }
+
+    fn effect<R>(&self, effect: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.state.lock();
+        if state.calls == self.keep_at {
+            *self.kept.lock() = Some(state.clone());
+        }
+        state.calls += 1;
+        effect(&mut state)
+    }
+}
+
+impl Content {
+    fn after_crash(&self, dice: &mut Dice) -> Self {
+        let length = if dice.coin() {
+            self.current.len()
+        } else {
+            self.durable.len()
+        };
+        let mut bytes = vec![0; length];
+        // Some crashes lose everything that was not synced, or nothing of it.
+        let (all, none) = (dice.coin() && dice.coin(), dice.coin() && dice.coin());
+        for from in (0..length).step_by(SECTOR) {
+            let to = (from + SECTOR).min(length);
+            let source = if all || (!none && dice.coin()) {
+                &self.current
+            } else {
+                &self.durable
+            };
+            let end = to.min(source.len());
+            if from < end {
+                bytes[from..end].copy_from_slice(&source[from..end]);
+            }
+        }
+        Self {
+            current: bytes.clone(),
+            durable: bytes,
+        }
+    }
+}
+
+impl Storage for Disk {
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn StorageFile>> {
+        let content = self.effect(|state| {
+            if let Some(content) = state.names.get(path) {
+                return Some(*content);
+            }
+            create.then(|| {
+                state.contents.push(Content::default());
+                state
+                    .names
+                    .insert(path.to_owned(), state.contents.len() - 1);
+                state.contents.len() - 1
+            })
+        });
+        let content = content.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Arc::new(DiskFile {
+            disk: self.clone(),
+            content,
+        }))
+    }
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        let name = |path: &PathBuf| {
+            let inside = path.parent() == Some(directory);
+            inside.then(|| path.file_name().unwrap().to_str().unwrap().to_owned())
+        };
+        let state = self.state.lock();
+        Ok(state
+            .directories
+            .iter()
+            .chain(state.names.keys())
+            .filter_map(name)
+            .collect())
+    }
+    fn create_directory(&self, directory: &Path) -> io::Result<()> {
+        self.effect(|state| state.directories.insert(directory.to_owned()));
+        Ok(())
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.effect(|state| {
+            let content = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+            state.names.insert(to.to_owned(), content);
+            Ok(())
+        })
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let removed = self.effect(|state| state.names.remove(path));
+        removed
+            .map(drop)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        self.effect(|state| {
+            state
+                .durable_names
+                .retain(|path, _| path.parent() != Some(directory));
+            let inside = state
+                .names
+                .iter()
+                .filter(|(path, _)| path.parent() == Some(directory));
+            let inside: Vec<_> = inside
+                .map(|(path, content)| (path.clone(), *content))
+                .collect();
+            state.durable_names.extend(inside);
+        });
+        Ok(())
+    }
+}
+
+struct DiskFile {
+    disk: Disk,
+    content: usize,
+}
+
+impl DiskFile {
+    fn effect<R>(&self, effect: impl FnOnce(&mut Content) -> R) -> R {
+        self.disk
+            .effect(|state| effect(&mut state.contents[self.content]))
+    }
+}
+
+impl StorageFile for DiskFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let state = self.disk.state.lock();
+        let bytes = &state.contents[self.content].current;
+        let from = (position as usize).min(bytes.len());
+        let count = buffer.len().min(bytes.len() - from);
+        buffer[..count].copy_from_slice(&bytes[from..from + count]);
+        Ok(count)
+    }
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
+        self.effect(|content| {
+            let (from, to) = (position as usize, position as usize + bytes.len());
+            if content.current.len() < to {
+                content.current.resize(to, 0);
+            }
+            content.current[from..to].copy_from_slice(bytes);
+        });
+        Ok(bytes.len())
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.effect(|content| content.durable = content.current.clone());
+        Ok(())
+    }
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.disk.state.lock().contents[self.content].current.len() as u64)
+    }
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.effect(|content| content.current.resize(length as usize, 0));
+        Ok(())
+    }
+    fn allocate(&self, position: u64, length: u64) -> io::Result<()> {
+        let end = (position + length) as usize;
+        self.effect(|content| {
+            if content.current.len() < end {
+                content.current.resize(end, 0);
+            }
+        });
+        Ok(())
+    }
+    fn try_lock(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+}

@@ -1,0 +1,171 @@
+//! The power goes at any moment, in the middle of anything: what was acknowledged stays.
+
+use proptest::prelude::*;
+
+use super::disk::Disk;
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append(bool, Vec<(u32, Vec<usize>)>),
+    Sync,
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let sizes = prop::collection::vec(0_usize..1200, 0..3);
+    let batches = prop::collection::vec((0..PARTITIONS, sizes), 1..4);
+    prop_oneof![
+        8 => (any::<bool>(), batches).prop_map(|(each, batches)| Step::Append(each, batches)),
+        2 => Just(Step::Sync),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+/// What was sent to a topic, by batch; and how much of it was durable after each step.
+#[derive(Default)]
+struct Sent {
+    batches: Vec<(u32, Vec<String>)>,
+    durable: Vec<usize>,
+}
+
+impl Sent {
+    fn partition(&self, partition: u32, batches: usize) -> Vec<String> {
+        let mine = self
+            .batches
+            .iter()
+            .take(batches)
+            .filter(|(p, _)| *p == partition);
+        mine.flat_map(|(_, values)| values.clone()).collect()
+    }
+
+    /// The number of batches that a log holds, which must be a prefix.
+    fn held(&self, log: &EmbeddedLog, topic: Topic) -> usize {
+        let found: Vec<Vec<String>> = (0..PARTITIONS)
+            .map(|p| values(log, topic, p, Visibility::Durable))
+            .collect();
+        let fits = |batches: &usize| {
+            (0..PARTITIONS)
+                .zip(&found)
+                .all(|(p, found)| self.partition(p, *batches) == *found)
+        };
+        let held = (0..=self.batches.len()).rev().find(fits);
+        held.unwrap_or_else(|| panic!("{topic} is no prefix of what was sent: {found:?}"))
+    }
+}
+
+fn open(disk: &Disk, config: &Config) -> EmbeddedLog {
+    let log = EmbeddedLog::open_on(config.clone(), Arc::new(disk.clone())).unwrap();
+    run(log.create_topics(&[Topic::Chats, Topic::Users])).unwrap();
+    log
+}
+
+/// Plays the steps on a disk; returns what was sent to chats and users.
+fn play(disk: &Disk, config: &Config, steps: &[Step]) -> [Sent; 2] {
+    let mut log = open(disk, config);
+    let mut sent = [Sent::default(), Sent::default()];
+    let mut count = 0;
+    for (number, step) in steps.iter().enumerate() {
+        let mut synced = sent[1].durable.last().copied().unwrap_or(0);
+        match step {
+            Step::Append(each, batches) => {
+                let (topic, sent) = if *each {
+                    (Topic::Chats, &mut sent[0])
+                } else {
+                    (Topic::Users, &mut sent[1])
+                };
+                let mut records = Vec::new();
+                for (partition, sizes) in batches {
+                    let mut named = Vec::new();
+                    for size in sizes {
+                        count += 1;
+                        named.push(format!("{count}.{}", "p".repeat(*size)));
+                    }
+                    records.push((Partition(*partition), named.iter().map(record).collect()));
+                    sent.batches.push((*partition, named));
+                }
+                run(log.append_all(topic, records)).unwrap();
+            }
+            Step::Sync => {
+                run(log.sync(Topic::Users)).unwrap();
+                synced = sent[1].batches.len();
+            }
+            Step::Reopen => {
+                drop(log);
+                log = open(disk, config);
+                synced = sent[1].batches.len();
+            }
+        }
+        let all = sent[0].batches.len();
+        sent[0].durable.push(all);
+        sent[1].durable.push(synced);
+        disk.acknowledge(number + 1);
+    }
+    sent
+}
+
+fn check(steps: &[Step], config: &Config, crash_at: u64, seeds: [u64; 2]) {
+    let disk = Disk::new(crash_at);
+    let sent = play(&disk, config, steps);
+    let (disk, acknowledged) = disk.crash(seeds[0]);
+    let log = open(&disk, config);
+    let mut held = [0, 0];
+    for ((sent, topic), held) in sent.iter().zip([Topic::Chats, Topic::Users]).zip(&mut held) {
+        *held = sent.held(&log, topic);
+        let durable = acknowledged
+            .checked_sub(1)
+            .map_or(0, |last| sent.durable[last]);
+        // Batches without records leave no trace.
+        let before = (0..PARTITIONS)
+            .map(|p| sent.partition(p, durable).len())
+            .sum::<usize>();
+        let after = (0..PARTITIONS)
+            .map(|p| sent.partition(p, *held).len())
+            .sum::<usize>();
+        assert!(
+            after >= before,
+            "{topic}: {before} were acknowledged, {after} are there"
+        );
+    }
+    append(&log, Topic::Chats, 0, "after").unwrap();
+    drop(log);
+    // What was found when opening is durable, whatever the next crash forgets.
+    let (disk, _) = disk.crash(seeds[1]);
+    let log = open(&disk, config);
+    for ((sent, topic), held) in sent.iter().zip([Topic::Chats, Topic::Users]).zip(held) {
+        for p in 0..PARTITIONS {
+            let mut expected = sent.partition(p, held);
+            if topic == Topic::Chats && p == 0 {
+                expected.push("after".to_owned());
+            }
+            assert_eq!(
+                values(&log, topic, p, Visibility::Durable),
+                expected,
+                "{topic}/{p}"
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whenever_the_power_goes_what_was_acknowledged_stays(
+        steps in prop::collection::vec(step(), 1..30),
+        crash_at in 0_u64..600,
+        seeds in any::<[u64; 2]>(),
+        segment_bytes in prop_oneof![Just(4096_u64), Just(16384)],
+        zero_ahead_bytes in prop_oneof![Just(0_u64), Just(1024)],
+    ) {
+        let config = Config {
+            directory: "/disk/log".into(),
+            partitions: PARTITIONS,
+            segment_bytes,
+            zero_ahead_bytes,
+            memory_bytes: 2000,
+            ..Config::default()
+        };
+        check(&steps, &config, crash_at, seeds);
+    }
+}
