@@ -15,14 +15,15 @@
 mod disk;
 mod tail;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use schemas::position::{Offset, Partition};
-use schemas::topics::{Durability, Topic};
-use tokio::sync::watch;
+use schemas::topics::{Durability, TOPICS, Topic};
+use tokio::sync::Notify;
 
 use self::disk::Disk;
 use self::tail::MemoryTail;
@@ -32,15 +33,32 @@ use crate::log::{EventLog, LogError, LogTail, NewRecord, Positions, Record, Visi
 /// What every handle shares.
 struct Shared {
     disk: Mutex<Disk>,
-    /// Counts changes; tails wait on it.
-    news: watch::Sender<u64>,
+    /// Tails wait on their topic's. Not a `watch`: that wakes its waiters in an order of its own
+    /// choosing, and a run with a seed must be the same each time.
+    news: BTreeMap<Topic, Notify>,
 }
 
 impl Shared {
-    fn change<R>(&self, effect: impl FnOnce(&mut Disk) -> R) -> R {
-        let result = effect(&mut self.disk.lock());
-        self.news.send_modify(|changes| *changes += 1);
-        result
+    fn new(partitions: u32) -> Self {
+        let news = TOPICS
+            .iter()
+            .map(|spec| (spec.topic, Notify::new()))
+            .collect();
+        Self {
+            disk: Mutex::new(Disk::new(partitions)),
+            news,
+        }
+    }
+
+    /// Wakes the tails of a topic.
+    fn tell(&self, topic: Topic) {
+        if let Some(news) = self.news.get(&topic) {
+            news.notify_waiters();
+        }
+    }
+
+    fn tell_all(&self) {
+        self.news.values().for_each(Notify::notify_waiters);
     }
 }
 
@@ -69,10 +87,7 @@ impl MemoryLog {
     /// Makes an empty log whose effects pass the given faults.
     #[must_use]
     pub fn with_faults(partitions: u32, faults: Arc<dyn Faults>) -> Self {
-        let shared = Shared {
-            disk: Mutex::new(Disk::new(partitions)),
-            news: watch::Sender::new(0),
-        };
+        let shared = Shared::new(partitions);
         Self::live(Arc::new(shared), faults)
     }
 
@@ -87,8 +102,9 @@ impl MemoryLog {
     /// topic keeps the oldest batches, the choice `log.crash.lost` says how many are lost.
     pub fn crash(&self) {
         let faults = &self.faults;
-        self.shared
-            .change(|disk| disk.crash(|options| faults.choose("log.crash.lost", options)));
+        let choose = |options| faults.choose("log.crash.lost", options);
+        self.shared.disk.lock().crash(choose);
+        self.shared.tell_all();
     }
 
     /// Drops the records of a partition below an offset, as retention does.
@@ -102,7 +118,9 @@ impl MemoryLog {
         before: Offset,
     ) -> Result<(), LogError> {
         self.shared
-            .change(|disk| disk.drop_before(topic, partition, before))
+            .disk
+            .lock()
+            .drop_before(topic, partition, before)
     }
 
     fn live(shared: Arc<Shared>, faults: Arc<dyn Faults>) -> Self {
@@ -127,13 +145,14 @@ impl MemoryLog {
         Ok(disk)
     }
 
-    /// An effect on the disk of a living handle; tails hear of it.
+    /// An effect on a topic, by a living handle; its tails hear of it.
     fn effect<R>(
         &self,
+        topic: Topic,
         effect: impl FnOnce(&mut Disk) -> Result<R, LogError>,
     ) -> Result<R, LogError> {
         let result = effect(&mut *self.disk()?)?;
-        self.shared.news.send_modify(|changes| *changes += 1);
+        self.shared.tell(topic);
         Ok(result)
     }
 
@@ -143,7 +162,7 @@ impl MemoryLog {
         topic: Topic,
         batches: Vec<(Partition, Vec<NewRecord>)>,
     ) -> Result<Vec<Offset>, LogError> {
-        let offsets = self.effect(|disk| disk.append(topic, batches))?;
+        let offsets = self.effect(topic, |disk| disk.append(topic, batches))?;
         if topic.spec().durability == Durability::EachAppend {
             // A caller that goes away here leaves a batch whose durability is under way all the
             // same: the log finishes what it has begun.
@@ -165,17 +184,15 @@ struct Finish<'a> {
 impl Drop for Finish<'_> {
     fn drop(&mut self) {
         // After a crash or a close there is nothing left to finish.
-        let _gone = self.log.effect(|disk| disk.sync(self.topic));
+        let _gone = self.log.effect(self.topic, |disk| disk.sync(self.topic));
     }
 }
 
 #[async_trait]
 impl EventLog for MemoryLog {
     async fn create_topics(&self, topics: &[Topic]) -> Result<(), LogError> {
-        self.effect(|disk| {
-            disk.create(topics);
-            Ok(())
-        })
+        self.disk()?.create(topics);
+        Ok(())
     }
 
     fn partitions(&self) -> u32 {
@@ -220,7 +237,7 @@ impl EventLog for MemoryLog {
         if choice == 1 {
             return Err(LogError::Unavailable("by choice, not synced".into()));
         }
-        self.effect(|disk| disk.sync(topic))?;
+        self.effect(topic, |disk| disk.sync(topic))?;
         self.faults.point("log.sync.after").await;
         if choice == 2 {
             return Err(LogError::Unavailable("by choice, synced".into()));
@@ -275,7 +292,7 @@ impl EventLog for MemoryLog {
         disk.sync_all();
         self.life.over.store(true, Ordering::Release);
         drop(disk);
-        self.shared.news.send_modify(|changes| *changes += 1);
+        self.shared.tell_all();
         Ok(())
     }
 }

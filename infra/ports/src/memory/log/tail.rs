@@ -1,9 +1,11 @@
 //! A tail of the log in memory: waits for news, reads what is visible.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::MemoryLog;
 use crate::log::{LogError, LogTail, RecordBatch, Visibility};
@@ -14,7 +16,6 @@ pub(super) struct MemoryTail {
     topic: Topic,
     next: Vec<(Partition, Offset)>,
     visibility: Visibility,
-    news: watch::Receiver<u64>,
 }
 
 impl MemoryTail {
@@ -24,13 +25,11 @@ impl MemoryTail {
         next: Vec<(Partition, Offset)>,
         visibility: Visibility,
     ) -> Self {
-        let news = log.shared.news.subscribe();
         Self {
             log,
             topic,
             next,
             visibility,
-            news,
         }
     }
 
@@ -90,10 +89,12 @@ impl MemoryTail {
 #[async_trait]
 impl LogTail for MemoryTail {
     async fn next(&mut self, max_records: usize) -> Result<Vec<RecordBatch>, LogError> {
+        let shared = Arc::clone(&self.log.shared);
+        let news = shared.news.get(&self.topic);
         loop {
             self.log.faults.point("log.tail.before").await;
-            // Marked as seen before looking: what comes after the look is news.
-            self.news.borrow_and_update();
+            // Made before looking: it hears of everything from now on.
+            let heard = news.map(Notify::notified);
             let mut batches = self.look(max_records)?;
             if !batches.is_empty() {
                 self.shorten(&mut batches);
@@ -102,7 +103,10 @@ impl LogTail for MemoryTail {
                 self.advance(&batches);
                 return Ok(batches);
             }
-            self.news.changed().await.map_err(|_| LogError::Closed)?;
+            match heard {
+                Some(heard) => heard.await,
+                None => return Err(LogError::UnknownTopic(self.topic)),
+            }
         }
     }
 }
