@@ -88,19 +88,21 @@ impl Config {
     /// When a file cannot be read, a key is unknown or a value is not of its kind: the message
     /// names the key and where it came from.
     pub fn load(file: Option<&Path>, overrides: &Overrides) -> anyhow::Result<Self> {
-        let toml = match file {
-            Some(path) => {
-                anyhow::ensure!(
-                    path.is_file(),
-                    "no configuration file at {}",
-                    path.display()
-                );
-                Toml::file_exact(path)
-            }
-            None => Toml::file_exact("cursus.toml"),
-        };
-        let config = Figment::from(Serialized::defaults(Self::default()))
-            .merge(toml)
+        if let Some(path) = file {
+            anyhow::ensure!(
+                path.is_file(),
+                "no configuration file at {}",
+                path.display()
+            );
+        }
+        let found = file
+            .or(Some(Path::new("cursus.toml")))
+            .filter(|path| path.is_file());
+        let mut layers = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(path) = found {
+            layers = layers.merge(Toml::file_exact(path));
+        }
+        let config = layers
             .merge(Env::prefixed("CURSUS__").split("__"))
             .merge(Serialized::defaults(overrides))
             .extract()?;
@@ -113,5 +115,50 @@ impl Config {
     /// When a value has no TOML form, which is a defect.
     pub fn to_toml(&self) -> anyhow::Result<String> {
         Ok(toml::to_string_pretty(self)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_is_below_flags_and_unknown_keys_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("c.toml");
+        std::fs::write(&file, "trace = \"debug\"\n[delivery]\nmax_sessions = 7\n").unwrap();
+        let overrides = Overrides {
+            trace: Some("warn".into()),
+            ..Overrides::default()
+        };
+        let config = Config::load(Some(&file), &overrides).unwrap();
+        assert_eq!(
+            (config.trace.as_str(), config.delivery.max_sessions),
+            ("warn", 7)
+        );
+        for bad in [
+            "nonsense = 1",
+            "[delivery]\nnonsense = 1",
+            "listen = 7",
+            "[log]\nsegment_bytes = -1",
+        ] {
+            std::fs::write(&file, bad).unwrap();
+            assert!(
+                Config::load(Some(&file), &Overrides::default()).is_err(),
+                "{bad}"
+            );
+        }
+        assert!(Config::load(Some(&folder.path().join("none")), &Overrides::default()).is_err());
+    }
+
+    #[test]
+    fn what_is_printed_reads_back_as_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, config) = (folder.path().join("c.toml"), Config::default());
+        std::fs::write(&file, config.to_toml().unwrap()).unwrap();
+        assert_eq!(
+            Config::load(Some(&file), &Overrides::default()).unwrap(),
+            config
+        );
     }
 }

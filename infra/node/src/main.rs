@@ -1,10 +1,12 @@
 //! The `cursus` program.
 
+use std::process::ExitCode;
+
 use infra_node::node::Adapters;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> anyhow::Result<()> {
-    infra_node::cli::run(Adapters::embedded)
+fn main() -> ExitCode {
+    infra_node::cli::main(Adapters::embedded)
 }

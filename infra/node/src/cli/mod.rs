@@ -6,6 +6,7 @@ mod verify;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -41,10 +42,19 @@ enum Command {
 }
 
 /// Runs the command line of this process; `adapters` makes the log and store that a node runs on.
-///
-/// # Errors
-/// What went wrong, for a person to read.
-pub fn run(adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>) -> anyhow::Result<()> {
+/// What goes wrong is said in one line on standard error, for a person to read.
+pub fn main(adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>) -> ExitCode {
+    match run(adapters) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody may be reading; the exit code says it too.
+            drop(writeln!(std::io::stderr(), "cursus: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>) -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let config = Config::load(arguments.config.as_deref(), &arguments.overrides)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
