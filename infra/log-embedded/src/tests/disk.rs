@@ -1,5 +1,6 @@
 //! A disk in memory that forgets what was not synced when the power goes: contents by sectors, names
-//! by directories. It can keep the state of one moment, to be taken for that of a crash.
+//! by directories. It can keep the state of one moment, to be taken for that of a crash. An fdatasync
+//! that fails leaves its pages clean, as the kernel does: the next one does not write them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -16,6 +17,8 @@ const SECTOR: usize = 512;
 struct Content {
     current: Vec<u8>,
     durable: Vec<u8>,
+    /// Sectors that the next fdatasync writes.
+    dirty: BTreeSet<usize>,
 }
 
 #[derive(Clone, Default)]
@@ -27,6 +30,7 @@ struct State {
     calls: u64,
     /// What the test has seen acknowledged.
     acknowledged: usize,
+    sync_fails: bool,
 }
 
 /// Numbers from a seed.
@@ -66,6 +70,22 @@ impl Disk {
 
     pub(super) fn acknowledge(&self, count: usize) {
         self.state.lock().acknowledged = count;
+    }
+
+    /// The next fdatasync fails.
+    pub(super) fn fail_sync(&self) {
+        self.state.lock().sync_fails = true;
+    }
+
+    /// What a crash leaves that takes everything that was not synced.
+    pub(super) fn forget(&self) -> Self {
+        let mut state = self.state.lock().clone();
+        state.names = state.durable_names.clone();
+        for content in &mut state.contents {
+            content.current = content.durable.clone();
+            content.dirty.clear();
+        }
+        Self::of(state, u64::MAX)
     }
 
     /// What a crash at the kept moment leaves, or one now when that moment did not come; and what
@@ -138,6 +158,7 @@ impl Content {
         Self {
             current: bytes.clone(),
             durable: bytes,
+            dirty: BTreeSet::new(),
         }
     }
 }
@@ -238,12 +259,27 @@ impl StorageFile for DiskFile {
                 content.current.resize(to, 0);
             }
             content.current[from..to].copy_from_slice(bytes);
+            content
+                .dirty
+                .extend(from / SECTOR..=to.saturating_sub(1) / SECTOR);
         });
         Ok(bytes.len())
     }
     fn sync_data(&self) -> io::Result<()> {
-        self.effect(|content| content.durable = content.current.clone());
-        Ok(())
+        self.disk.effect(|state| {
+            let content = &mut state.contents[self.content];
+            let dirty = std::mem::take(&mut content.dirty);
+            if std::mem::take(&mut state.sync_fails) {
+                return Err(io::Error::other("the disk did not take it"));
+            }
+            content.durable.resize(content.current.len(), 0);
+            for sector in dirty {
+                let to = ((sector + 1) * SECTOR).min(content.current.len());
+                let sector = (sector * SECTOR).min(to)..to;
+                content.durable[sector.clone()].copy_from_slice(&content.current[sector]);
+            }
+            Ok(())
+        })
     }
     fn length(&self) -> io::Result<u64> {
         Ok(self.disk.state.lock().contents[self.content].current.len() as u64)

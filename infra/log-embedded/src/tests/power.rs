@@ -147,6 +147,35 @@ fn check(steps: &[Step], config: &Config, crash_at: u64, seeds: [u64; 2]) {
     }
 }
 
+#[test]
+fn what_a_failed_fsync_left_on_clean_pages_is_written_again_when_opening() {
+    let config = Config {
+        directory: "/disk/log".into(),
+        partitions: PARTITIONS,
+        zero_ahead_bytes: 0,
+        ..Config::default()
+    };
+    let disk = Disk::new(u64::MAX);
+    let log = open(&disk, &config);
+    append(&log, Topic::Chats, 0, "kept").unwrap();
+    disk.fail_sync();
+    let uncertain = append(&log, Topic::Chats, 0, "uncertain");
+    assert!(matches!(uncertain, Err(LogError::Poisoned(_))));
+    drop(log);
+    let log = open(&disk, &config);
+    let found = values(&log, Topic::Chats, 0, Visibility::Durable);
+    assert_eq!(found, ["kept", "uncertain"], "it is on its pages");
+    append(&log, Topic::Chats, 0, "after").unwrap();
+    drop(log);
+    let log = open(&disk.forget(), &config);
+    let held = values(&log, Topic::Chats, 0, Visibility::Durable);
+    assert_eq!(
+        held,
+        ["kept", "uncertain", "after"],
+        "what was readable as durable stays"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
