@@ -132,6 +132,7 @@ impl<P: Projection> Build<P> {
         let tables = Tables {
             store: ports.store.clone(),
             generation,
+            rows_per_read: config.rows_per_read,
         };
         let checkpoints = Checkpoints {
             store: ports.store.clone(),

@@ -14,12 +14,21 @@ use crate::receipts::Receipts;
 use crate::settings::SettingsOfChats;
 
 /// The names of the projections.
-pub const PROJECTIONS: [&str; 4] = [Chats::NAME, Inbox::NAME, Receipts::NAME, SettingsOfChats::NAME];
+pub const PROJECTIONS: [&str; 4] = [
+    Chats::NAME,
+    Inbox::NAME,
+    Receipts::NAME,
+    SettingsOfChats::NAME,
+];
 
 /// The topic that a projection's tables are made from; none for a name that is no projection's.
 pub fn origin(projection: &str) -> Option<Topic> {
-    let origins =
-        [Chats::ORIGIN, Inbox::ORIGIN, Receipts::ORIGIN, SettingsOfChats::ORIGIN];
+    let origins = [
+        Chats::ORIGIN,
+        Inbox::ORIGIN,
+        Receipts::ORIGIN,
+        SettingsOfChats::ORIGIN,
+    ];
     let mut pairs = PROJECTIONS.iter().zip(origins);
     pairs.find_map(|(name, origin)| (*name == projection).then_some(origin))
 }

@@ -222,6 +222,10 @@ fn a_graceful_stop_leaves_nothing_to_do_again() {
     }
     let ends = |p| now(machine.log.positions(Topic::Users, Partition(p))).unwrap();
     for partition in 0..PARTITIONS {
-        assert_eq!(ends(partition).durable_end, ends(partition).end, "all was synced");
+        assert_eq!(
+            ends(partition).durable_end,
+            ends(partition).end,
+            "all was synced"
+        );
     }
 }

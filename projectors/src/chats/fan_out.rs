@@ -76,12 +76,7 @@ fn tell(
 }
 
 /// Tells the author of a command that had no effect, or had it before.
-pub(super) fn verdict(
-    origin: &Origin,
-    verdict: Verdict,
-    record: &Record,
-    effects: &mut Effects,
-) {
+pub(super) fn verdict(origin: &Origin, verdict: Verdict, record: &Record, effects: &mut Effects) {
     let (seq, code) = match verdict {
         Verdict::Accepted(seq) => (Some(seq), None),
         Verdict::Refused(code) => (None, Some(CompactString::const_new(code.as_str()))),

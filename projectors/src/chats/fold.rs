@@ -90,9 +90,7 @@ fn judge(state: &ChatState, event: &ChatEvent, target: Option<&Target>) -> Resul
             let target = target.ok_or(Code::MessageNotFound)?;
             allowed(target.author == origin.author || author.role != Role::Member)
         }
-        ChatEvent::ReactionSet(_) => {
-            target.map(|_| ()).ok_or(Code::MessageNotFound)
-        }
+        ChatEvent::ReactionSet(_) => target.map(|_| ()).ok_or(Code::MessageNotFound),
         ChatEvent::ChatChanged(_) => allowed(author.role != Role::Member),
         ChatEvent::MemberAdded(e) => membership::may_add(state, author.role, e),
         ChatEvent::MemberRemoved(e) => membership::may_remove(state, author.role, e),

@@ -45,7 +45,12 @@ pub(super) fn write(
         batch.put(&row, version);
     };
     for (user, stay) in &unwritten.members {
-        put(MEMBER, user.to_compact_string(), stay_bytes(stay), stay.version);
+        put(
+            MEMBER,
+            user.to_compact_string(),
+            stay_bytes(stay),
+            stay.version,
+        );
     }
     for (user, device, nth) in &unwritten.verdicts {
         let settled = ring_of(state, user, device).and_then(|ring| ring.nth(*nth));
@@ -55,11 +60,19 @@ pub(super) fn write(
             put(VERDICT, id, settled_bytes(*nth, settled), settled.version);
         }
     }
-    put(HEAD, CompactString::default(), head_bytes(state), state.position);
+    put(
+        HEAD,
+        CompactString::default(),
+        head_bytes(state),
+        state.position,
+    );
 }
 
 /// The state from the rows of a partition, and the new state of a chat where there are none.
-pub(super) fn read(chat: &ChatId, rows: &[(ChatStateRow, Version)]) -> Result<ChatState, BlobError> {
+pub(super) fn read(
+    chat: &ChatId,
+    rows: &[(ChatStateRow, Version)],
+) -> Result<ChatState, BlobError> {
     let mut state = ChatState::new(chat);
     let mut verdicts: Vec<(&str, u64, Settled)> = Vec::new();
     for (row, version) in rows {

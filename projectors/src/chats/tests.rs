@@ -190,7 +190,11 @@ fn a_direct_chat_exists_with_its_two_members() {
     let mut world = World::new("d.ada.bob");
     assert_eq!(world.send("cleo"), Err(Code::NotMember));
     let first = world.send("bob").unwrap();
-    assert_eq!(first.stays.len(), 2, "both get their rows with the first event");
+    assert_eq!(
+        first.stays.len(),
+        2,
+        "both get their rows with the first event"
+    );
     assert!(first.stays.iter().all(|(_, stay)| stay.since == Seq(0)));
     assert!(world.send("ada").unwrap().stays.is_empty());
 }
@@ -203,7 +207,10 @@ fn a_direct_chat_has_no_title_roles_or_membership_changes() {
     assert_eq!(world.add("ada", "cleo", Role::Member), Err(Code::NotAGroup));
     assert_eq!(world.remove("ada", "bob"), Err(Code::NotAGroup));
     assert_eq!(world.leave("ada"), Err(Code::NotAGroup));
-    assert_eq!(world.set_role("ada", "bob", Role::Admin), Err(Code::NotAGroup));
+    assert_eq!(
+        world.set_role("ada", "bob", Role::Admin),
+        Err(Code::NotAGroup)
+    );
     assert_eq!(world.state.head, Seq(0));
 }
 
@@ -212,7 +219,11 @@ fn a_group_exists_once_it_was_created() {
     let mut world = World::new(GROUP);
     assert_eq!(world.send("ada"), Err(Code::ChatNotFound));
     world.create("ada", &["bob", "bob", "ada"], 2).unwrap();
-    assert_eq!(world.state.members.len(), 2, "each once, the author among them");
+    assert_eq!(
+        world.state.members.len(),
+        2,
+        "each once, the author among them"
+    );
     assert_eq!(world.create("bob", &[], 2), Err(Code::ChatExists));
     assert_eq!(world.role("ada"), Some(Role::Owner));
 }
@@ -220,7 +231,10 @@ fn a_group_exists_once_it_was_created() {
 #[test]
 fn a_group_never_has_more_members_than_it_may() {
     let mut world = World::new(GROUP);
-    assert_eq!(world.create("ada", &["bob", "cleo"], 2), Err(Code::GroupFull));
+    assert_eq!(
+        world.create("ada", &["bob", "cleo"], 2),
+        Err(Code::GroupFull)
+    );
     world.create("ada", &["bob"], 3).unwrap();
     world.add("ada", "cleo", Role::Member).unwrap();
     assert_eq!(world.add("ada", "dan", Role::Member), Err(Code::GroupFull));
@@ -235,7 +249,10 @@ fn no_group_is_larger_than_the_rules_allow_whatever_its_event_says() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     assert_eq!(world.create("ada", &names, 9_999), Err(Code::GroupFull));
     assert!(world.create("ada", &names[1..], 9_999).is_ok());
-    assert_eq!(world.add("ada", "one-more", Role::Member), Err(Code::GroupFull));
+    assert_eq!(
+        world.add("ada", "one-more", Role::Member),
+        Err(Code::GroupFull)
+    );
 }
 
 #[test]
@@ -261,7 +278,11 @@ fn the_same_client_id_of_another_device_is_another_command() {
     let ChatEvent::MessageSent(mut sent) = world.send_event("bob") else {
         unreachable!("it is a send");
     };
-    assert!(world.try_apply(&ChatEvent::MessageSent(sent.clone())).is_ok());
+    assert!(
+        world
+            .try_apply(&ChatEvent::MessageSent(sent.clone()))
+            .is_ok()
+    );
     sent.origin.device = DeviceId::new("tablet").unwrap();
     assert!(world.try_apply(&ChatEvent::MessageSent(sent)).is_ok());
 }
@@ -273,8 +294,16 @@ fn only_the_author_edits_and_only_a_message() {
     assert_eq!(world.edit("ada", 2), Err(Code::NotAllowed));
     world.edit("bob", 2).unwrap();
     assert_eq!(world.edit("bob", 3), Err(Code::MessageNotFound), "an edit");
-    assert_eq!(world.edit("ada", 1), Err(Code::MessageNotFound), "the creation");
-    assert_eq!(world.edit("bob", 9), Err(Code::MessageNotFound), "not there yet");
+    assert_eq!(
+        world.edit("ada", 1),
+        Err(Code::MessageNotFound),
+        "the creation"
+    );
+    assert_eq!(
+        world.edit("bob", 9),
+        Err(Code::MessageNotFound),
+        "not there yet"
+    );
     assert_eq!(world.edit("bob", 0), Err(Code::MessageNotFound));
 }
 
@@ -298,7 +327,11 @@ fn any_member_reacts_to_a_message() {
     world.send("bob").unwrap();
     world.react("cleo", 2).unwrap();
     assert_eq!(world.react("dan", 2), Err(Code::NotMember));
-    assert_eq!(world.react("ada", 3), Err(Code::MessageNotFound), "a reaction");
+    assert_eq!(
+        world.react("ada", 3),
+        Err(Code::MessageNotFound),
+        "a reaction"
+    );
 }
 
 #[test]
@@ -308,15 +341,25 @@ fn admins_add_and_remove_members_but_not_each_other() {
     assert_eq!(world.remove("bob", "cleo"), Err(Code::NotAllowed));
     world.set_role("ada", "bob", Role::Admin).unwrap();
     world.add("bob", "dan", Role::Member).unwrap();
-    assert_eq!(world.add("bob", "dan", Role::Member), Err(Code::AlreadyMember));
+    assert_eq!(
+        world.add("bob", "dan", Role::Member),
+        Err(Code::AlreadyMember)
+    );
     assert_eq!(world.add("bob", "eve", Role::Admin), Err(Code::NotAllowed));
     world.add("ada", "eve", Role::Admin).unwrap();
     assert_eq!(world.add("ada", "fay", Role::Owner), Err(Code::NotAllowed));
     assert_eq!(world.remove("bob", "eve"), Err(Code::NotAllowed));
     assert_eq!(world.remove("bob", "ada"), Err(Code::NotAllowed));
-    assert_eq!(world.remove("bob", "bob"), Err(Code::NotAllowed), "that is leaving");
+    assert_eq!(
+        world.remove("bob", "bob"),
+        Err(Code::NotAllowed),
+        "that is leaving"
+    );
     assert_eq!(world.remove("bob", "nobody"), Err(Code::UserNotMember));
-    assert_eq!(world.remove("bob", "cleo").unwrap().removed, Some(user("cleo")));
+    assert_eq!(
+        world.remove("bob", "cleo").unwrap().removed,
+        Some(user("cleo"))
+    );
     world.remove("ada", "eve").unwrap();
     assert_eq!(world.send("cleo"), Err(Code::NotMember));
 }
@@ -325,9 +368,18 @@ fn admins_add_and_remove_members_but_not_each_other() {
 fn the_owner_changes_roles_and_hands_the_group_over() {
     let mut world = World::group();
     world.set_role("ada", "bob", Role::Admin).unwrap();
-    assert_eq!(world.set_role("bob", "cleo", Role::Admin), Err(Code::NotAllowed));
-    assert_eq!(world.set_role("ada", "ada", Role::Member), Err(Code::NotAllowed));
-    assert_eq!(world.set_role("ada", "dan", Role::Admin), Err(Code::UserNotMember));
+    assert_eq!(
+        world.set_role("bob", "cleo", Role::Admin),
+        Err(Code::NotAllowed)
+    );
+    assert_eq!(
+        world.set_role("ada", "ada", Role::Member),
+        Err(Code::NotAllowed)
+    );
+    assert_eq!(
+        world.set_role("ada", "dan", Role::Admin),
+        Err(Code::UserNotMember)
+    );
     world.set_role("ada", "bob", Role::Owner).unwrap();
     assert_eq!(world.role("bob"), Some(Role::Owner));
     assert_eq!(world.role("ada"), Some(Role::Admin));
@@ -342,7 +394,11 @@ fn when_the_owner_leaves_the_oldest_admin_else_the_oldest_member_follows() {
     assert_eq!(world.role("zoe"), Some(Role::Owner));
     assert_eq!(left.stays.len(), 2, "who left and who follows");
     world.leave("zoe").unwrap();
-    assert_eq!(world.role("bob"), Some(Role::Owner), "bob and cleo came first");
+    assert_eq!(
+        world.role("bob"),
+        Some(Role::Owner),
+        "bob and cleo came first"
+    );
     world.leave("bob").unwrap();
     world.leave("cleo").unwrap();
     world.leave("aaron").unwrap();
@@ -367,7 +423,10 @@ fn title_and_description_are_changed_by_admins_alone_and_apart() {
     assert_eq!(world.rename("bob"), Err(Code::NotAllowed));
     world.rename("ada").unwrap();
     let details = world.state.details.as_ref().unwrap();
-    assert_eq!((details.title.as_str(), details.description.as_str()), ("new", "about"));
+    assert_eq!(
+        (details.title.as_str(), details.description.as_str()),
+        ("new", "about")
+    );
 }
 
 #[test]
@@ -405,11 +464,18 @@ fn a_state_that_was_written_and_read_again_is_the_same() {
         .collect();
     let read = super::memory::read(&world.chat, &rows).unwrap();
     assert_eq!(read.position, Version(world.offset));
-    assert_eq!((read.head, read.ordinal, read.at), (Seq(602), Ordinal(600), world.state.at));
+    assert_eq!(
+        (read.head, read.ordinal, read.at),
+        (Seq(602), Ordinal(600), world.state.at)
+    );
     assert_eq!(read.members, world.state.members);
     assert_eq!(read.details, world.state.details);
     assert_eq!(read.rings, world.state.rings);
-    assert_eq!(rows.len(), 1 + 3 + 256 + 201 + 2, "head, members, a full ring, the others");
+    assert_eq!(
+        rows.len(),
+        1 + 3 + 256 + 201 + 2,
+        "head, members, a full ring, the others"
+    );
 }
 
 #[test]
@@ -419,8 +485,14 @@ fn facts_of_recent_messages_are_at_hand_until_their_rows_are_written() {
         world.send("ada").unwrap();
     }
     world.state.trim_recent(Offset(0));
-    let target = Target { author: user("ada") };
-    assert_eq!(world.state.recent(Seq(1)), Some(Some(&target)), "nothing is written");
+    let target = Target {
+        author: user("ada"),
+    };
+    assert_eq!(
+        world.state.recent(Seq(1)),
+        Some(Some(&target)),
+        "nothing is written"
+    );
     world.state.trim_recent(Offset(50));
     assert_eq!(world.state.recent(Seq(1)), None);
     assert_eq!(world.state.recent(Seq(50)), Some(Some(&target)));

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use infra_ports::TableStore;
 use infra_ports::store::{Mutation, TableStoreExt};
 use schemas::position::{Generation, Offset, Partition, Version};
-use compact_str::CompactString;
 use schemas::tables::{CheckpointKey, CheckpointRow, Table, TableDef};
 use schemas::topics::Topic;
 

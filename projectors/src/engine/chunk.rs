@@ -110,7 +110,9 @@ fn understand<P: Projection>(
 ) -> Result<P::Event, Fate> {
     if record.value.len() > P::MAX_VALUE_BYTES {
         let bytes = record.value.len();
-        return Err(Fate::Dead(format!("{bytes} bytes are too many to tell anyone")));
+        return Err(Fate::Dead(format!(
+            "{bytes} bytes are too many to tell anyone"
+        )));
     }
     let event = projection.decode(&record.value).map_err(|error| {
         let reason = error.to_string();

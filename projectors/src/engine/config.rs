@@ -19,6 +19,8 @@ pub struct EngineConfig {
     pub linger: Duration,
     /// Rows of one write to the store: small, so that others get their turn.
     pub rows_per_write: usize,
+    /// Rows that one read of the store asks for at most.
+    pub rows_per_read: usize,
     /// States kept at hand, in units of about a hundred bytes.
     pub cache_weight: usize,
     /// The first pause after a failed call of a port; it doubles up to 256 times this.
@@ -34,6 +36,7 @@ impl Default for EngineConfig {
             max_gathered_records: 16_384,
             linger: Duration::from_millis(10),
             rows_per_write: 256,
+            rows_per_read: 2_048,
             cache_weight: 1_000_000,
             first_pause: Duration::from_millis(20),
         }

@@ -132,7 +132,9 @@ impl<P: Projection> Folding<P> {
         for key in keys {
             let facts = self.facts(&one.event, key).await?;
             let Some(state) = self.cache.get_mut(key) else {
-                return Err(Stop::Broken("a state that was loaded is not at hand".into()));
+                return Err(Stop::Broken(
+                    "a state that was loaded is not at hand".into(),
+                ));
             };
             let effects = &mut self.effects;
             let projection = &self.projection;

@@ -13,8 +13,8 @@ use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 use tokio::sync::{mpsc, watch};
 
-use super::chunk::{self, Chunk};
 use super::checkpoints::Checkpoints;
+use super::chunk::{self, Chunk};
 use super::config::EngineConfig;
 use super::folding::Folding;
 use super::projection::Projection;
@@ -208,8 +208,7 @@ impl<P: Projection> Instance<P> {
     async fn emit(&mut self, chunk: &Chunk<P::Event>) -> Result<(), Stop> {
         let log = &*self.log;
         for (partition, letter) in &chunk.dead {
-            let append =
-                move || log.append(Topic::DeadLetters, *partition, vec![letter.clone()]);
+            let append = move || log.append(Topic::DeadLetters, *partition, vec![letter.clone()]);
             self.retry.run("append a dead letter", append).await?;
         }
         let told = std::mem::take(&mut self.folding.effects.told);

@@ -101,6 +101,7 @@ pub fn start<P: Projection>(
     let tables = Tables {
         store: ports.store.clone(),
         generation,
+        rows_per_read: config.rows_per_read,
     };
     let (count, weight) = (ports.log.partitions(), config.cache_weight);
     let (stop, told_to_stop) = watch::channel(false);

@@ -9,17 +9,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use infra_ports::Record;
 use infra_ports::log::{MAX_RECORD_BYTES, NewRecord};
 use infra_ports::store::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
-use infra_ports::Record;
 use schemas::avro::{DecodeError, EncodeError, LogEvent};
 use schemas::events::UserEvent;
 use schemas::position::{Generation, Offset, Partition, Timestamp, Version};
 use schemas::tables::{Table, TableDef};
 use schemas::topics::Topic;
-
-/// Rows that one read of a partition asks for at most.
-const PAGE_ROWS: usize = 2_048;
 
 /// A fold with its tables, run by the engine.
 #[async_trait]
@@ -219,6 +216,8 @@ pub struct Tables {
     pub store: Arc<dyn TableStore>,
     /// The build.
     pub generation: Generation,
+    /// Rows that one read asks for at most.
+    pub rows_per_read: usize,
 }
 
 impl Tables {
@@ -245,6 +244,7 @@ impl Tables {
         partition: &T::Partition,
     ) -> Result<Vec<(T, Version)>, StoreError> {
         let partition = schemas::tables::encode_partition::<T>(partition);
+        let limit = self.rows_per_read.max(1);
         let mut rows = Vec::new();
         let mut after = None;
         loop {
@@ -252,15 +252,17 @@ impl Tables {
                 prefix: Bytes::new(),
                 after: after.take(),
                 reverse: false,
-                limit: PAGE_ROWS,
+                limit,
             };
             let store = &self.store;
-            let page: Vec<StoredRow> = store.scan(T::DEF, self.generation, &partition, range).await?;
+            let page: Vec<StoredRow> = store
+                .scan(T::DEF, self.generation, &partition, range)
+                .await?;
             for row in &page {
                 rows.push((row.decode()?, row.version));
             }
             match page.last() {
-                Some(last) if page.len() == PAGE_ROWS => after = Some(last.cluster.clone()),
+                Some(last) if page.len() == limit => after = Some(last.cluster.clone()),
                 Some(_) | None => return Ok(rows),
             }
         }

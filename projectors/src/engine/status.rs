@@ -161,7 +161,11 @@ impl Status {
         };
         match watched {
             Some(mut applied) => {
-                if applied.wait_for(|applied| *applied >= offset).await.is_err() {
+                if applied
+                    .wait_for(|applied| *applied >= offset)
+                    .await
+                    .is_err()
+                {
                     std::future::pending::<()>().await;
                 }
             }

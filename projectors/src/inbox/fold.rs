@@ -162,9 +162,9 @@ fn meaning(seq: Seq, event: &ChatEvent) -> Meaning {
         ChatEvent::MemberAdded(e) => Meaning::Joined(e.user.clone()),
         ChatEvent::MemberRemoved(e) => Meaning::Gone(e.user.clone()),
         ChatEvent::MemberLeft(e) => Meaning::Gone(e.origin.author.clone()),
-        ChatEvent::ReactionSet(_)
-        | ChatEvent::ChatChanged(_)
-        | ChatEvent::MemberRoleChanged(_) => Meaning::Other,
+        ChatEvent::ReactionSet(_) | ChatEvent::ChatChanged(_) | ChatEvent::MemberRoleChanged(_) => {
+            Meaning::Other
+        }
     }
 }
 

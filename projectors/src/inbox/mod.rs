@@ -97,7 +97,9 @@ impl Projection for Inbox {
         _facts: Option<()>,
         _effects: &mut Effects,
     ) -> bool {
-        event.as_ref().is_some_and(|news| fold::apply(line, user, news))
+        event
+            .as_ref()
+            .is_some_and(|news| fold::apply(line, user, news))
     }
 
     fn remember(&self, key: &(UserId, ChatId), line: &mut Line, memory: &mut Memory) {

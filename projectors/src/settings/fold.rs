@@ -83,7 +83,10 @@ mod tests {
             until: Some(Timestamp(9)),
             at: Timestamp(1),
         });
-        assert_eq!(apply(&mut settings, &pinned(true), Version(1)), Change::Settings);
+        assert_eq!(
+            apply(&mut settings, &pinned(true), Version(1)),
+            Change::Settings
+        );
         assert_eq!(apply(&mut settings, &muted, Version(2)), Change::Settings);
         assert!(settings.pinned && settings.muted_until == Timestamp(9) && !settings.archived);
     }
@@ -92,8 +95,14 @@ mod tests {
     fn an_older_event_changes_nothing() {
         let mut settings = Settings::default();
         apply(&mut settings, &pinned(false), Version(5));
-        assert_eq!(apply(&mut settings, &pinned(true), Version(4)), Change::Nothing);
-        assert_eq!(apply(&mut settings, &pinned(true), Version(5)), Change::Nothing);
+        assert_eq!(
+            apply(&mut settings, &pinned(true), Version(4)),
+            Change::Nothing
+        );
+        assert_eq!(
+            apply(&mut settings, &pinned(true), Version(5)),
+            Change::Nothing
+        );
         assert!(!settings.pinned);
     }
 }

@@ -58,12 +58,14 @@ impl Projection for SettingsOfChats {
             chat: chat.clone(),
         };
         let row = tables.get::<ChatSettingRow>(&key).await?;
-        Ok(row.map_or_else(Settings::default, |(row, version)| Settings {
-            version,
-            muted_until: row.muted_until,
-            archived: row.archived,
-            pinned: row.pinned,
-        }))
+        Ok(
+            row.map_or_else(Settings::default, |(row, version)| Settings {
+                version,
+                muted_until: row.muted_until,
+                archived: row.archived,
+                pinned: row.pinned,
+            }),
+        )
     }
 
     fn wants(&self, _event: &AccountEvent, _state: &Settings) -> Option<()> {
@@ -115,8 +117,7 @@ impl Projection for SettingsOfChats {
             archived: now.archived,
             pinned: now.pinned,
         };
-        // The row is the fold's state: what it says it has seen must be durable before.
-        memory.state().put(&row, now.version);
+        memory.put(&row, now.version);
     }
 
     fn weight(&self, _settings: &Settings) -> usize {

@@ -34,7 +34,9 @@ pub type Rows = Vec<(&'static str, Bytes, Bytes, Bytes)>;
 
 /// The answer of a port without faults, which never waits.
 pub fn now<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("a port without faults answers at once")
+    future
+        .now_or_never()
+        .expect("a port without faults answers at once")
 }
 
 /// A log without records.
@@ -61,6 +63,7 @@ pub fn tight(seed: u64) -> Config {
         max_gathered_records: 1 + (seed / 3 % 40) as usize,
         linger: Duration::from_millis(seed % 6),
         rows_per_write: 1 + (seed / 5 % 9) as usize,
+        rows_per_read: 1 + (seed / 13 % 50) as usize,
         cache_weight: (seed / 11 % 60) as usize,
         first_pause: Duration::from_millis(2),
     };
@@ -159,10 +162,20 @@ pub fn assert_same_rows(got: &Rows, expected: &Rows, about: &str) {
 
 /// All records of a topic's partition.
 pub fn records(log: &MemoryLog, topic: Topic, partition: Partition) -> Vec<Record> {
-    now(log.read(topic, partition, Offset(0), usize::MAX, Visibility::Appended)).unwrap()
+    now(log.read(
+        topic,
+        partition,
+        Offset(0),
+        usize::MAX,
+        Visibility::Appended,
+    ))
+    .unwrap()
 }
 
 /// The same log and store, through handles without faults.
 pub fn calm(log: &MemoryLog, store: &MemoryStore) -> (MemoryLog, MemoryStore) {
-    (log.reopen(Arc::new(NoFaults)), store.reopen(Arc::new(NoFaults)))
+    (
+        log.reopen(Arc::new(NoFaults)),
+        store.reopen(Arc::new(NoFaults)),
+    )
 }

@@ -107,7 +107,12 @@ fn again(dice: &mut Dice, made: &[Scripted]) -> Scripted {
 fn garbage(dice: &mut Dice) -> Scripted {
     let topic = [Topic::Chats, Topic::Receipts, Topic::Accounts][dice.roll(3) as usize];
     let bytes = [0, dice.roll(256) as u8, dice.roll(256) as u8];
-    scripted(topic, &bytes[1].to_string(), Bytes::copy_from_slice(&bytes), 0)
+    scripted(
+        topic,
+        &bytes[1].to_string(),
+        Bytes::copy_from_slice(&bytes),
+        0,
+    )
 }
 
 fn pick_chat(dice: &mut Dice) -> ChatId {
@@ -122,7 +127,8 @@ fn chat_event(dice: &mut Dice, n: u64) -> Scripted {
         author: user(dice.roll(USERS)),
         device: device(dice.next()),
         // Now and then an id that was used before, for something else.
-        client_id: ClientId::new(format!("c{}", if dice.roll(30) == 0 { n / 2 } else { n })).unwrap(),
+        client_id: ClientId::new(format!("c{}", if dice.roll(30) == 0 { n / 2 } else { n }))
+            .unwrap(),
         at: Timestamp(1_000 + n as i64 * 10 - dice.roll(50) as i64),
         rules: dice.roll(u64::from(RULES) + 1) as u32,
     };
@@ -151,7 +157,11 @@ fn deed(dice: &mut Dice, origin: Origin) -> ChatEvent {
     let target = Seq(dice.roll(30));
     let who = user(dice.roll(USERS));
     match dice.roll(30) {
-        0 | 1 => ChatEvent::MemberAdded(MemberAdded { origin, user: who, role: role(dice) }),
+        0 | 1 => ChatEvent::MemberAdded(MemberAdded {
+            origin,
+            user: who,
+            role: role(dice),
+        }),
         2 => ChatEvent::MemberRemoved(MemberRemoved { origin, user: who }),
         3 => ChatEvent::MemberLeft(MemberLeft { origin }),
         4 => ChatEvent::MemberRoleChanged(MemberRoleChanged {
@@ -221,15 +231,33 @@ fn setting(dice: &mut Dice, n: u64) -> Scripted {
         }),
         1 => {
             let archived = dice.roll(2) == 0;
-            AccountEvent::ChatArchived(ChatArchived { user, device, chat, archived, at })
+            AccountEvent::ChatArchived(ChatArchived {
+                user,
+                device,
+                chat,
+                archived,
+                at,
+            })
         }
         2 => {
             let pinned = dice.roll(2) == 0;
-            AccountEvent::ChatPinned(ChatPinned { user, device, chat, pinned, at })
+            AccountEvent::ChatPinned(ChatPinned {
+                user,
+                device,
+                chat,
+                pinned,
+                at,
+            })
         }
         _ => {
             let seq = Seq(1 + dice.roll(20));
-            AccountEvent::MessageHidden(MessageHidden { user, device, chat, seq, at })
+            AccountEvent::MessageHidden(MessageHidden {
+                user,
+                device,
+                chat,
+                seq,
+                at,
+            })
         }
     };
     scripted(Topic::Accounts, &key, event.encode().unwrap(), n as i64)
