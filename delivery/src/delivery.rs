@@ -63,12 +63,21 @@ impl Delivery {
         let (stop, stopped) = watch::channel(false);
         let deliveries: Arc<dyn Deliveries> = Arc::clone(&gateway) as _;
         let tasks = Arc::clone(&runtime);
-        let worker =
-            Worker::new(log, runtime, subscriptions, deliveries, batch, stopped.clone());
+        let worker = Worker::new(
+            log,
+            runtime,
+            subscriptions,
+            deliveries,
+            batch,
+            stopped.clone(),
+        );
         tasks.spawn_dedicated("delivery-worker", Box::pin(worker.run()));
         let alarms = ring(Arc::clone(&gateway), stopped);
         tasks.spawn("delivery-alarms", Box::pin(alarms));
-        Ok(Self { gateway, stop: Arc::new(stop) })
+        Ok(Self {
+            gateway,
+            stop: Arc::new(stop),
+        })
     }
 
     /// True while another socket may be taken. To be asked before a handshake is answered.
@@ -89,7 +98,10 @@ impl Delivery {
     ) -> impl Future<Output = ()> + Send + 'static {
         let gateway = Arc::clone(&self.gateway);
         let session = gateway.open(writer, token.is_some());
-        let seat = Seat { gateway: Arc::clone(&gateway), session: Arc::clone(&session) };
+        let seat = Seat {
+            gateway: Arc::clone(&gateway),
+            session: Arc::clone(&session),
+        };
         async move {
             // Boxed: what a session holds while it is idle should be small.
             Box::pin(session::run(gateway, session, reader, token)).await;
@@ -124,6 +136,11 @@ impl Delivery {
     pub async fn shutdown(&self, reconnect_to: Option<String>) {
         self.gateway.shutdown(reconnect_to.as_deref()).await;
         self.stop.send_replace(true);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn gateway_for_tests(&self) -> Arc<Gateway> {
+        Arc::clone(&self.gateway)
     }
 }
 

@@ -55,7 +55,9 @@ impl IntoResponse for Failure {
         let mut response = (status, Json(Envelope { error: refusal })).into_response();
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"cursus\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }
@@ -121,7 +123,11 @@ async fn history(
     Path(chat): Path<String>,
     Asked(HistoryPage { before, limit }): Asked<HistoryPage>,
 ) -> Answer<History> {
-    let query = HistoryQuery { chat: chat_id(&chat)?, before, limit };
+    let query = HistoryQuery {
+        chat: chat_id(&chat)?,
+        before,
+        limit,
+    };
     Ok(Json(api.reads.history(&who.user, &query).await?))
 }
 
@@ -138,7 +144,11 @@ async fn timeline(
     Path(chat): Path<String>,
     Asked(TimelinePage { from, limit }): Asked<TimelinePage>,
 ) -> Answer<Entries> {
-    let query = TimelineQuery { chat: chat_id(&chat)?, from, limit };
+    let query = TimelineQuery {
+        chat: chat_id(&chat)?,
+        from,
+        limit,
+    };
     Ok(Json(api.reads.timeline(&who.user, &query).await?))
 }
 
@@ -156,7 +166,11 @@ async fn status(
 ) -> Answer<Status> {
     let invalid = |_| Refusal::new(Code::InvalidField, "seq: a number");
     let seq = Seq(seq.parse().map_err(invalid)?);
-    let query = StatusQuery { chat: chat_id(&chat)?, seq, who };
+    let query = StatusQuery {
+        chat: chat_id(&chat)?,
+        seq,
+        who,
+    };
     Ok(Json(api.reads.status(&identity.user, &query).await?))
 }
 

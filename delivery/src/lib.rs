@@ -39,6 +39,8 @@ mod watch;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use delivery::{Delivery, StartError};

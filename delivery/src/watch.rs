@@ -27,9 +27,15 @@ impl VerdictWatch {
     ) -> Self {
         let (tell, told) = oneshot::channel();
         let mut number = 0;
-        let hub =
-            gateway.listen(user, |hub| number = hub.watch(chat, device, client_id, tell));
-        Self { gateway: Arc::clone(gateway), hub, number, told }
+        let hub = gateway.listen(user, |hub| {
+            number = hub.watch(chat, device, client_id, tell)
+        });
+        Self {
+            gateway: Arc::clone(gateway),
+            hub,
+            number,
+            told,
+        }
     }
 
     /// Waits for the verdict; `None` when it did not come in time. An entry counts as a verdict with
@@ -46,6 +52,7 @@ impl VerdictWatch {
 
 impl Drop for VerdictWatch {
     fn drop(&mut self) {
-        self.gateway.unlisten(&self.hub, |hub| hub.unwatch(self.number));
+        self.gateway
+            .unlisten(&self.hub, |hub| hub.unwatch(self.number));
     }
 }

@@ -61,6 +61,10 @@ impl Gateway {
         }
         let refused = Refusal::plain(Code::TokenExpired);
         metrics::refused(refused.code);
-        session.close(close::UNAUTHORIZED, refused.code.as_str(), Some(&Frame::Error(refused.clone())));
+        session.close(
+            close::UNAUTHORIZED,
+            refused.code.as_str(),
+            Some(&Frame::Error(refused.clone())),
+        );
     }
 }

@@ -58,7 +58,9 @@ impl Deliveries for Gateway {
         for hub in all {
             let home = partition_of(hub.user.as_str().as_bytes(), self.log.partitions());
             if partitions.contains(&home) {
-                hub.sessions().iter().for_each(|session| session.resume_again());
+                hub.sessions()
+                    .iter()
+                    .for_each(|session| session.resume_again());
             }
         }
     }
@@ -91,7 +93,9 @@ impl Batch<'_> {
             }
         };
         let (gateway, now, mut count) = (self.gateway, self.now, 0);
-        self.each(hubs, |session| count += usize::from(session.push(gateway, now, &pushed)));
+        self.each(hubs, |session| {
+            count += usize::from(session.push(gateway, now, &pushed))
+        });
         metrics::pushed("entry", count);
         if count > 0 {
             let took = self.wall.0.saturating_sub(pushed.taken_at.0);
@@ -109,7 +113,10 @@ impl Batch<'_> {
     }
 
     fn verdict(&mut self, told: &VerdictTold, hubs: &[Arc<Hub>]) {
-        let code = told.code.as_deref().map(|code| Code::parse(code).unwrap_or(Code::Internal));
+        let code = told
+            .code
+            .as_deref()
+            .map(|code| Code::parse(code).unwrap_or(Code::Internal));
         let verdict = Verdict {
             chat: told.chat.clone(),
             device: told.device.clone(),
@@ -161,11 +168,21 @@ fn settings(event: AccountEvent) -> Settings {
         hidden: None,
     };
     match event {
-        AccountEvent::ChatMuted(e) => {
-            Settings { muted_until: Some(e.until.unwrap_or_default()), ..none(e.chat) }
-        }
-        AccountEvent::ChatArchived(e) => Settings { archived: Some(e.archived), ..none(e.chat) },
-        AccountEvent::ChatPinned(e) => Settings { pinned: Some(e.pinned), ..none(e.chat) },
-        AccountEvent::MessageHidden(e) => Settings { hidden: Some(e.seq), ..none(e.chat) },
+        AccountEvent::ChatMuted(e) => Settings {
+            muted_until: Some(e.until.unwrap_or_default()),
+            ..none(e.chat)
+        },
+        AccountEvent::ChatArchived(e) => Settings {
+            archived: Some(e.archived),
+            ..none(e.chat)
+        },
+        AccountEvent::ChatPinned(e) => Settings {
+            pinned: Some(e.pinned),
+            ..none(e.chat)
+        },
+        AccountEvent::MessageHidden(e) => Settings {
+            hidden: Some(e.seq),
+            ..none(e.chat)
+        },
     }
 }

@@ -40,7 +40,10 @@ impl Hub {
     }
 
     pub(super) fn leave(&self, session: SessionId) {
-        self.listeners.lock().sessions.retain(|other| other.id != session);
+        self.listeners
+            .lock()
+            .sessions
+            .retain(|other| other.id != session);
     }
 
     pub(super) fn is_unused(&self) -> bool {
@@ -65,12 +68,21 @@ impl Hub {
         listeners.next_watcher += 1;
         let number = listeners.next_watcher;
         let (chat, device, client_id) = (chat.clone(), device.clone(), client_id.clone());
-        listeners.watchers.push(Watcher { number, chat, device, client_id, tell });
+        listeners.watchers.push(Watcher {
+            number,
+            chat,
+            device,
+            client_id,
+            tell,
+        });
         number
     }
 
     pub(crate) fn unwatch(&self, number: u64) {
-        self.listeners.lock().watchers.retain(|watcher| watcher.number != number);
+        self.listeners
+            .lock()
+            .watchers
+            .retain(|watcher| watcher.number != number);
     }
 
     /// Tells those who wait for this command's fate.
@@ -79,9 +91,13 @@ impl Hub {
         if listeners.watchers.is_empty() {
             return;
         }
-        let (told, waiting) = std::mem::take(&mut listeners.watchers).into_iter().partition(|w| {
-            w.client_id == verdict.client_id && w.device == verdict.device && w.chat == verdict.chat
-        });
+        let (told, waiting) = std::mem::take(&mut listeners.watchers)
+            .into_iter()
+            .partition(|w| {
+                w.client_id == verdict.client_id
+                    && w.device == verdict.device
+                    && w.chat == verdict.chat
+            });
         listeners.watchers = waiting;
         drop(listeners);
         let told: Vec<Watcher> = told;
@@ -108,7 +124,11 @@ impl Hubs {
         }
         self.next += 1;
         let id = SubscriberId(self.next);
-        let hub = Arc::new(Hub { user: user.clone(), id, listeners: Mutex::default() });
+        let hub = Arc::new(Hub {
+            user: user.clone(),
+            id,
+            listeners: Mutex::default(),
+        });
         self.by_user.insert(user.clone(), Arc::clone(&hub));
         self.by_id.insert(id, Arc::clone(&hub));
         hub

@@ -98,7 +98,11 @@ impl Gateway {
     /// Takes a socket in.
     pub(crate) fn open(&self, writer: Arc<dyn FrameWriter>, has_token: bool) -> Arc<Session> {
         let id = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
-        let Config { outbox_bytes: bytes, outbox_frames: frames, .. } = self.config;
+        let Config {
+            outbox_bytes: bytes,
+            outbox_frames: frames,
+            ..
+        } = self.config;
         let now = self.runtime.elapsed();
         let session = Arc::new(Session::new(id, writer, Bounds { bytes, frames }, now));
         let open = {
@@ -108,9 +112,11 @@ impl Gateway {
         };
         metrics::sessions(open);
         if !has_token {
-            self.wheel.set(now + self.config.hello_within, id, Alarm::Hello);
+            self.wheel
+                .set(now + self.config.hello_within, id, Alarm::Hello);
         }
-        self.wheel.set(now + self.config.ping_after, id, Alarm::Heartbeat);
+        self.wheel
+            .set(now + self.config.ping_after, id, Alarm::Heartbeat);
         if open > self.config.max_sessions {
             session.close(close::TRY_LATER, Code::TooManySessions.as_str(), None);
         }
@@ -197,7 +203,9 @@ impl Gateway {
         if self.applied.applied(CHATS, partition) > origin {
             return true;
         }
-        self.applied.wait_applied(CHATS, partition, origin.next(), patience).await
+        self.applied
+            .wait_applied(CHATS, partition, origin.next(), patience)
+            .await
     }
 
     /// Waits for the tables to have what this session knows of a chat.
@@ -205,7 +213,9 @@ impl Gateway {
         let newest = {
             let track = signed_in.track.lock();
             let pushed = track.recent(chat).next().map(|pushed| pushed.origin);
-            let behind = track.chat(chat).and_then(|chat| Some(chat.behind.as_ref()?.origin));
+            let behind = track
+                .chat(chat)
+                .and_then(|chat| Some(chat.behind.as_ref()?.origin));
             pushed.max(behind)
         };
         if let Some(origin) = newest {
@@ -216,7 +226,8 @@ impl Gateway {
     /// A gap that is asked for before its rows are there waits for them.
     pub(crate) async fn rows_up_to(&self, session: &Session, chat: &ChatId) {
         if let Some(signed_in) = session.signed_in() {
-            self.rows_of(signed_in, chat, self.config.inbox_within).await;
+            self.rows_of(signed_in, chat, self.config.inbox_within)
+                .await;
         }
     }
 
@@ -247,7 +258,9 @@ impl Gateway {
         for session in self.all_sessions() {
             self.send_away(&session, reconnect_to);
         }
-        let mut bell = self.runtime.sleep(self.config.close_within.saturating_mul(2));
+        let mut bell = self
+            .runtime
+            .sleep(self.config.close_within.saturating_mul(2));
         loop {
             let ended = self.ended.notified();
             if self.sessions.lock().is_empty() {

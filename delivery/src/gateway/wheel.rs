@@ -37,14 +37,19 @@ pub(crate) struct Wheel {
 
 impl Wheel {
     pub(crate) fn new() -> Self {
-        Self { slots: Mutex::default(), earlier: Notify::new() }
+        Self {
+            slots: Mutex::default(),
+            earlier: Notify::new(),
+        }
     }
 
     /// Sets an alarm for a moment of the runtime's elapsed time; it rings then or up to a tick later.
     pub(crate) fn set(&self, at: Duration, session: SessionId, alarm: Alarm) {
         let tick = at.as_nanos().div_ceil(TICK.as_nanos());
         let mut slots = self.slots.lock();
-        let is_first = slots.first_key_value().is_none_or(|(first, _)| tick < *first);
+        let is_first = slots
+            .first_key_value()
+            .is_none_or(|(first, _)| tick < *first);
         slots.entry(tick).or_default().push((session, alarm));
         drop(slots);
         if is_first {
@@ -65,7 +70,9 @@ impl Wheel {
         let slots = self.slots.lock();
         let (tick, _) = slots.first_key_value()?;
         let nanos = tick.saturating_mul(TICK.as_nanos());
-        Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+        Some(Duration::from_nanos(
+            u64::try_from(nanos).unwrap_or(u64::MAX),
+        ))
     }
 
     /// Waits for the next alarms that ring. Cancel safe: what has not been answered still rings.
@@ -103,9 +110,17 @@ mod tests {
         }
         assert_eq!(wheel.next(), Some(millis(400)));
         assert!(wheel.take_due(millis(399)).is_empty());
-        let rung: Vec<_> = wheel.take_due(millis(400)).iter().map(|(id, _)| id.0).collect();
+        let rung: Vec<_> = wheel
+            .take_due(millis(400))
+            .iter()
+            .map(|(id, _)| id.0)
+            .collect();
         assert_eq!(rung, [2, 3]);
-        let rung: Vec<_> = wheel.take_due(millis(5_000)).iter().map(|(id, _)| id.0).collect();
+        let rung: Vec<_> = wheel
+            .take_due(millis(5_000))
+            .iter()
+            .map(|(id, _)| id.0)
+            .collect();
         assert_eq!(rung, [1]);
         assert_eq!(wheel.next(), None);
     }

@@ -34,7 +34,11 @@ impl Access {
 /// The last place up to `through` that somebody with these stays sees.
 pub(super) fn last_visible(stays: &[Stay], through: Seq) -> Option<Seq> {
     let last = stays.iter().filter_map(|stay| {
-        let seq = if stay.is_open() { through } else { through.min(stay.until) };
+        let seq = if stay.is_open() {
+            through
+        } else {
+            through.min(stay.until)
+        };
         stay.sees(seq).then_some(seq)
     });
     last.max()
@@ -47,10 +51,21 @@ impl Reads {
     /// `unavailable` when the tables do not answer.
     pub async fn stays(&self, user: &UserId, chat: &ChatId) -> Result<Vec<Stay>, Refusal> {
         if let Some((a, b)) = chat.pair() {
-            let stay = Stay { since: Seq(0), until: Seq(0) };
-            return Ok(if *user == a || *user == b { vec![stay] } else { Vec::new() });
+            let stay = Stay {
+                since: Seq(0),
+                until: Seq(0),
+            };
+            return Ok(if *user == a || *user == b {
+                vec![stay]
+            } else {
+                Vec::new()
+            });
         }
-        let key = MemberKey { chat: chat.clone(), user: user.clone(), since: Seq(0) };
+        let key = MemberKey {
+            chat: chat.clone(),
+            user: user.clone(),
+            since: Seq(0),
+        };
         let prefix = encode_cluster_prefix::<MemberRow>(&key, 1).into();
         let partition = ChatPartition { chat: chat.clone() };
         let rows = self.all_rows::<MemberRow>(&partition, prefix).await;
@@ -88,11 +103,26 @@ mod tests {
 
     #[test]
     fn the_last_visible_place_agrees_with_looking_at_each() {
-        let stay = |since, until| Stay { since: Seq(since), until: Seq(until) };
-        for stays in [vec![stay(3, 5), stay(8, 0)], vec![stay(3, 5)], vec![stay(0, 0)], vec![]] {
+        let stay = |since, until| Stay {
+            since: Seq(since),
+            until: Seq(until),
+        };
+        for stays in [
+            vec![stay(3, 5), stay(8, 0)],
+            vec![stay(3, 5)],
+            vec![stay(0, 0)],
+            vec![],
+        ] {
             for through in 0..12 {
-                let naive = (0..=through).rev().map(Seq).find(|seq| visible(&stays, *seq));
-                assert_eq!(last_visible(&stays, Seq(through)), naive, "{stays:?} {through}");
+                let naive = (0..=through)
+                    .rev()
+                    .map(Seq)
+                    .find(|seq| visible(&stays, *seq));
+                assert_eq!(
+                    last_visible(&stays, Seq(through)),
+                    naive,
+                    "{stays:?} {through}"
+                );
             }
         }
     }

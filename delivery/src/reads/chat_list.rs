@@ -12,9 +12,7 @@ use schemas::errors::{Code, Refusal};
 use schemas::frames::{ChatSummary, Chats, ChatsQuery, PAGE, Preview};
 use schemas::ids::{ChatId, UserId};
 use schemas::position::{Seq, Timestamp};
-use schemas::tables::{
-    ChatKey, ChatRow, ChatSettingRow, CursorRow, InboxRow, UserPartition,
-};
+use schemas::tables::{ChatKey, ChatRow, ChatSettingRow, CursorRow, InboxRow, UserPartition};
 
 use super::{Reads, page_size, unavailable};
 
@@ -29,7 +27,11 @@ struct Place {
 impl Place {
     fn of(summary: &ChatSummary) -> Self {
         let (at, chat) = (Reverse(summary.at), summary.chat.clone());
-        Self { unpinned: !summary.pinned, at, chat }
+        Self {
+            unpinned: !summary.pinned,
+            at,
+            chat,
+        }
     }
 
     fn cursor(&self) -> String {
@@ -45,7 +47,11 @@ impl Place {
         };
         let (at, chat) = cursor.get(1..)?.split_once('.')?;
         let at = Reverse(Timestamp(at.parse().ok()?));
-        Some(Self { unpinned, at, chat: ChatId::new(chat).ok()? })
+        Some(Self {
+            unpinned,
+            at,
+            chat: ChatId::new(chat).ok()?,
+        })
     }
 }
 
@@ -65,7 +71,9 @@ impl Reads {
             let partition = UserPartition { user: user.clone() };
             let inbox = self.all_rows::<InboxRow>(&partition, Bytes::new()).await?;
             let read = self.read_rows(user).await?;
-            let settings = self.all_rows::<ChatSettingRow>(&partition, Bytes::new()).await?;
+            let settings = self
+                .all_rows::<ChatSettingRow>(&partition, Bytes::new())
+                .await?;
             let mut page = page(join(inbox, read, settings), after.as_ref(), limit);
             self.entitle(&mut page.chats).await?;
             Ok(page)
@@ -76,9 +84,14 @@ impl Reads {
     /// Adds the titles of groups.
     async fn entitle(&self, chats: &mut [ChatSummary]) -> Result<(), StoreError> {
         for summary in chats.iter_mut().filter(|summary| summary.chat.is_group()) {
-            let key = ChatKey { chat: summary.chat.clone() };
-            summary.title =
-                self.row::<ChatRow>(&key).await?.map(|row| row.title).unwrap_or_default();
+            let key = ChatKey {
+                chat: summary.chat.clone(),
+            };
+            summary.title = self
+                .row::<ChatRow>(&key)
+                .await?
+                .map(|row| row.title)
+                .unwrap_or_default();
         }
         Ok(())
     }
@@ -90,9 +103,14 @@ fn join(
     read: Vec<CursorRow>,
     settings: Vec<ChatSettingRow>,
 ) -> Vec<ChatSummary> {
-    let mut read: BTreeMap<_, _> = read.into_iter().map(|row| (row.chat.clone(), row)).collect();
-    let mut settings: BTreeMap<_, _> =
-        settings.into_iter().map(|row| (row.chat.clone(), row)).collect();
+    let mut read: BTreeMap<_, _> = read
+        .into_iter()
+        .map(|row| (row.chat.clone(), row))
+        .collect();
+    let mut settings: BTreeMap<_, _> = settings
+        .into_iter()
+        .map(|row| (row.chat.clone(), row))
+        .collect();
     let line = |row: InboxRow| {
         let (read, setting) = (read.remove(&row.chat), settings.remove(&row.chat));
         line(row, read, setting)
@@ -100,16 +118,17 @@ fn join(
     inbox.into_iter().map(line).collect()
 }
 
-fn line(
-    row: InboxRow,
-    read: Option<CursorRow>,
-    setting: Option<ChatSettingRow>,
-) -> ChatSummary {
+fn line(row: InboxRow, read: Option<CursorRow>, setting: Option<ChatSettingRow>) -> ChatSummary {
     let (read, read_ordinal) = read.map(|row| (row.seq, row.ordinal)).unwrap_or_default();
     let preview = match (row.preview_seq, row.preview_author.clone()) {
         (seq, Some(author)) if seq > Seq(0) => {
             let (kind, text) = (row.preview_kind, row.preview.clone());
-            Some(Preview { seq, author, kind, text })
+            Some(Preview {
+                seq,
+                author,
+                kind,
+                text,
+            })
         }
         _ => None,
     };
@@ -136,7 +155,10 @@ fn page(mut chats: Vec<ChatSummary>, after: Option<&Place>, limit: usize) -> Cha
     chats.sort_by_cached_key(Place::of);
     let more = chats.len() > limit;
     chats.truncate(limit);
-    let cursor = chats.last().filter(|_| more).map(|last| Place::of(last).cursor());
+    let cursor = chats
+        .last()
+        .filter(|_| more)
+        .map(|last| Place::of(last).cursor());
     Chats { chats, cursor }
 }
 
@@ -170,7 +192,10 @@ mod tests {
     }
 
     fn names(page: &Chats) -> Vec<&str> {
-        page.chats.iter().map(|summary| summary.chat.as_str()).collect()
+        page.chats
+            .iter()
+            .map(|summary| summary.chat.as_str())
+            .collect()
     }
 
     #[test]
@@ -199,7 +224,12 @@ mod tests {
             pinned: true,
         };
         let rows = || {
-            let rows = [("d.ada.bob", 1), ("d.ada.cyd", 5), ("d.ada.dan", 9), ("d.ada.eve", 5)];
+            let rows = [
+                ("d.ada.bob", 1),
+                ("d.ada.cyd", 5),
+                ("d.ada.dan", 9),
+                ("d.ada.eve", 5),
+            ];
             let inbox = rows.map(|(chat, at)| inbox(chat, at, 3)).to_vec();
             join(inbox, Vec::new(), vec![pin.clone()])
         };
@@ -207,7 +237,7 @@ mod tests {
         assert_eq!(names(&first), ["d.ada.bob", "d.ada.dan", "d.ada.cyd"]);
         let after = Place::parse(first.cursor.as_deref().unwrap()).unwrap();
         let last = page(rows(), Some(&after), 3);
-        assert_eq!((names(&last), last.cursor), (vec!["d.ada.eve"], None));
+        assert_eq!((names(&last), &last.cursor), (vec!["d.ada.eve"], &None));
         assert_eq!(Place::parse("x1.d.a.b"), None);
         assert_eq!(Place::parse("u.d.a.b"), None);
     }

@@ -11,8 +11,8 @@ use schemas::frames::{Entry, History, HistoryQuery, Message, PAGE, WireBody};
 use schemas::ids::{ChatId, UserId};
 use schemas::position::Seq;
 use schemas::tables::{
-    Bucket, BucketPartition, DELETED, EDITED, HiddenPartition, HiddenRow, MessageRow,
-    OverlayKey, OverlayRow, Stay, bucket, encode_cluster_prefix, reaction_author, visible,
+    Bucket, BucketPartition, DELETED, EDITED, HiddenPartition, HiddenRow, MessageRow, OverlayKey,
+    OverlayRow, Stay, bucket, encode_cluster_prefix, reaction_author, visible,
 };
 
 use super::access::last_visible;
@@ -28,24 +28,38 @@ impl Reads {
         let limit = page_size(query.limit, PAGE)?;
         let chat = &query.chat;
         let access = self.access(user, chat).await?;
-        let before = query.before.unwrap_or(Seq(u64::MAX)).min(access.head().next());
+        let before = query
+            .before
+            .unwrap_or(Seq(u64::MAX))
+            .min(access.head().next());
         let found = async {
             let hidden = self.hidden(user, chat).await?;
             // One more than asked for tells whether there is another page.
-            let rows = self.page(chat, &access.stays, &hidden, before, limit + 1).await?;
+            let rows = self
+                .page(chat, &access.stays, &hidden, before, limit + 1)
+                .await?;
             let overlays = self.overlays(chat, &rows).await?;
             Ok((rows, overlays))
         };
-        let (mut rows, overlays) = found.await.map_err(|error: StoreError| unavailable(&error))?;
+        let (mut rows, overlays) = found
+            .await
+            .map_err(|error: StoreError| unavailable(&error))?;
         let more = rows.len() > limit;
         rows.truncate(limit);
         let before = rows.last().filter(|_| more).map(|row| row.seq);
         let messages = rows.iter().map(|row| message(row, &overlays));
-        Ok(History { chat: chat.clone(), messages: messages.collect::<Result<_, _>>()?, before })
+        Ok(History {
+            chat: chat.clone(),
+            messages: messages.collect::<Result<_, _>>()?,
+            before,
+        })
     }
 
     async fn hidden(&self, user: &UserId, chat: &ChatId) -> Result<BTreeSet<Seq>, StoreError> {
-        let partition = HiddenPartition { user: user.clone(), chat: chat.clone() };
+        let partition = HiddenPartition {
+            user: user.clone(),
+            chat: chat.clone(),
+        };
         let rows = self.all_rows::<HiddenRow>(&partition, Bytes::new()).await?;
         Ok(rows.into_iter().map(|row| row.seq).collect())
     }
@@ -66,7 +80,10 @@ impl Reads {
                 break;
             };
             let bucket = bucket(top);
-            let partition = BucketPartition { chat: chat.clone(), bucket };
+            let partition = BucketPartition {
+                chat: chat.clone(),
+                bucket,
+            };
             let range = after::<MessageRow>(&message_key(chat, bucket, top.next()), true, limit);
             let rows = self.rows::<MessageRow>(&partition, range).await?;
             before = match rows.last() {
@@ -91,11 +108,15 @@ impl Reads {
         let buckets: BTreeSet<Bucket> = rows.iter().map(|row| bucket(row.seq)).collect();
         let mut all = Vec::new();
         for bucket in buckets {
-            let within = rows.iter().map(|row| row.seq).filter(|seq| self::bucket(*seq) == bucket);
+            let within = rows
+                .iter()
+                .map(|row| row.seq)
+                .filter(|seq| self::bucket(*seq) == bucket);
             let (Some(lowest), Some(highest)) = (within.clone().min(), within.max()) else {
                 continue;
             };
-            self.overlays_of(chat, bucket, lowest, highest, &mut all).await?;
+            self.overlays_of(chat, bucket, lowest, highest, &mut all)
+                .await?;
         }
         Ok(all)
     }
@@ -108,11 +129,23 @@ impl Reads {
         highest: Seq,
         into: &mut Vec<OverlayRow>,
     ) -> Result<(), StoreError> {
-        let partition = BucketPartition { chat: chat.clone(), bucket };
-        let key = |target, what| OverlayKey { chat: chat.clone(), bucket, target, what };
+        let partition = BucketPartition {
+            chat: chat.clone(),
+            bucket,
+        };
+        let key = |target, what| OverlayKey {
+            chat: chat.clone(),
+            bucket,
+            target,
+            what,
+        };
         // The prefix of a key comes before all keys that begin with it.
         let first = encode_cluster_prefix::<OverlayRow>(&key(lowest, DELETED), 1);
-        let mut range = ScanRange { after: Some(first.into()), limit: CHUNK, ..Default::default() };
+        let mut range = ScanRange {
+            after: Some(first.into()),
+            limit: CHUNK,
+            ..Default::default()
+        };
         loop {
             let rows = self.rows::<OverlayRow>(&partition, range).await?;
             let is_last = rows.len() < CHUNK;
@@ -138,7 +171,10 @@ fn message(row: &MessageRow, overlays: &[OverlayRow]) -> Result<Message, Refusal
         reactions: std::collections::BTreeMap::new(),
     };
     let first = overlays.partition_point(|overlay| overlay.target < row.seq);
-    let own = overlays.iter().skip(first).take_while(|overlay| overlay.target == row.seq);
+    let own = overlays
+        .iter()
+        .skip(first)
+        .take_while(|overlay| overlay.target == row.seq);
     let mut deleted = false;
     for overlay in own {
         if overlay.what == DELETED {

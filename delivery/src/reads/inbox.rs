@@ -22,16 +22,20 @@ pub(crate) struct DeviceView {
 
 impl Reads {
     /// The newest place of each chat that a user is or was in.
-    pub(crate) async fn heads(
-        &self,
-        user: &UserId,
-    ) -> Result<BTreeMap<ChatId, Head>, StoreError> {
+    pub(crate) async fn heads(&self, user: &UserId) -> Result<BTreeMap<ChatId, Head>, StoreError> {
         let partition = UserPartition { user: user.clone() };
         let mut heads = BTreeMap::new();
         for stored in self.all::<InboxRow>(&partition, Bytes::new()).await? {
             let row: InboxRow = stored.decode()?;
             let origin = Offset(stored.version.0.saturating_sub(1));
-            heads.insert(row.chat, Head { seq: row.head, at: row.at, origin });
+            heads.insert(
+                row.chat,
+                Head {
+                    seq: row.head,
+                    at: row.at,
+                    origin,
+                },
+            );
         }
         Ok(heads)
     }
@@ -67,9 +71,14 @@ impl Reads {
         device: Option<&DeviceId>,
     ) -> Result<Vec<CursorRow>, StoreError> {
         let any = ChatId::new("d.a.b").expect("a canonical chat id");
-        let key = CursorKey { user: user.clone(), device: device.cloned(), chat: any };
+        let key = CursorKey {
+            user: user.clone(),
+            device: device.cloned(),
+            chat: any,
+        };
         // Only the first clustering column counts: which chat stands in the key does not matter.
         let prefix = encode_cluster_prefix::<CursorRow>(&key, 1).into();
-        self.all_rows::<CursorRow>(&UserPartition { user: user.clone() }, prefix).await
+        self.all_rows::<CursorRow>(&UserPartition { user: user.clone() }, prefix)
+            .await
     }
 }

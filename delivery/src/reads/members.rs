@@ -28,7 +28,13 @@ impl Reads {
             Some(row) => (row.title, row.description, row.max_members),
             None => (String::new(), String::new(), 2),
         };
-        Ok(Members { chat: chat.clone(), title, description, max_members, members })
+        Ok(Members {
+            chat: chat.clone(),
+            title,
+            description,
+            max_members,
+            members,
+        })
     }
 
     /// Every stay of every member, in user id order.
@@ -40,10 +46,19 @@ impl Reads {
 }
 
 fn in_direct_chat(user: UserId) -> Member {
-    Member { user, role: Role::Member, since: Seq(0) }
+    Member {
+        user,
+        role: Role::Member,
+        since: Seq(0),
+    }
 }
 
 fn in_group(rows: Vec<MemberRow>) -> Vec<Member> {
     let open = rows.into_iter().filter(|row| row.until == Seq(0));
-    open.map(|row| Member { user: row.user, role: row.role, since: row.since }).collect()
+    open.map(|row| Member {
+        user: row.user,
+        role: row.role,
+        since: row.since,
+    })
+    .collect()
 }

@@ -52,7 +52,9 @@ impl Reads {
         partition: &T::Partition,
         range: ScanRange,
     ) -> Result<Vec<T>, StoreError> {
-        self.store.scan_rows::<T>(self.live.get(), partition, range).await
+        self.store
+            .scan_rows::<T>(self.live.get(), partition, range)
+            .await
     }
 
     /// All rows of a partition whose clustering key begins with `prefix`, with their versions.
@@ -66,8 +68,16 @@ impl Reads {
         let mut all: Vec<StoredRow> = Vec::new();
         loop {
             let after = all.last().map(|row| row.cluster.clone());
-            let range = ScanRange { prefix: prefix.clone(), after, reverse: false, limit: CHUNK };
-            let page = self.store.scan(T::DEF, generation, &partition, range).await?;
+            let range = ScanRange {
+                prefix: prefix.clone(),
+                after,
+                reverse: false,
+                limit: CHUNK,
+            };
+            let page = self
+                .store
+                .scan(T::DEF, generation, &partition, range)
+                .await?;
             let is_last = page.len() < CHUNK;
             all.extend(page);
             if is_last {
@@ -81,7 +91,11 @@ impl Reads {
         partition: &T::Partition,
         prefix: Bytes,
     ) -> Result<Vec<T>, StoreError> {
-        self.all::<T>(partition, prefix).await?.iter().map(StoredRow::decode).collect()
+        self.all::<T>(partition, prefix)
+            .await?
+            .iter()
+            .map(StoredRow::decode)
+            .collect()
     }
 }
 

@@ -27,28 +27,45 @@ impl Reads {
         let StatusQuery { chat, seq, who } = query;
         let access = self.access(user, chat).await?;
         let key = message_key(chat, bucket(*seq), *seq);
-        let row = self.row::<MessageRow>(&key).await.map_err(|error| unavailable(&error))?;
+        let row = self
+            .row::<MessageRow>(&key)
+            .await
+            .map_err(|error| unavailable(&error))?;
         let Some(row) = row.filter(|_| visible(&access.stays, *seq)) else {
             return Err(Refusal::plain(Code::MessageNotFound));
         };
         let audience = self.audience(chat, *seq, &row.author).await?;
         let found = async {
-            let counts = self.row::<StatusRow>(&StatusKey { chat: chat.clone() }).await?;
+            let counts = self
+                .row::<StatusRow>(&StatusKey { chat: chat.clone() })
+                .await?;
             let own = self.marks(chat, Some(&row.author)).await?;
-            let marks = if *who { Some(self.marks(chat, None).await?) } else { None };
+            let marks = if *who {
+                Some(self.marks(chat, None).await?)
+            } else {
+                None
+            };
             Ok((counts, own, marks))
         };
-        let (counts, own, marks) = found.await.map_err(|error: StoreError| unavailable(&error))?;
+        let (counts, own, marks) = found
+            .await
+            .map_err(|error: StoreError| unavailable(&error))?;
         let own = how_far(&own, &row.author, *seq);
         let count = |of: Option<u32>, own: bool| of.unwrap_or(0).saturating_sub(u32::from(own));
         let who = marks.map(|marks| {
-            audience.iter().map(|user| how_far(&marks, user, *seq)).collect()
+            audience
+                .iter()
+                .map(|user| how_far(&marks, user, *seq))
+                .collect()
         });
         Ok(Status {
             chat: chat.clone(),
             seq: *seq,
             of: u32::try_from(audience.len()).unwrap_or(u32::MAX),
-            delivered: count(counts.as_ref().map(|c| c.delivered.count_at(*seq)), own.delivered),
+            delivered: count(
+                counts.as_ref().map(|c| c.delivered.count_at(*seq)),
+                own.delivered,
+            ),
             read: count(counts.as_ref().map(|c| c.read.count_at(*seq)), own.read),
             who,
         })
@@ -78,10 +95,16 @@ impl Reads {
             let device = schemas::ids::DeviceId::new("any").expect("a canonical device id");
             let (chat, user) = (chat.clone(), user.clone());
             // Only the first clustering column counts.
-            let key = MarkKey { chat, user, device, since: Seq(0) };
+            let key = MarkKey {
+                chat,
+                user,
+                device,
+                since: Seq(0),
+            };
             encode_cluster_prefix::<MarkRow>(&key, 1).into()
         });
-        self.all_rows::<MarkRow>(&ChatPartition { chat: chat.clone() }, prefix).await
+        self.all_rows::<MarkRow>(&ChatPartition { chat: chat.clone() }, prefix)
+            .await
     }
 }
 
@@ -96,7 +119,11 @@ fn present(rows: Vec<MemberRow>, seq: Seq) -> BTreeSet<UserId> {
 
 /// How far a message has got with one member, whichever of their devices is ahead. Pure.
 fn how_far(marks: &[MarkRow], user: &UserId, seq: Seq) -> StatusOf {
-    let own = || marks.iter().filter(|mark| mark.user == *user && mark.since < seq);
+    let own = || {
+        marks
+            .iter()
+            .filter(|mark| mark.user == *user && mark.since < seq)
+    };
     StatusOf {
         user: user.clone(),
         delivered: own().any(|mark| mark.delivered.max(mark.read) >= seq),

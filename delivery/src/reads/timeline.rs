@@ -32,13 +32,23 @@ struct Line {
 
 impl From<MessageRow> for Line {
     fn from(row: MessageRow) -> Self {
-        Self { seq: row.seq, ordinal: row.ordinal, at: row.at, event: row.event }
+        Self {
+            seq: row.seq,
+            ordinal: row.ordinal,
+            at: row.at,
+            event: row.event,
+        }
     }
 }
 
 impl From<ChangeRow> for Line {
     fn from(row: ChangeRow) -> Self {
-        Self { seq: row.seq, ordinal: row.ordinal, at: row.at, event: row.event }
+        Self {
+            seq: row.seq,
+            ordinal: row.ordinal,
+            at: row.at,
+            event: row.event,
+        }
     }
 }
 
@@ -46,23 +56,39 @@ impl From<ChangeRow> for Line {
 fn unbroken(mut lines: Vec<Line>, from: Seq, through: Seq, limit: usize) -> Vec<Line> {
     lines.sort_unstable_by_key(|line| line.seq);
     let expected = (from.0..=through.0).map(Seq);
-    let run = lines.into_iter().zip(expected).take_while(|(line, seq)| line.seq == *seq);
+    let run = lines
+        .into_iter()
+        .zip(expected)
+        .take_while(|(line, seq)| line.seq == *seq);
     run.take(limit).map(|(line, _)| line).collect()
 }
 
 /// The key of a message in its bucket.
 pub(super) fn message_key(chat: &ChatId, bucket: Bucket, seq: Seq) -> MessageKey {
-    MessageKey { chat: chat.clone(), bucket, seq }
+    MessageKey {
+        chat: chat.clone(),
+        bucket,
+        seq,
+    }
 }
 
 fn change_key(chat: &ChatId, bucket: Bucket, seq: Seq) -> ChangeKey {
-    ChangeKey { chat: chat.clone(), bucket, seq }
+    ChangeKey {
+        chat: chat.clone(),
+        bucket,
+        seq,
+    }
 }
 
 /// From the place after this key on.
 pub(super) fn after<T: Table>(key: &T::Key, reverse: bool, limit: usize) -> ScanRange {
     let (_, cluster) = encode_key::<T>(key);
-    ScanRange { prefix: Bytes::new(), after: Some(cluster.into()), reverse, limit }
+    ScanRange {
+        prefix: Bytes::new(),
+        after: Some(cluster.into()),
+        reverse,
+        limit,
+    }
 }
 
 impl Reads {
@@ -99,7 +125,9 @@ impl Reads {
                 break;
             };
             next = seen;
-            let lines = self.stretch(chat, next, through, limit - entries.len()).await;
+            let lines = self
+                .stretch(chat, next, through, limit - entries.len())
+                .await;
             let lines = lines.map_err(|error| unavailable(&error))?;
             let mut stopped = true;
             for line in lines {
@@ -118,7 +146,13 @@ impl Reads {
         }
         let covered = Seq(next.0.saturating_sub(1)).min(through);
         let head = access.head().max(covered);
-        Ok(Entries { chat: chat.clone(), from, through: covered, entries, head })
+        Ok(Entries {
+            chat: chat.clone(),
+            from,
+            through: covered,
+            entries,
+            head,
+        })
     }
 
     /// Lines from `from` on without a hole.
@@ -135,7 +169,10 @@ impl Reads {
             let bucket = bucket(next);
             let wanted = limit - lines.len();
             let before = Seq(next.0.saturating_sub(1));
-            let partition = BucketPartition { chat: chat.clone(), bucket };
+            let partition = BucketPartition {
+                chat: chat.clone(),
+                bucket,
+            };
             let key = message_key(chat, bucket, before);
             let range = after::<MessageRow>(&key, false, wanted);
             let messages = self.rows::<MessageRow>(&partition, range).await?;
@@ -164,13 +201,20 @@ impl Reads {
         known: Seq,
         seq: Seq,
     ) -> Result<Option<(Ordinal, Vec<UserId>)>, Refusal> {
-        let Some(ordinal) = self.ordinal_at(chat, seq).await.map_err(|e| unavailable(&e))? else {
+        let Some(ordinal) = self
+            .ordinal_at(chat, seq)
+            .await
+            .map_err(|e| unavailable(&e))?
+        else {
             return Ok(None);
         };
         let mut authors = Vec::new();
         let (mut place, mut left) = (Some(bucket(seq)), LOOK_BACK);
         while let Some(bucket) = place.filter(|bucket| bucket.last() > known && left > 0) {
-            let partition = BucketPartition { chat: chat.clone(), bucket };
+            let partition = BucketPartition {
+                chat: chat.clone(),
+                bucket,
+            };
             let key = message_key(chat, bucket, seq.next());
             let range = after::<MessageRow>(&key, true, left);
             let rows = self.rows::<MessageRow>(&partition, range).await;
@@ -189,10 +233,15 @@ impl Reads {
 
     async fn ordinal_at(&self, chat: &ChatId, seq: Seq) -> Result<Option<Ordinal>, StoreError> {
         let bucket = bucket(seq);
-        if let Some(row) = self.row::<MessageRow>(&message_key(chat, bucket, seq)).await? {
+        if let Some(row) = self
+            .row::<MessageRow>(&message_key(chat, bucket, seq))
+            .await?
+        {
             return Ok(Some(row.ordinal));
         }
-        let change = self.row::<ChangeRow>(&change_key(chat, bucket, seq)).await?;
+        let change = self
+            .row::<ChangeRow>(&change_key(chat, bucket, seq))
+            .await?;
         Ok(change.map(|row| row.ordinal))
     }
 }

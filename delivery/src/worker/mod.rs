@@ -52,7 +52,14 @@ impl Worker {
         batch: usize,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        Self { log, runtime, subscriptions, deliveries, batch, stopped }
+        Self {
+            log,
+            runtime,
+            subscriptions,
+            deliveries,
+            batch,
+            stopped,
+        }
     }
 
     /// Runs until it is told to stop or the log is closed.
@@ -60,7 +67,10 @@ impl Worker {
         let mut pause = FIRST_PAUSE;
         loop {
             let from = self.subscriptions.next();
-            let opened = self.log.tail(Topic::Users, from, Visibility::Appended).await;
+            let opened = self
+                .log
+                .tail(Topic::Users, from, Visibility::Appended)
+                .await;
             let error = match opened {
                 Ok(tail) => match self.follow(tail, &mut pause).await {
                     Some(error) => error,
@@ -132,7 +142,10 @@ impl Worker {
     /// Makes the next tail possible; false when there can be none.
     fn mend(&self, error: &LogError) -> bool {
         metrics::restarted();
-        if let LogError::OutOfRange { partition, first, .. } = error {
+        if let LogError::OutOfRange {
+            partition, first, ..
+        } = error
+        {
             tracing::warn!(%partition, %first, "records of users were dropped before delivery");
             self.subscriptions.skip(*partition, *first);
             self.deliveries.detached(&[*partition]);
@@ -146,7 +159,12 @@ impl Worker {
             }
             error => tracing::error!(%error, "the tail of users broke for good"),
         }
-        let all: Vec<_> = self.subscriptions.next().into_iter().map(|(p, _)| p).collect();
+        let all: Vec<_> = self
+            .subscriptions
+            .next()
+            .into_iter()
+            .map(|(p, _)| p)
+            .collect();
         self.deliveries.detached(&all);
         false
     }

@@ -29,15 +29,25 @@ impl Subscriptions {
     /// Nobody is subscribed yet; partitions are handed out from these offsets on.
     pub(crate) fn new(next: Vec<Offset>) -> Self {
         let partitions = u32::try_from(next.len()).unwrap_or(u32::MAX);
-        let table = Table { users: HashMap::default(), next };
-        Self { table: Mutex::new(table), partitions }
+        let table = Table {
+            users: HashMap::default(),
+            next,
+        };
+        Self {
+            table: Mutex::new(table),
+            partitions,
+        }
     }
 
     pub(crate) fn subscribe(&self, user: &UserId, subscriber: SubscriberId) -> Subscribed {
         let partition = partition_of(user.as_str().as_bytes(), self.partitions);
         let mut table = self.table.lock();
         table.users.insert(user.clone(), subscriber);
-        let from = table.next.get(index(partition)).copied().unwrap_or_default();
+        let from = table
+            .next
+            .get(index(partition))
+            .copied()
+            .unwrap_or_default();
         Subscribed { partition, from }
     }
 
@@ -73,7 +83,10 @@ impl Subscriptions {
     /// The next offset of each partition, in partition order.
     pub(crate) fn next(&self) -> Vec<(Partition, Offset)> {
         let table = self.table.lock();
-        (0..).map(Partition).zip(table.next.iter().copied()).collect()
+        (0..)
+            .map(Partition)
+            .zip(table.next.iter().copied())
+            .collect()
     }
 
     /// Skips what can no longer be had of a partition.
@@ -115,7 +128,13 @@ mod tests {
         let next = [(Partition(0), Offset(8))];
         assert!(subscriptions.pick(vec![told(&user)], &next).is_empty());
         let subscribed = subscriptions.subscribe(&user, SubscriberId(3));
-        assert_eq!(subscribed, Subscribed { partition: Partition(0), from: Offset(8) });
+        assert_eq!(
+            subscribed,
+            Subscribed {
+                partition: Partition(0),
+                from: Offset(8)
+            }
+        );
         let picked = subscriptions.pick(vec![told(&user)], &[(Partition(0), Offset(9))]);
         assert_eq!(picked[0].to, [SubscriberId(3)]);
         subscriptions.unsubscribe(&user);

@@ -90,10 +90,12 @@ impl Task {
             heartbeat_ms: u64::try_from(self.gateway.config.ping_after.as_millis())
                 .unwrap_or(u64::MAX),
         };
-        self.session.put(answer(reference, &Frame::Welcome(welcome)));
+        self.session
+            .put(answer(reference, &Frame::Welcome(welcome)));
         let expires_at = identity.expires_at;
         self.gateway.join(&self.session, identity);
-        self.gateway.alarm_at(expires_at, self.session.id, Alarm::Expiry);
+        self.gateway
+            .alarm_at(expires_at, self.session.id, Alarm::Expiry);
     }
 
     /// Hands a command over; the append is begun when the future is first polled.

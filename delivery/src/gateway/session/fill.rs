@@ -35,7 +35,11 @@ pub(super) async fn fill(gateway: Arc<Gateway>, session: Arc<Session>) {
     if from > through {
         return sent(&gateway, &session, signed_in, &chat, None);
     }
-    let patience = if waiting > 1 { TURN } else { gateway.config.inbox_within };
+    let patience = if waiting > 1 {
+        TURN
+    } else {
+        gateway.config.inbox_within
+    };
     if !gateway.rows_applied(&chat, origin, patience).await {
         signed_in.track.lock().stalled(&chat);
         return;
@@ -57,7 +61,10 @@ async fn page(
     through: Seq,
 ) -> Result<Entries, Refusal> {
     let user = &signed_in.identity.user;
-    gateway.reads.range(user, chat, from, through, MAX_BATCH).await
+    gateway
+        .reads
+        .range(user, chat, from, through, MAX_BATCH)
+        .await
 }
 
 async fn stalled(

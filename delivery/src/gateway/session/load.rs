@@ -81,7 +81,10 @@ async fn gather(
 ) -> Result<(BTreeMap<ChatId, Head>, DeviceView), LoadError> {
     let Subscribed { partition, from } = subscribed;
     let within = gateway.config.inbox_within;
-    let applied = gateway.applied.wait_applied(INBOX, partition, from, within).await;
+    let applied = gateway
+        .applied
+        .wait_applied(INBOX, partition, from, within)
+        .await;
     // Looked up before the rows are read: what it does not cover is replayed.
     let inbox_at = gateway.applied.applied(INBOX, partition);
     let identity = &signed_in.identity;
@@ -90,7 +93,10 @@ async fn gather(
         tracing::info!(%partition, %inbox_at, %from, "the inbox lags, users is read instead");
         replay(gateway, signed_in, subscribed, inbox_at, &mut heads).await?;
     }
-    let device = gateway.reads.device(&identity.user, &identity.device).await?;
+    let device = gateway
+        .reads
+        .device(&identity.user, &identity.device)
+        .await?;
     Ok((heads, device))
 }
 
@@ -102,12 +108,18 @@ async fn replay(
     inbox_at: Offset,
     heads: &mut BTreeMap<ChatId, Head>,
 ) -> Result<(), LogError> {
-    let Subscribed { partition, from: end } = subscribed;
+    let Subscribed {
+        partition,
+        from: end,
+    } = subscribed;
     let first = gateway.log.positions(Topic::Users, partition).await?.first;
     let mut next = inbox_at.max(first);
     while next < end {
         let visibility = Visibility::Appended;
-        let records = gateway.log.read(Topic::Users, partition, next, REPLAY, visibility).await?;
+        let records = gateway
+            .log
+            .read(Topic::Users, partition, next, REPLAY, visibility)
+            .await?;
         let Some(last) = records.last() else {
             return Ok(());
         };
@@ -117,7 +129,11 @@ async fn replay(
                 continue;
             };
             if told.recipients.contains(&signed_in.identity.user) {
-                let head = Head { seq: told.seq, at: told.at, origin: told.origin };
+                let head = Head {
+                    seq: told.seq,
+                    at: told.at,
+                    origin: told.origin,
+                };
                 let known = heads.entry(told.chat).or_default();
                 if head.seq > known.seq {
                     *known = head;
@@ -193,7 +209,11 @@ mod tests {
 
     fn heads(chats: usize, seq: u64) -> BTreeMap<ChatId, Head> {
         let chat = |n: usize| ChatId::new(format!("d.a.b{n:03}")).unwrap();
-        let head = |n: usize| Head { seq: Seq(seq), at: Timestamp(n as i64), origin: Offset(0) };
+        let head = |n: usize| Head {
+            seq: Seq(seq),
+            at: Timestamp(n as i64),
+            origin: Offset(0),
+        };
         (0..chats).map(|n| (chat(n), head(n))).collect()
     }
 
@@ -208,7 +228,9 @@ mod tests {
     #[test]
     fn a_known_device_gets_everything_after_its_mark_and_whole_new_chats() {
         let mut device = DeviceView::default();
-        device.delivered.insert(ChatId::new("d.a.b001").unwrap(), Seq(7));
+        device
+            .delivered
+            .insert(ChatId::new("d.a.b001").unwrap(), Seq(7));
         let missed = missed(heads(2, 10_000), &device);
         assert_eq!(missed[0].sent, Seq(7));
         assert_eq!(missed[1].sent, Seq(9_000));

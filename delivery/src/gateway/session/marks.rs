@@ -33,12 +33,7 @@ pub(super) struct Marks {
 
 impl Marks {
     /// Adds a mark; true when it is the first of its tick.
-    pub(super) fn want(
-        &mut self,
-        reference: Option<&str>,
-        kind: MarkKind,
-        mark: MarkUpTo,
-    ) -> bool {
+    pub(super) fn want(&mut self, reference: Option<&str>, kind: MarkKind, mark: MarkUpTo) -> bool {
         let wanted = self.wanted.entry((mark.chat, kind)).or_default();
         wanted.seq = wanted.seq.max(mark.seq);
         wanted.references.push(reference.map(str::to_owned));
@@ -52,7 +47,8 @@ impl Task {
         self.marks.timer = None;
         for ((chat, kind), wanted) in std::mem::take(&mut self.marks.wanted) {
             let (gateway, session) = (Arc::clone(&self.gateway), Arc::clone(&self.session));
-            self.others.push(Box::pin(settle(gateway, session, chat, kind, wanted)));
+            self.others
+                .push(Box::pin(settle(gateway, session, chat, kind, wanted)));
         }
     }
 }
@@ -122,7 +118,10 @@ mod tests {
     #[test]
     fn marks_of_a_tick_become_the_largest_a_chat_and_kind() {
         let mut marks = Marks::default();
-        let mark = |chat: &str, seq| MarkUpTo { chat: ChatId::new(chat).unwrap(), seq: Seq(seq) };
+        let mark = |chat: &str, seq| MarkUpTo {
+            chat: ChatId::new(chat).unwrap(),
+            seq: Seq(seq),
+        };
         for (reference, kind, mark) in [
             ("1", MarkKind::Delivered, mark("d.a.b", 4)),
             ("2", MarkKind::Delivered, mark("d.a.b", 3)),

@@ -153,7 +153,10 @@ impl Session {
 
     /// Closes with a code; what waits is still written, as far as the peer reads it in time.
     pub(crate) fn close(&self, code: u16, reason: &str, before: Option<&Frame>) {
-        let last = before.map(wire).into_iter().chain([encode_close(code, reason)]);
+        let last = before
+            .map(wire)
+            .into_iter()
+            .chain([encode_close(code, reason)]);
         if self.outbox.close(last, false) {
             metrics::ended(label(code));
             self.flush();
@@ -174,7 +177,10 @@ impl Session {
             reconnect_to: None,
         };
         let code = close::SLOW_CONSUMER;
-        let last = [wire(&Frame::Closing(closing)), encode_close(code, "slow consumer")];
+        let last = [
+            wire(&Frame::Closing(closing)),
+            encode_close(code, "slow consumer"),
+        ];
         if self.outbox.close(last, true) {
             metrics::ended(label(code));
             self.wake.notify_one();
@@ -225,7 +231,10 @@ impl Session {
         };
         let track = signed_in.track.lock();
         let (delivered, read) = match track.chat(&told.chat) {
-            Some(chat) => (chat.delivered.max(chat.read) >= told.seq, chat.read >= told.seq),
+            Some(chat) => (
+                chat.delivered.max(chat.read) >= told.seq,
+                chat.read >= told.seq,
+            ),
             None => (false, false),
         };
         let ticks = Ticks {

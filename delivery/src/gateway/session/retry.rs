@@ -40,7 +40,10 @@ impl ChatTrack {
 
     /// What is to be pushed again by now, if anything is, and its next time.
     fn due(&mut self, now: Duration) -> Option<(Seq, Seq)> {
-        let unmarked = self.unmarked.as_mut().filter(|unmarked| unmarked.due <= now)?;
+        let unmarked = self
+            .unmarked
+            .as_mut()
+            .filter(|unmarked| unmarked.due <= now)?;
         let range = (unmarked.from.max(self.delivered.next()), self.sent);
         unmarked.attempts += 1;
         match PAUSES.get(unmarked.attempts) {
@@ -70,7 +73,11 @@ impl Gateway {
         if from <= chat.delivered || chat.unmarked.is_some() {
             return;
         }
-        chat.unmarked = Some(Box::new(Unmarked { from, due, attempts: 0 }));
+        chat.unmarked = Some(Box::new(Unmarked {
+            from,
+            due,
+            attempts: 0,
+        }));
         if !signed_in.retrying.swap(true, Ordering::Relaxed) {
             self.wheel.set(due, session.id, Alarm::Retry);
         }
@@ -85,14 +92,19 @@ impl Gateway {
         let due: Vec<_> = {
             let mut track = signed_in.track.lock();
             let chats = track.chats_mut();
-            chats.filter_map(|(id, chat)| Some((id.clone(), chat.due(now)?))).collect()
+            chats
+                .filter_map(|(id, chat)| Some((id.clone(), chat.due(now)?)))
+                .collect()
         };
         for (chat, (from, through)) in due {
             self.repeat(session, signed_in, &chat, from, through).await;
         }
         session.flush();
         let mut track = signed_in.track.lock();
-        let next = track.chats_mut().filter_map(|(_, chat)| Some(chat.unmarked.as_ref()?.due)).min();
+        let next = track
+            .chats_mut()
+            .filter_map(|(_, chat)| Some(chat.unmarked.as_ref()?.due))
+            .min();
         match next {
             Some(next) => self.wheel.set(next, session.id, Alarm::Retry),
             None => signed_in.retrying.store(false, Ordering::Relaxed),
@@ -132,7 +144,9 @@ impl Gateway {
 
 /// The frames of a stretch, if the session remembers all of them.
 fn remembered(track: &Track, chat: &ChatId, from: Seq, through: Seq) -> Option<Vec<Bytes>> {
-    let stretch = track.recent(chat).filter(|p| p.seq >= from && p.seq <= through);
+    let stretch = track
+        .recent(chat)
+        .filter(|p| p.seq >= from && p.seq <= through);
     let mut frames: Vec<Bytes> = stretch.map(|pushed| pushed.frame.clone()).collect();
     let wanted = (through.0 + 1).checked_sub(from.0)?;
     if frames.len() as u64 != wanted {

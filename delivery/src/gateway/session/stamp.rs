@@ -33,7 +33,11 @@ pub(super) async fn stamp(
     seq: Seq,
 ) -> Result<StampedMark, Refusal> {
     let user = &signed_in.identity.user;
-    let sent = signed_in.track.lock().chat(chat).map_or(Seq(0), |track| track.sent);
+    let sent = signed_in
+        .track
+        .lock()
+        .chat(chat)
+        .map_or(Seq(0), |track| track.sent);
     if seq > sent && seq > gateway.reads.visible_head(user, chat).await? {
         return Err(Refusal::plain(Code::MarkAhead));
     }
@@ -42,17 +46,32 @@ pub(super) async fn stamp(
     let (mut since, mut row) = look_up(gateway, user, chat, seq, known, own.as_ref()).await?;
     if since.is_none() || (own.is_none() && row.is_none()) {
         // What was pushed may be ahead of the tables.
-        gateway.rows_of(signed_in, chat, gateway.config.inbox_within).await;
+        gateway
+            .rows_of(signed_in, chat, gateway.config.inbox_within)
+            .await;
         (since, row) = look_up(gateway, user, chat, seq, known, own.as_ref()).await?;
     }
     let since = since.ok_or_else(|| Refusal::plain(Code::NotMember))?;
     let (ordinal, authors) = match (own, row) {
-        (Some(FromSession { ordinal, authors: Some(authors) }), _) => (ordinal, authors),
+        (
+            Some(FromSession {
+                ordinal,
+                authors: Some(authors),
+            }),
+            _,
+        ) => (ordinal, authors),
         (Some(own), Some((_, authors))) => (own.ordinal, authors),
         (None, Some((ordinal, authors))) => (ordinal, authors),
         (_, None) => return Err(Refusal::plain(Code::Unavailable)),
     };
-    Ok(StampedMark { chat: chat.clone(), kind, seq, ordinal, since, authors })
+    Ok(StampedMark {
+        chat: chat.clone(),
+        kind,
+        seq,
+        ordinal,
+        since,
+        authors,
+    })
 }
 
 type FromTables = (Option<Seq>, Option<(Ordinal, Vec<UserId>)>);
@@ -79,18 +98,20 @@ async fn look_up(
 
 /// The join of the stay that sees a place.
 fn joined(stays: &[Stay], seq: Seq) -> Option<Seq> {
-    stays.iter().filter(|stay| stay.sees(seq)).map(|stay| stay.since).max()
+    stays
+        .iter()
+        .filter(|stay| stay.sees(seq))
+        .map(|stay| stay.since)
+        .max()
 }
 
 /// What the session was sent of late, from the place down to the mark before.
-fn from_session(
-    signed_in: &SignedIn,
-    chat: &ChatId,
-    known: Seq,
-    seq: Seq,
-) -> Option<FromSession> {
+fn from_session(signed_in: &SignedIn, chat: &ChatId, known: Seq, seq: Seq) -> Option<FromSession> {
     let track = signed_in.track.lock();
-    let mut covered = track.recent(chat).filter(|pushed| pushed.seq <= seq).peekable();
+    let mut covered = track
+        .recent(chat)
+        .filter(|pushed| pushed.seq <= seq)
+        .peekable();
     let ordinal = covered.peek().filter(|newest| newest.seq == seq)?.ordinal;
     let mut authors: Vec<UserId> = Vec::new();
     let mut next = seq;
@@ -105,5 +126,8 @@ fn from_session(
         next = Seq(next.0.saturating_sub(1));
     }
     let complete = next <= known || authors.len() >= MAX_AUTHORS;
-    Some(FromSession { ordinal, authors: complete.then_some(authors) })
+    Some(FromSession {
+        ordinal,
+        authors: complete.then_some(authors),
+    })
 }

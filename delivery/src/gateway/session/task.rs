@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
 use futures_util::FutureExt;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
 use infra_ports::runtime::BoxFuture;
 use infra_ports::{FrameReader, Inbound, TransportError};
 use schemas::errors::{Code, Refusal, close};
@@ -213,11 +213,13 @@ impl Task {
                 let refused = Refusal::plain(Code::FrameTooLarge);
                 metrics::refused(refused.code);
                 let frame = Frame::Error(refused);
-                self.session.close(close::TOO_LARGE, "frame too large", Some(&frame));
+                self.session
+                    .close(close::TOO_LARGE, "frame too large", Some(&frame));
                 true
             }
             TransportError::Malformed(_) => {
-                self.session.close(close::PROTOCOL, "not the protocol", None);
+                self.session
+                    .close(close::PROTOCOL, "not the protocol", None);
                 true
             }
             TransportError::Lost(_) => self.lost(),
@@ -238,7 +240,8 @@ impl Task {
         match received.value {
             Ok(command) => self.carry_out(received.reference, command),
             Err(refused) => {
-                self.session.put(refusal(received.reference.as_deref(), refused));
+                self.session
+                    .put(refusal(received.reference.as_deref(), refused));
             }
         }
     }

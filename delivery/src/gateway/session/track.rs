@@ -235,7 +235,12 @@ impl Track {
         }?;
         let chat = self.chats.get(id)?;
         let behind = chat.behind.as_ref()?;
-        Some((id.clone(), chat.sent.next(), behind.through(), behind.origin))
+        Some((
+            id.clone(),
+            chat.sent.next(),
+            behind.through(),
+            behind.origin,
+        ))
     }
 
     /// True when there is something to read from the tables.
@@ -294,7 +299,10 @@ impl Track {
 
     /// Entries of a chat that were pushed of late, newest first.
     pub(crate) fn recent<'a>(&'a self, id: &'a ChatId) -> impl Iterator<Item = &'a Arc<Pushed>> {
-        self.recent.iter().rev().filter(move |pushed| pushed.chat == *id)
+        self.recent
+            .iter()
+            .rev()
+            .filter(move |pushed| pushed.chat == *id)
     }
 }
 

@@ -1,0 +1,188 @@
+//! What clients say: in order, bounded, and never the end of more than their own socket.
+
+use infra_ports::memory::transport::{Received, Socket};
+use schemas::errors::{Code, close};
+use schemas::frames::{Command, Frame, MAX_UNSETTLED, Pin, Send, WireBody, encode_command};
+use schemas::ids::{ChatId, ClientId};
+
+use crate::testing::*;
+
+fn send(chat: &ChatId, n: usize) -> Command {
+    Command::Send(Send {
+        chat: chat.clone(),
+        client_id: ClientId::new(n.to_string()).unwrap(),
+        body: WireBody::text("x"),
+        reply_to: None,
+    })
+}
+
+fn sent(frames: &[Frame]) -> Vec<String> {
+    let id = |frame: &Frame| match frame {
+        Frame::Sent(accepted) => Some(accepted.client_id.to_string()),
+        _ => None,
+    };
+    frames.iter().filter_map(id).collect()
+}
+
+fn errors(frames: &[Frame]) -> Vec<Code> {
+    let code = |frame: &Frame| match frame {
+        Frame::Error(refusal) => Some(refusal.code),
+        _ => None,
+    };
+    frames.iter().filter_map(code).collect()
+}
+
+#[test]
+fn commands_sent_without_waiting_are_taken_and_answered_in_order() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = chat("d.ada.bob");
+    for n in 0..MAX_UNSETTLED {
+        scene.command(&client, &n.to_string(), &send(&chat, n));
+    }
+    let expected: Vec<String> = (0..MAX_UNSETTLED).map(|n| n.to_string()).collect();
+    assert_eq!(sent(&scene.frames(&client)), expected);
+    assert_eq!(*scene.commands.taken.lock(), expected);
+}
+
+#[test]
+fn the_257th_unsettled_command_of_a_chat_is_refused_until_one_is_settled() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = chat("d.ada.bob");
+    for n in 0..=MAX_UNSETTLED {
+        scene.command(&client, &n.to_string(), &send(&chat, n));
+    }
+    let frames = scene.frames(&client);
+    assert_eq!(errors(&frames), [Code::TooManyUnsettled]);
+    assert_eq!(sent(&frames).len(), MAX_UNSETTLED);
+    // Its entry settles the first.
+    scene.tell(1, &message(&chat, "ada", "0"), &["ada"]);
+    scene.wait(10);
+    scene.command(&client, "again", &send(&chat, MAX_UNSETTLED));
+    assert_eq!(sent(&scene.frames(&client)), ["256"]);
+}
+
+#[test]
+fn a_refused_command_is_answered_with_its_ref_and_does_not_stay_unsettled() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = chat("d.ada.bob");
+    *scene.commands.refuse.lock() = Some(Code::LogFull);
+    for n in 0..=MAX_UNSETTLED {
+        scene.command(&client, "mine", &send(&chat, n));
+        scene.wait(1);
+    }
+    let received = scene.received(&client);
+    assert_eq!(received.len(), MAX_UNSETTLED + 1);
+    for frame in received {
+        let Received::Text(text) = frame else {
+            panic!("{frame:?}")
+        };
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        assert!(
+            text.contains(r#""ref":"mine""#) && text.contains("log_full"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn settings_are_answered_when_they_are_durable() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let pin = Command::Pin(Pin {
+        chat: chat("d.ada.bob"),
+        pinned: true,
+    });
+    scene.command(&client, "1", &pin);
+    assert!(matches!(&scene.frames(&client)[..], [Frame::Settled(_)]));
+}
+
+#[test]
+fn malformed_frames_are_answered_and_the_session_goes_on() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    for bad in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"type\":1}",
+        "\u{0}",
+        "{\"type\":\"nonsense\"}",
+    ] {
+        scene.say(&client, bad);
+    }
+    scene.say(
+        &client,
+        r#"{"type":"send","ref":"1","data":{"chat":"d.b.a"}}"#,
+    );
+    scene.say(&client, r#"{"type":"hello","data":{"token":"ada/phone"}}"#);
+    scene.say(&client, r#"{"type":"ping","ref":"2"}"#);
+    let frames = scene.frames(&client);
+    assert_eq!(errors(&frames).len(), 9);
+    assert_eq!(errors(&frames)[8], Code::HelloTwice);
+    assert!(matches!(frames.last(), Some(Frame::Pong {})));
+}
+
+#[test]
+fn a_frame_over_the_limit_closes_its_own_socket_only() {
+    let mut scene = Scene::new();
+    let bad = scene.live("ada/phone");
+    let good = scene.live("ada/tablet");
+    scene.say(&bad, vec![b'x'; 300 * 1024]);
+    let received = scene.received(&bad);
+    assert_eq!(close_code(&received), Some(close::TOO_LARGE));
+    let garbage = scene.live("eve/phone");
+    let peer = garbage.0.clone();
+    scene
+        .run(async move { peer.send_garbage("not UTF-8").await })
+        .unwrap();
+    assert_eq!(close_code(&scene.received(&garbage)), Some(close::PROTOCOL));
+    scene.tell(1, &message(&chat("d.ada.bob"), "bob", "1"), &["ada"]);
+    assert_eq!(seqs(&scene.frames(&good)), [1]);
+}
+
+#[test]
+fn a_session_without_a_token_says_hello_first_and_in_time() {
+    let mut scene = Scene::new();
+    let client = scene.socket(None, Socket::default());
+    scene.command(&client, "1", &send(&chat("d.ada.bob"), 1));
+    assert_eq!(errors(&scene.frames(&client)), [Code::HelloRequired]);
+    scene.say(
+        &client,
+        r#"{"type":"hello","ref":"2","data":{"token":"ada/phone"}}"#,
+    );
+    let frames = scene.frames(&client);
+    assert!(
+        matches!(&frames[..], [Frame::Welcome(_), Frame::Live {}]),
+        "{frames:?}"
+    );
+    let mute = scene.socket(None, Socket::default());
+    scene.wait(9_900);
+    assert_eq!(mute.0.try_receive(), None);
+    scene.wait(200);
+    assert_eq!(close_code(&scene.received(&mute)), Some(close::TIMEOUT));
+}
+
+#[test]
+fn a_bad_token_is_answered_and_closed_with_4001() {
+    let mut scene = Scene::new();
+    let client = scene.socket(Some("nonsense"), Socket::default());
+    let received = scene.received(&client);
+    assert_eq!(close_code(&received), Some(close::UNAUTHORIZED));
+    assert!(matches!(&received[0], Received::Text(text) if text.ends_with(b"}")));
+    let hello = scene.socket(None, Socket::default());
+    scene.say(
+        &hello,
+        encode_command(
+            None,
+            &Command::Hello(schemas::frames::Hello { token: None }),
+        ),
+    );
+    assert_eq!(
+        close_code(&scene.received(&hello)),
+        Some(close::UNAUTHORIZED)
+    );
+}

@@ -1,0 +1,162 @@
+//! From coming to going: heartbeats, tokens, shutdown, watches, room.
+
+use std::time::Duration;
+
+use infra_ports::Runtime;
+use infra_ports::memory::transport::{Received, Socket};
+use schemas::errors::{Code, close};
+use schemas::events::{UserEvent, VerdictTold};
+use schemas::frames::{Frame, decode_frame};
+use schemas::ids::{ClientId, DeviceId};
+use schemas::position::{Offset, Seq, Timestamp};
+
+use crate::Config;
+use crate::testing::*;
+
+#[test]
+fn a_silent_client_is_pinged_and_then_closed() {
+    let mut scene = Scene::new();
+    let alive = scene.live("ada/phone");
+    let dead = scene.live("ada/tablet");
+    scene.wait(31_000);
+    assert_eq!(
+        alive.0.try_receive(),
+        Some(Received::Ping(Default::default()))
+    );
+    let peer = alive.0.clone();
+    scene.run(async move { peer.send_pong().await }).unwrap();
+    scene.wait(15_000);
+    assert_eq!(close_code(&scene.received(&dead)), Some(close::TIMEOUT));
+    assert_eq!(alive.0.try_receive(), None, "its pong was heard");
+    scene.tell(1, &message(&chat("d.ada.bob"), "bob", "1"), &["ada"]);
+    assert_eq!(seqs(&scene.frames(&alive)), [1]);
+}
+
+#[test]
+fn a_session_ends_with_its_token() {
+    let mut scene = Scene::new();
+    let now = scene.executor.runtime(NODE).now();
+    *scene.commands.expires_at.lock() = Timestamp(now.0 + 5_000);
+    let client = scene.live("ada/phone");
+    scene.wait(4_000);
+    assert_eq!(client.0.try_receive(), None);
+    let received = scene.received(&client);
+    assert_eq!(received, []);
+    scene.wait(1_000);
+    let received = scene.received(&client);
+    assert_eq!(close_code(&received), Some(close::UNAUTHORIZED));
+    let Received::Text(text) = &received[0] else {
+        panic!("{received:?}")
+    };
+    let frame = decode_frame(text).unwrap().value;
+    assert!(matches!(frame, Some(Frame::Error(refusal)) if refusal.code == Code::TokenExpired));
+}
+
+#[test]
+fn shutdown_sends_everybody_away_with_1012_and_a_hint_in_bounded_time() {
+    let mut scene = Scene::new();
+    let polite = scene.live("ada/phone");
+    let stuck = scene.socket(
+        Some("eve/phone"),
+        Socket {
+            buffer_bytes: 1,
+            ..Socket::default()
+        },
+    );
+    scene.wait(100);
+    let delivery = scene.delivery.clone();
+    let began = scene.executor.elapsed();
+    scene.run(async move { delivery.shutdown(Some("wss://b/v1/connect".into())).await });
+    assert!(scene.executor.elapsed() - began < Duration::from_secs(5));
+    assert!(!scene.delivery.may_accept());
+    let received: Vec<_> = std::iter::from_fn(|| polite.0.try_receive()).collect();
+    assert_eq!(close_code(&received), Some(close::RESTART));
+    let Received::Text(text) = &received[0] else {
+        panic!("{received:?}")
+    };
+    let Some(Frame::Closing(closing)) = decode_frame(text).unwrap().value else {
+        panic!("{text:?}");
+    };
+    assert_eq!(closing.code, Code::ShuttingDown);
+    assert_eq!(closing.reconnect_to.as_deref(), Some("wss://b/v1/connect"));
+    assert!(closing.reconnect_after_ms >= 200);
+    drop(stuck);
+    let late = scene.socket(Some("ada/phone"), Socket::default());
+    scene.wait(10);
+    let received: Vec<_> = std::iter::from_fn(|| late.0.try_receive()).collect();
+    assert_eq!(close_code(&received), Some(close::RESTART));
+    scene.wait(5_000);
+    assert_eq!(scene.executor.tasks(NODE), 0, "nothing is left running");
+}
+
+#[test]
+fn a_gateway_takes_as_many_sockets_as_it_may() {
+    let mut scene = Scene::with(Config {
+        max_sessions: 2,
+        ..Config::default()
+    });
+    assert!(scene.delivery.may_accept());
+    let one = scene.live("ada/phone");
+    let two = scene.live("eve/phone");
+    assert!(!scene.delivery.may_accept());
+    let three = scene.socket(Some("bob/phone"), Socket::default());
+    assert_eq!(close_code(&scene.received(&three)), Some(close::TRY_LATER));
+    drop((one, three));
+    scene.wait(100);
+    assert!(scene.delivery.may_accept(), "a peer that went left room");
+    drop(two);
+}
+
+#[test]
+fn a_peer_that_closes_is_answered_and_forgotten() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let peer = client.0.clone();
+    scene
+        .run(async move { peer.send_close(1000, "bye").await })
+        .unwrap();
+    let received = scene.received(&client);
+    assert_eq!(
+        received,
+        [Received::Close {
+            code: 1000,
+            reason: "bye".into()
+        }]
+    );
+    assert_eq!(scene.executor.tasks(NODE), 2, "worker and alarms only");
+}
+
+#[test]
+fn a_watch_hears_the_entry_or_the_verdict_of_its_command_only() {
+    let mut scene = Scene::new();
+    let chat = chat("d.ada.bob");
+    let device = DeviceId::new("phone").unwrap();
+    let watch = |scene: &Scene, id: &str| {
+        scene
+            .delivery
+            .watch(&user("ada"), &chat, &device, &ClientId::new(id).unwrap())
+    };
+    let within = Duration::from_secs(5);
+    let (first, second, third) = (
+        watch(&scene, "m-1"),
+        watch(&scene, "m-2"),
+        watch(&scene, "m-3"),
+    );
+    scene.tell(8, &message(&chat, "ada", "m-1"), &["ada", "bob"]);
+    scene.append(vec![UserEvent::VerdictTold(VerdictTold {
+        recipients: vec![user("ada")],
+        chat: chat.clone(),
+        device: device.clone(),
+        client_id: ClientId::new("m-2").unwrap(),
+        seq: None,
+        code: Some("group_full".into()),
+        origin: Offset(0),
+    })]);
+    let verdict = scene.run(first.settled(within)).unwrap();
+    assert_eq!((verdict.seq, verdict.code), (Some(Seq(8)), None));
+    let verdict = scene.run(second.settled(within)).unwrap();
+    assert_eq!((verdict.seq, verdict.code), (None, Some(Code::GroupFull)));
+    let began = scene.executor.elapsed();
+    assert_eq!(scene.run(third.settled(within)), None);
+    assert!(scene.executor.elapsed() - began >= within);
+}

@@ -1,0 +1,173 @@
+//! Marks: stamped from what was sent, merged, refused when ahead; and pushes repeated without them.
+
+use schemas::errors::Code;
+use schemas::events::MarkKind;
+use schemas::frames::{Command, Frame, MarkUpTo};
+use schemas::ids::ChatId;
+use schemas::position::{Ordinal, Seq};
+
+use crate::StampedMark;
+use crate::testing::*;
+
+fn delivered(chat: &ChatId, seq: u64) -> Command {
+    Command::Delivered(MarkUpTo {
+        chat: chat.clone(),
+        seq: Seq(seq),
+    })
+}
+
+fn read(chat: &ChatId, seq: u64) -> Command {
+    Command::Read(MarkUpTo {
+        chat: chat.clone(),
+        seq: Seq(seq),
+    })
+}
+
+fn settled(frames: &[Frame]) -> usize {
+    frames
+        .iter()
+        .filter(|frame| matches!(frame, Frame::Settled(_)))
+        .count()
+}
+
+fn errors(frames: &[Frame]) -> Vec<Code> {
+    let code = |frame: &Frame| match frame {
+        Frame::Error(refusal) => Some(refusal.code),
+        _ => None,
+    };
+    frames.iter().filter_map(code).collect()
+}
+
+#[test]
+fn marks_are_merged_and_stamped_from_what_was_sent() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = group(3);
+    scene.stay(&chat, "ada", 1, 0);
+    scene.tell(1, &added(&chat, "bob", "ada", "in"), &["ada"]);
+    for (seq, author) in [(2, "bob"), (3, "cyd"), (4, "ada"), (5, "bob")] {
+        scene.tell(seq, &message(&chat, author, &seq.to_string()), &["ada"]);
+    }
+    scene.wait(10);
+    for seq in [2, 5, 4] {
+        scene.command(&client, "r", &delivered(&chat, seq));
+    }
+    let frames = scene.frames(&client);
+    assert_eq!(settled(&frames), 3, "all who asked are answered");
+    let expected = StampedMark {
+        chat: chat.clone(),
+        kind: MarkKind::Delivered,
+        seq: Seq(5),
+        ordinal: Ordinal(5),
+        since: Seq(1),
+        authors: vec![user("bob"), user("cyd")],
+    };
+    assert_eq!(
+        *scene.commands.marks.lock(),
+        [("ada/phone".to_owned(), expected)]
+    );
+    // A lower mark, and the same again, change nothing and are answered.
+    scene.command(&client, "r", &delivered(&chat, 3));
+    scene.command(&client, "r", &delivered(&chat, 5));
+    assert_eq!(settled(&scene.frames(&client)), 2);
+    assert_eq!(scene.commands.marks.lock().len(), 1);
+}
+
+#[test]
+fn a_mark_on_what_was_resumed_is_stamped_from_the_timeline() {
+    let mut scene = Scene::new();
+    let chat = chat("d.ada.bob");
+    scene.fill(&chat, "bob", 1..=140);
+    scene.inbox("ada", &chat, 140, 1);
+    scene.cursor("ada", Some("phone"), &chat, 20);
+    let (client, _) = scene.connect("ada/phone");
+    scene.command(&client, "r", &read(&chat, 130));
+    assert_eq!(settled(&scene.frames(&client)), 1);
+    let marks = scene.commands.marks.lock().clone();
+    let [(_, mark)] = &marks[..] else {
+        panic!("{marks:?}")
+    };
+    assert_eq!(
+        (mark.seq, mark.ordinal, mark.since),
+        (Seq(130), Ordinal(130), Seq(0))
+    );
+    assert_eq!(mark.authors, [user("bob")]);
+    // Read implies delivered.
+    scene.command(&client, "r", &delivered(&chat, 130));
+    assert_eq!(settled(&scene.frames(&client)), 1);
+    assert_eq!(scene.commands.marks.lock().len(), 1);
+}
+
+#[test]
+fn a_mark_beyond_what_was_sent_and_is_there_is_refused() {
+    let mut scene = Scene::new();
+    let chat = chat("d.ada.bob");
+    let client = scene.live("ada/phone");
+    scene.fill(&chat, "bob", 1..=4);
+    scene.command(&client, "1", &delivered(&chat, 5));
+    scene.command(
+        &client,
+        "2",
+        &delivered(&crate::testing::chat("d.bob.cyd"), 1),
+    );
+    scene.command(&client, "3", &delivered(&group(9), 1));
+    scene.command(&client, "4", &delivered(&chat, 0));
+    let mut codes = errors(&scene.frames(&client));
+    codes.sort();
+    let mut expected = [
+        Code::MarkAhead,
+        Code::NotMember,
+        Code::ChatNotFound,
+        Code::InvalidField,
+    ];
+    expected.sort();
+    assert_eq!(codes, expected);
+    assert!(scene.commands.marks.lock().is_empty());
+    // What another device or a page of history showed may be marked.
+    scene.command(&client, "5", &read(&chat, 4));
+    assert_eq!(settled(&scene.frames(&client)), 1);
+}
+
+#[test]
+fn what_is_not_marked_is_pushed_again_after_2_4_8_16_and_32_seconds() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = chat("d.ada.bob");
+    scene.fill(&chat, "bob", 1..=2);
+    scene.tell(1, &message(&chat, "bob", "1"), &["ada"]);
+    scene.tell(2, &message(&chat, "bob", "2"), &["ada"]);
+    let mut at = Vec::new();
+    for tenth in 0..1_200 {
+        scene.wait(100);
+        let frames: Vec<_> = std::iter::from_fn(|| client.0.try_receive()).collect();
+        if frames
+            .iter()
+            .any(|f| matches!(f, infra_ports::memory::transport::Received::Ping(_)))
+        {
+            let peer = client.0.clone();
+            scene.run(async move { peer.send_pong().await }).unwrap();
+        }
+        let texts = frames
+            .iter()
+            .filter(|f| matches!(f, infra_ports::memory::transport::Received::Text(_)))
+            .count();
+        if texts > 0 {
+            assert_eq!(texts, 2, "both are pushed again");
+            at.push(tenth / 10);
+        }
+    }
+    assert_eq!(at, [0, 7, 11, 19, 35, 67]);
+}
+
+#[test]
+fn a_marked_push_is_not_repeated() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = chat("d.ada.bob");
+    scene.tell(1, &message(&chat, "bob", "1"), &["ada"]);
+    scene.wait(4_000);
+    scene.command(&client, "r", &delivered(&chat, 1));
+    assert_eq!(seqs(&scene.frames(&client)), [1]);
+    scene.wait(20_000);
+    assert_eq!(scene.frames(&client), []);
+}

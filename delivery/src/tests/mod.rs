@@ -1,0 +1,8 @@
+//! Delivery as a whole, scene by scene.
+
+mod commands;
+mod lifecycle;
+mod live;
+mod marks;
+mod reads;
+mod resume;

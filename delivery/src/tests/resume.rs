@@ -1,0 +1,157 @@
+//! Resuming: what was missed, newest chats first, then live, without gap or duplicate.
+
+use infra_ports::memory::Chances;
+use infra_ports::memory::transport::Socket;
+use schemas::frames::Frame;
+
+use crate::Config;
+use crate::testing::*;
+
+#[test]
+fn a_device_gets_what_it_missed_in_batches_newest_chats_first_then_live() {
+    let mut scene = Scene::new();
+    let (old, new) = (chat("d.ada.bob"), chat("d.ada.cyd"));
+    scene.fill(&old, "bob", 1..=1_250);
+    scene.fill(&new, "cyd", 1..=30);
+    scene.inbox("ada", &old, 1_250, 10);
+    scene.inbox("ada", &new, 30, 20);
+    scene.cursor("ada", Some("phone"), &old, 1_000);
+    scene.cursor("ada", Some("phone"), &new, 10);
+    let (_, frames) = scene.connect("ada/phone");
+    let Some((Frame::Live {}, batches)) = frames[1..].split_last() else {
+        panic!("live comes last: {frames:?}");
+    };
+    let batches: Vec<_> = batches
+        .iter()
+        .map(|frame| match frame {
+            Frame::Entries(e) => (e.chat.as_str(), e.from.0, e.through.0, e.entries.len()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let expected = [
+        ("d.ada.cyd", 11, 30, 20),
+        ("d.ada.bob", 1_001, 1_100, 100),
+        ("d.ada.bob", 1_101, 1_200, 100),
+        ("d.ada.bob", 1_201, 1_250, 50),
+    ];
+    assert_eq!(batches, expected);
+}
+
+#[test]
+fn a_new_device_gets_the_newest_50_of_the_newest_20_chats() {
+    let mut scene = Scene::new();
+    for n in 10..35 {
+        let chat = chat(&format!("d.ada.b{n}"));
+        scene.fill(&chat, "bob", 1..=80);
+        scene.inbox("ada", &chat, 80, n);
+    }
+    let (client, frames) = scene.connect("ada/phone");
+    let batches = entries(&frames);
+    assert_eq!(batches.len(), 20);
+    assert!(
+        batches
+            .iter()
+            .all(|(from, through, seqs)| (*from, *through, seqs.len()) == (31, 80, 50))
+    );
+    // Of a chat that was not sent it gets what comes next, and nothing before.
+    let oldest = chat("d.ada.b10");
+    scene.tell(81, &message(&oldest, "bob", "81"), &["ada"]);
+    assert_eq!(seqs(&scene.frames(&client)), [81]);
+}
+
+#[test]
+fn a_device_far_behind_gets_everything_at_its_own_pace_while_others_go_on() {
+    let config = Config {
+        outbox_bytes: 120_000,
+        ..Config::default()
+    };
+    let mut scene = Scene::with(config);
+    let (far, other) = (chat("d.ada.bob"), chat("d.ada.cyd"));
+    scene.fill(&far, "bob", 1..=10_000);
+    scene.inbox("ada", &far, 10_000, 1);
+    scene.cursor("ada", Some("phone"), &far, 0);
+    let client = scene.socket(
+        Some("ada/phone"),
+        Socket {
+            buffer_bytes: 50_000,
+            ..Socket::default()
+        },
+    );
+    scene.wait(500);
+    scene.tell(1, &message(&other, "cyd", "1"), &["ada"]);
+    let frames = scene.frames(&client);
+    let live = frames
+        .iter()
+        .position(|f| matches!(f, Frame::Entry(_)))
+        .unwrap();
+    assert!(
+        live < 20,
+        "the other chat did not wait for ten thousand: {live}"
+    );
+    let missed: Vec<u64> = entries(&frames)
+        .into_iter()
+        .filter(|(_, _, seqs)| seqs.len() > 1)
+        .flat_map(|(_, _, seqs)| seqs)
+        .collect();
+    assert!(
+        missed.iter().copied().eq(1..=10_000),
+        "all of them, once, in order"
+    );
+    assert!(matches!(frames.last(), Some(Frame::Live {})));
+}
+
+#[test]
+fn an_inbox_that_lags_is_made_up_for_from_the_users_log() {
+    let mut scene = Scene::new();
+    let chat = chat("d.ada.bob");
+    scene.fill(&chat, "bob", 1..=3);
+    scene.inbox("ada", &chat, 1, 1);
+    scene.cursor("ada", Some("phone"), &chat, 1);
+    for seq in 1..=3 {
+        scene.tell(seq, &message(&chat, "bob", &seq.to_string()), &["ada"]);
+    }
+    scene.wait(10);
+    scene.applied.hold("inbox", 1);
+    let client = scene.socket(Some("ada/phone"), Socket::default());
+    scene.wait(1_900);
+    let early: Vec<_> = std::iter::from_fn(|| client.0.try_receive()).collect();
+    assert_eq!(early.len(), 1, "only welcome before the inbox had its time");
+    scene.wait(200);
+    assert_eq!(seqs(&scene.frames(&client)), [2, 3]);
+}
+
+#[test]
+fn what_is_told_while_a_device_resumes_follows_without_gap_or_duplicate() {
+    for seed in 0..60 {
+        let mut scene = Scene::seeded(Config::default(), seed, Chances::SHUFFLED);
+        let chat = chat("d.ada.bob");
+        scene.fill(&chat, "bob", 1..=150);
+        scene.inbox("ada", &chat, 120, 1);
+        scene.cursor("ada", Some("phone"), &chat, 7);
+        let client = scene.socket(Some("ada/phone"), Socket::default());
+        for seq in 119..=150 {
+            scene.tell(seq, &message(&chat, "bob", &seq.to_string()), &["ada"]);
+            scene.inbox("ada", &chat, seq, 1);
+        }
+        let expected: Vec<u64> = (8..=150).collect();
+        assert_eq!(seqs(&scene.frames(&client)), expected, "seed {seed}");
+        assert!(scene.executor.panics().is_empty());
+    }
+}
+
+#[test]
+fn a_session_whose_worker_lost_records_resumes_as_if_it_had_just_come() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = chat("d.ada.bob");
+    scene.tell(1, &message(&chat, "bob", "1"), &["ada"]);
+    assert_eq!(seqs(&scene.frames(&client)), [1]);
+    // Retention overtakes the worker: a record in between is never delivered.
+    scene.fill(&chat, "bob", 1..=3);
+    scene.inbox("ada", &chat, 3, 1);
+    let gateway = scene.delivery.gateway_for_tests();
+    crate::link::Deliveries::detached(&*gateway, &[schemas::position::Partition(0)]);
+    assert_eq!(seqs(&scene.frames(&client)), [2, 3]);
+    scene.tell(4, &message(&chat, "bob", "4"), &["ada"]);
+    assert_eq!(seqs(&scene.frames(&client)), [4]);
+}
