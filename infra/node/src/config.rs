@@ -49,7 +49,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7800)),
             data: PathBuf::from("./data"),
-            trace: "info".to_owned(),
+            trace: "info,fjall=warn,lsm_tree=warn".to_owned(),
             reconnect_to: None,
             shutdown_within: Duration::from_secs(10),
             ready_lag: Duration::from_secs(5),
