@@ -111,3 +111,82 @@ pub(crate) enum ZeroError {
     /// that of a record.
     Sync(io::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use schemas::topics::Topic;
+
+    use super::*;
+    use crate::format::header::Header;
+
+    /// A file in which making room takes until both barriers were passed.
+    struct Slow {
+        begun: Barrier,
+        go_on: Barrier,
+    }
+
+    impl StorageFile for Slow {
+        fn read_at(&self, _buffer: &mut [u8], _position: u64) -> io::Result<usize> {
+            Ok(0)
+        }
+        fn write_at(&self, bytes: &[u8], _position: u64) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn length(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+        fn set_length(&self, _length: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn allocate(&self, _position: u64, _length: u64) -> io::Result<()> {
+            self.begun.wait();
+            self.go_on.wait();
+            Ok(())
+        }
+        fn try_lock(&self) -> io::Result<bool> {
+            Ok(true)
+        }
+    }
+
+    #[test]
+    fn a_write_into_a_range_that_is_being_zeroed_waits_for_the_zeros() {
+        let header = Header {
+            topic: Topic::Chats,
+            number: 0,
+            salt: 0,
+            base: vec![0],
+        };
+        let segment = Arc::new(Segment::new(header, std::path::Path::new("/")));
+        let slow = Arc::new(Slow {
+            begun: Barrier::new(2),
+            go_on: Barrier::new(2),
+        });
+        let active = Active::new(segment, Arc::clone(&slow) as Arc<dyn StorageFile>, 1000);
+        let taken = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert!(active.zero_ahead(500, 4000).is_ok()));
+            slow.begun.wait();
+            assert_eq!(active.take(900), 1000, "before the range nobody waits");
+            let writer = scope.spawn(|| {
+                let before = active.take(1200);
+                taken.store(true, Ordering::SeqCst);
+                before
+            });
+            for _ in 0..20_000 {
+                std::thread::yield_now();
+                assert!(
+                    !taken.load(Ordering::SeqCst),
+                    "zeros would go over the write"
+                );
+            }
+            slow.go_on.wait();
+            assert_eq!(writer.join().unwrap(), 1500);
+        });
+    }
+}

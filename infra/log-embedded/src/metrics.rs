@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use metrics::Unit;
 use schemas::topics::Topic;
 
 /// Counter: records appended.
@@ -12,6 +13,14 @@ pub const BYTES: &str = "cursus_log_appended_bytes_total";
 pub const SYNC_SECONDS: &str = "cursus_log_sync_seconds";
 /// Histogram: appends that shared a commit.
 pub const COMMIT_APPENDS: &str = "cursus_log_commit_appends";
+
+/// Says what the metrics are, to whoever exports them.
+pub fn describe() {
+    metrics::describe_counter!(RECORDS, Unit::Count, "Records appended to the embedded log");
+    metrics::describe_counter!(BYTES, Unit::Bytes, "Bytes appended to the embedded log");
+    metrics::describe_histogram!(SYNC_SECONDS, Unit::Seconds, "fdatasync of a commit");
+    metrics::describe_histogram!(COMMIT_APPENDS, Unit::Count, "Appends that shared a commit");
+}
 
 pub(crate) fn appended(topic: Topic, records: usize, bytes: u64) {
     let count = u64::try_from(records).unwrap_or(u64::MAX);

@@ -12,6 +12,8 @@ use crate::storage::{FileSystem, Storage, StorageFile};
 pub(super) struct Switches {
     /// Every fdatasync fails.
     pub(super) sync_fails: AtomicBool,
+    /// The next fdatasync says that there is no room.
+    pub(super) sync_is_full: AtomicBool,
     /// Every write fails as a broken disk does.
     pub(super) write_fails: AtomicBool,
     /// Bytes that may still be written, to any file.
@@ -26,6 +28,7 @@ impl Switches {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             sync_fails: AtomicBool::new(false),
+            sync_is_full: AtomicBool::new(false),
             write_fails: AtomicBool::new(false),
             room: AtomicU64::new(u64::MAX),
             most: AtomicU64::new(u64::MAX),
@@ -117,6 +120,9 @@ impl StorageFile for FaultyFile {
         self.file.write_at(&bytes[..most as usize], position)
     }
     fn sync_data(&self) -> io::Result<()> {
+        if self.switches.sync_is_full.swap(false, Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         if self.switches.sync_fails.load(Ordering::Relaxed) {
             return Err(io::Error::other("the disk did not take it"));
         }

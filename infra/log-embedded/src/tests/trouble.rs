@@ -227,3 +227,25 @@ fn a_failed_fsync_of_the_zeros_ahead_poisons_too() {
     let refused = append(&log, Topic::Chats, 0, "too late");
     assert!(matches!(refused, Err(LogError::Poisoned(_))), "{refused:?}");
 }
+
+#[test]
+fn a_segment_that_could_not_be_begun_does_not_end_the_one_before() {
+    let home = Home::with(Config {
+        segment_bytes: 4096,
+        zero_ahead_bytes: 0,
+        ..Config::default()
+    });
+    let (log, switches) = troubled(&home);
+    let large = "l".repeat(3500);
+    append(&log, Topic::Chats, 0, &large).unwrap();
+    switches.sync_is_full.store(true, Ordering::Relaxed);
+    // The head of the next segment gets there, but not for sure.
+    let refused = append(&log, Topic::Chats, 0, &large);
+    assert!(matches!(refused, Err(LogError::Full(_))), "{refused:?}");
+    assert_eq!(append(&log, Topic::Chats, 0, "small").unwrap(), 1);
+    drop(log);
+    let log = home.open();
+    let expected = [large.clone(), "small".to_owned()];
+    assert_eq!(values(&log, Topic::Chats, 0, Visibility::Durable), expected);
+    assert_eq!(append(&log, Topic::Chats, 0, &large).unwrap(), 2);
+}
