@@ -140,7 +140,7 @@ fn a_record_in_the_wrong_partition_becomes_a_dead_letter() {
     let (log, ada) = (empty_log(), user(0));
     let mut stray = send(DIRECT, &ada, 0);
     stray.partition = Partition((home(DIRECT).0 + 1) % PARTITIONS);
-    append(&log, &[stray.clone()]);
+    append(&log, std::slice::from_ref(&stray));
     let mut bench = bench(log, MemoryStore::new());
     settle(&mut bench.executor, &bench.log, &bench.projectors);
     assert!(bench.heads().is_empty());
@@ -318,7 +318,7 @@ fn who_is_removed_is_told_so_and_nothing_after() {
 fn the_event_goes_out_in_the_bytes_in_which_it_stands_in_the_log() {
     let (log, ada) = (empty_log(), user(0));
     let sent = send(DIRECT, &ada, 0);
-    append(&log, &[sent.clone()]);
+    append(&log, std::slice::from_ref(&sent));
     let mut bench = bench(log, MemoryStore::new());
     settle(&mut bench.executor, &bench.log, &bench.projectors);
     let told = entries(&bench.log);

@@ -145,8 +145,11 @@ impl Machine {
     }
 }
 
+/// Who was told of which record, and its seq or refusal.
+type Told = (UserId, ChatId, Offset, Option<Seq>, Option<String>);
+
 /// What users were told of chats: each once, whatever was told twice.
-fn told(log: &MemoryLog) -> BTreeSet<(UserId, ChatId, Offset, Option<Seq>, Option<String>)> {
+fn told(log: &MemoryLog) -> BTreeSet<Told> {
     let mut all = BTreeSet::new();
     for partition in (0..PARTITIONS).map(Partition) {
         for record in records(log, Topic::Users, partition) {

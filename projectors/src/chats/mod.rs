@@ -185,7 +185,7 @@ impl Projection for Chats {
         if let (Some(version), Some(row)) = (unwritten.chat, rows::chat(chat, state)) {
             memory.put(&row, version);
         }
-        memory::write(chat, state, &unwritten, &mut memory.state());
+        memory.state(|batch| memory::write(chat, state, &unwritten, batch));
     }
 
     fn weight(&self, state: &ChatState) -> usize {

@@ -19,6 +19,9 @@ use super::stop::Stop;
 /// States that are loaded at once.
 const LOADS_AT_ONCE: usize = 32;
 
+/// A key with its state.
+type Loaded<P> = Result<(<P as Projection>::Key, <P as Projection>::State), Stop>;
+
 /// A projection with its states at hand and the effects not carried out yet.
 pub(crate) struct Folding<P: Projection> {
     projection: Arc<P>,
@@ -110,7 +113,7 @@ impl<P: Projection> Folding<P> {
         Ok(())
     }
 
-    fn load<'a>(&'a self, key: &'a P::Key) -> BoxFuture<'a, Result<(P::Key, P::State), Stop>> {
+    fn load<'a>(&'a self, key: &'a P::Key) -> BoxFuture<'a, Loaded<P>> {
         let load = move || self.projection.load(&self.tables, key);
         Box::pin(async move {
             let state = self.retry.run("load a state", load).await?;

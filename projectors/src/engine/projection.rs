@@ -184,24 +184,25 @@ impl Memory {
         self.rows.push(row);
     }
 
-    /// Begins the batch of one state, whose rows share a partition: written last, all or nothing.
-    pub fn state(&mut self) -> StateBatch<'_> {
-        self.states.push(Vec::new());
-        StateBatch {
+    /// Adds the batch of one state, whose rows share a partition: written last, all or nothing.
+    pub fn state(&mut self, put: impl FnOnce(&mut StateBatch)) {
+        let mut batch = StateBatch {
             generation: self.generation,
-            rows: self.states.last_mut().expect("pushed just now"),
-        }
+            rows: Vec::new(),
+        };
+        put(&mut batch);
+        self.states.push(batch.rows);
     }
 }
 
 /// The rows of one state.
 #[derive(Debug)]
-pub struct StateBatch<'a> {
+pub struct StateBatch {
     generation: Generation,
-    rows: &'a mut Vec<Mutation>,
+    rows: Vec<Mutation>,
 }
 
-impl StateBatch<'_> {
+impl StateBatch {
     /// Puts a row of the state.
     pub fn put<T: Table>(&mut self, row: &T, version: Version) {
         let row = Mutation::put(self.generation, row, version);

@@ -147,10 +147,11 @@ impl Projection for Receipts {
             read: read.clone(),
         };
         memory.put(&status, version);
-        let mut state = memory.state();
-        for who in unwritten {
-            state.put(&mark_row(chat, &who, marks.of(&who)), version);
-        }
+        memory.state(|batch| {
+            for who in unwritten {
+                batch.put(&mark_row(chat, &who, marks.of(&who)), version);
+            }
+        });
     }
 
     fn weight(&self, marks: &Marks) -> usize {

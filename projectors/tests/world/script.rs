@@ -199,9 +199,12 @@ fn role(dice: &mut Dice) -> Role {
 
 fn mark(dice: &mut Dice, n: u64) -> Scripted {
     let chat = pick_chat(dice);
-    let since = Seq(if chat.is_group() { dice.roll(3) * 7 } else { 0 });
-    // Ordinals grow with seqs, as those that the server stamps.
-    let seq = Seq(since.0 + dice.roll(25));
+    // Stays of one user do not overlap: a mark ends where its stay does.
+    let (since, length) = match chat.is_group() {
+        true => (Seq(dice.roll(3) * 7), 7),
+        false => (Seq(0), 25),
+    };
+    let seq = Seq(since.0 + dice.roll(length));
     let mark = Mark {
         chat: chat.clone(),
         user: user(dice.roll(USERS)),
