@@ -80,7 +80,10 @@ impl NodeProcess {
         let node = RunningNode { child, address: self.address };
         let mut lines = BufReader::new(said).lines();
         let listening = lines.any(|line| line.is_ok_and(|line| line.contains("listening on")));
-        anyhow::ensure!(listening, "the node ended; see {}", log.display());
+        if !listening {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            anyhow::bail!("the node ended: {}", said.trim_end());
+        }
         // The pipe stays open, so that later lines do not end the node.
         std::thread::Builder::new().spawn(move || lines.for_each(drop))?;
         node.wait_ready()?;

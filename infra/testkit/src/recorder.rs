@@ -24,9 +24,9 @@ impl Recorder {
         Arc::new(Self::default())
     }
 
-    /// A read mark was answered: from now on the chat list must not say less.
-    pub fn read_is_durable(&self, chat: &ChatId, seq: Seq) {
-        self.note(Observation::Marked { chat: chat.clone(), device: None, kind: MarkKind::Read, seq });
+    /// A read mark was given to the client, which brings it home however often its node dies.
+    pub fn has_read(&self, chat: &ChatId, seq: Seq) {
+        self.note(Observation::HasRead { chat: chat.clone(), seq });
     }
 
     /// Everything observed so far.
@@ -44,6 +44,7 @@ impl Recorder {
             | Observation::Acknowledged { .. }
             | Observation::Refused { .. }
             | Observation::Marked { .. }
+            | Observation::HasRead { .. }
             | Observation::Gone => None,
         });
         seqs.max().unwrap_or_default()

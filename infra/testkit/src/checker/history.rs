@@ -50,6 +50,14 @@ pub enum Observation {
         /// Up to here.
         seq: Seq,
     },
+    /// Its user read up to here, and the client took it upon itself to bring that home: in the end
+    /// the chat list says no less.
+    HasRead {
+        /// In which chat.
+        chat: ChatId,
+        /// Up to here.
+        seq: Seq,
+    },
     /// It was switched off for good: nothing more is owed to it. What it was told still holds.
     Gone,
 }

@@ -94,29 +94,46 @@ fn sent_in_order(
 }
 
 /// What was reported once is never reported lower, and the chat list in the end is no lower than
-/// the highest read mark that was answered.
+/// the highest read mark that was reported, or made on this device. News of an older mark may come
+/// after the device has made a newer one: only reports are compared with each other.
 fn marks_only_grow(
     history: &History,
     (user, _): &Endpoint,
     seen: &[Observation],
     violations: &mut Vec<Violation>,
 ) {
-    let mut last: BTreeMap<_, Seq> = BTreeMap::new();
+    let mut reported: BTreeMap<_, Seq> = BTreeMap::new();
+    let mut read: BTreeMap<&ChatId, Seq> = BTreeMap::new();
     let mut went_back = |chat: &ChatId, from: Seq, to: Seq| {
         let (user, chat) = (user.clone(), chat.clone());
         violations.push(Violation::MarkWentBack { user, chat, from, to });
     };
     for observation in seen {
-        let Observation::Marked { chat, device, kind, seq } = observation else { continue };
-        let before = last.entry((chat, device, kind)).or_insert(*seq);
-        if *seq < *before {
-            went_back(chat, *before, *seq);
-        }
-        *before = (*before).max(*seq);
+        let (chat, seq) = match observation {
+            Observation::HasRead { chat, seq } => (chat, *seq),
+            Observation::Marked { chat, device, kind, seq } => {
+                let before = reported.entry((chat, device, kind)).or_insert(*seq);
+                if *seq < *before {
+                    went_back(chat, *before, *seq);
+                }
+                *before = (*before).max(*seq);
+                if *kind != MarkKind::Read {
+                    continue;
+                }
+                (chat, *seq)
+            }
+            Observation::Began { .. }
+            | Observation::Acknowledged { .. }
+            | Observation::Refused { .. }
+            | Observation::Received(_)
+            | Observation::Gone => continue,
+        };
+        let highest = read.entry(chat).or_insert(seq);
+        *highest = (*highest).max(seq);
     }
-    for ((chat, _, kind), highest) in last {
+    for (chat, highest) in read {
         let end = history.chats.get(chat).and_then(|truth| truth.members.get(user));
-        if let Some(end) = end.filter(|end| *kind == MarkKind::Read && end.read < highest) {
+        if let Some(end) = end.filter(|end| end.read < highest) {
             went_back(chat, highest, end.read);
         }
     }

@@ -73,7 +73,7 @@ async fn two_people(stage: &mut Stage, people: &[Person]) -> anyhow::Result<Chat
     }
     proof::ticks(stage, ada, &chat, last, (1, 1, 0)).await?;
     bob.client.mark_read(&chat, last).await?;
-    bob.recorder.read_is_durable(&chat, last);
+    bob.recorder.has_read(&chat, last);
     proof::ticks(stage, ada, &chat, last, (1, 1, 1)).await?;
     Ok(chat)
 }
@@ -124,7 +124,7 @@ async fn counters(stage: &mut Stage, people: &[Person], chat: &ChatId) -> anyhow
     let seq = ada.says(chat, text).await?;
     proof::ticks(stage, ada, chat, seq, (2, 2, 0)).await?;
     bob.client.mark_read(chat, seq).await?;
-    bob.recorder.read_is_durable(chat, seq);
+    bob.recorder.has_read(chat, seq);
     stage.tells(bob.name(), "has read", &format!("up to seq {seq}"))?;
     proof::ticks(stage, ada, chat, seq, (2, 2, 1)).await?;
     proof::unread(stage, people).await

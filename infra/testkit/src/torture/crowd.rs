@@ -206,7 +206,7 @@ impl Worker {
             0..70 => Some(self.client.send(&chat, text("message")).await?),
             70..85 if newest > Seq(0) => {
                 self.client.mark_read(&chat, newest).await?;
-                self.recorder.read_is_durable(&chat, newest);
+                self.recorder.has_read(&chat, newest);
                 None
             }
             85..90 => Some(self.client.react(&chat, target, Some("+1".into())).await?),
