@@ -1,7 +1,6 @@
 //! From what users were told to frames in outboxes, on the worker's own thread: each message is
 //! encoded once, each socket written once a batch.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,46 +10,43 @@ use schemas::events::{
     AccountEvent, EntryTold, MarkTold, SettingTold, StatusTold, UserEvent, VerdictTold,
 };
 use schemas::frames::{Frame, Marked, Settings, Verdict};
+use schemas::ids::UserId;
 use schemas::position::{Partition, Timestamp};
 use schemas::topics::partition_of;
 
 use super::Gateway;
-use super::hubs::Hub;
 use super::pushed::Pushed;
-use super::session::{Session, SessionId, wire};
-use crate::link::{Deliveries, Told};
+use super::session::{Session, wire};
+use crate::link::{Deliveries, SubscriberId, Told};
 use crate::metrics;
-
-/// Sessions that were given something in this batch.
-type Dirty = BTreeMap<SessionId, Arc<Session>>;
 
 /// One batch on its way.
 struct Batch<'a> {
     gateway: &'a Gateway,
     now: Duration,
     wall: Timestamp,
-    dirty: Dirty,
+    /// Sessions that were given something, each once.
+    dirty: Vec<Arc<Session>>,
 }
 
 impl Deliveries for Gateway {
     fn deliver(&self, batch: Vec<Told>) {
-        let hubs = self.hubs_of(&batch);
         let mut work = Batch {
             gateway: self,
             now: self.runtime.elapsed(),
             wall: self.runtime.now(),
-            dirty: Dirty::new(),
+            dirty: Vec::new(),
         };
-        for (told, hubs) in batch.iter().zip(hubs) {
-            match &*told.event {
-                UserEvent::EntryTold(told) => work.entry(told, &hubs),
-                UserEvent::VerdictTold(told) => work.verdict(told, &hubs),
-                UserEvent::StatusTold(told) => work.status(told, &hubs),
-                UserEvent::MarkTold(told) => work.mark(told, &hubs),
-                UserEvent::SettingTold(told) => work.setting(told, &hubs),
+        for Told { to, event } in &batch {
+            match &**event {
+                UserEvent::EntryTold(told) => work.entry(told, to),
+                UserEvent::VerdictTold(told) => work.verdict(told, to),
+                UserEvent::StatusTold(told) => work.status(told, to),
+                UserEvent::MarkTold(told) => work.mark(told, to),
+                UserEvent::SettingTold(told) => work.setting(told, to),
             }
         }
-        work.dirty.values().for_each(|session| session.flush());
+        work.dirty.iter().for_each(|session| session.flush_batch());
     }
 
     fn detached(&self, partitions: &[Partition]) {
@@ -58,31 +54,41 @@ impl Deliveries for Gateway {
         for hub in all {
             let home = partition_of(hub.user.as_str().as_bytes(), self.log.partitions());
             if partitions.contains(&home) {
-                hub.sessions()
-                    .iter()
-                    .for_each(|session| session.resume_again());
+                hub.each_session(|session| session.resume_again());
             }
         }
     }
-}
 
-impl Gateway {
-    fn hubs_of(&self, batch: &[Told]) -> Vec<Vec<Arc<Hub>>> {
-        let hubs = self.hubs.lock();
-        let of = |told: &Told| told.to.iter().filter_map(|id| hubs.by_id(*id)).collect();
-        batch.iter().map(of).collect()
+    fn ended(&self) {
+        self.give_up();
     }
 }
 
 impl Batch<'_> {
-    fn each(&mut self, hubs: &[Arc<Hub>], mut tell: impl FnMut(&Arc<Session>)) {
-        for session in hubs.iter().flat_map(|hub| hub.sessions()) {
-            tell(&session);
-            self.dirty.insert(session.id, session);
+    /// Tells every session of these subscribers, and notes that it must be written out.
+    fn each(&mut self, to: &[SubscriberId], mut tell: impl FnMut(&Session)) {
+        // Held for one record: whoever comes or goes waits that long.
+        let hubs = self.gateway.hubs.lock();
+        for hub in to.iter().filter_map(|id| hubs.by_id(*id)) {
+            hub.each_session(|session| {
+                tell(session);
+                if session.becomes_dirty() {
+                    self.dirty.push(Arc::clone(session));
+                }
+            });
         }
     }
 
-    fn entry(&mut self, told: &EntryTold, hubs: &[Arc<Hub>]) {
+    /// Tells those who watch for a command of one of these.
+    fn settled(&self, to: &[SubscriberId], author: Option<&UserId>, verdict: &Verdict) {
+        let hubs = self.gateway.hubs.lock();
+        let all = to.iter().filter_map(|id| hubs.by_id(*id));
+        for hub in all.filter(|hub| author.is_none_or(|author| hub.user == *author)) {
+            hub.settled(verdict);
+        }
+    }
+
+    fn entry(&mut self, told: &EntryTold, to: &[SubscriberId]) {
         let pushed = match Pushed::new(told) {
             Ok(pushed) => Arc::new(pushed),
             Err(error) => {
@@ -93,7 +99,7 @@ impl Batch<'_> {
             }
         };
         let (gateway, now, mut count) = (self.gateway, self.now, 0);
-        self.each(hubs, |session| {
+        self.each(to, |session| {
             count += usize::from(session.push(gateway, now, &pushed))
         });
         metrics::pushed("entry", count);
@@ -101,18 +107,17 @@ impl Batch<'_> {
             let took = self.wall.0.saturating_sub(pushed.taken_at.0);
             metrics::latency(Duration::from_millis(u64::try_from(took).unwrap_or(0)));
         }
-        if let Some(hub) = hubs.iter().find(|hub| hub.user == pushed.author) {
-            hub.settled(&Verdict {
-                chat: pushed.chat.clone(),
-                device: pushed.device.clone(),
-                client_id: pushed.client_id.clone(),
-                seq: Some(pushed.seq),
-                code: None,
-            });
-        }
+        let verdict = Verdict {
+            chat: pushed.chat.clone(),
+            device: pushed.device.clone(),
+            client_id: pushed.client_id.clone(),
+            seq: Some(pushed.seq),
+            code: None,
+        };
+        self.settled(to, Some(&pushed.author), &verdict);
     }
 
-    fn verdict(&mut self, told: &VerdictTold, hubs: &[Arc<Hub>]) {
+    fn verdict(&mut self, told: &VerdictTold, to: &[SubscriberId]) {
         let code = told
             .code
             .as_deref()
@@ -124,16 +129,16 @@ impl Batch<'_> {
             seq: told.seq,
             code,
         };
-        hubs.iter().for_each(|hub| hub.settled(&verdict));
+        self.settled(to, None, &verdict);
         let frame = wire(&Frame::Verdict(verdict));
-        self.each(hubs, |session| session.push_verdict(told, &frame));
+        self.each(to, |session| session.push_verdict(told, &frame));
     }
 
-    fn status(&mut self, told: &StatusTold, hubs: &[Arc<Hub>]) {
-        self.each(hubs, |session| session.push_ticks(told));
+    fn status(&mut self, told: &StatusTold, to: &[SubscriberId]) {
+        self.each(to, |session| session.push_ticks(told));
     }
 
-    fn mark(&mut self, told: &MarkTold, hubs: &[Arc<Hub>]) {
+    fn mark(&mut self, told: &MarkTold, to: &[SubscriberId]) {
         let frame = wire(&Frame::Marked(Marked {
             chat: told.chat.clone(),
             device: told.device.clone(),
@@ -141,14 +146,14 @@ impl Batch<'_> {
             seq: told.seq,
             ordinal: told.ordinal,
         }));
-        self.each(hubs, |session| session.push_marked(told, &frame));
+        self.each(to, |session| session.push_marked(told, &frame));
     }
 
-    fn setting(&mut self, told: &SettingTold, hubs: &[Arc<Hub>]) {
+    fn setting(&mut self, told: &SettingTold, to: &[SubscriberId]) {
         match AccountEvent::decode(&told.event) {
             Ok(event) => {
                 let frame = wire(&Frame::Settings(settings(event)));
-                self.each(hubs, |session| session.put(frame.clone()));
+                self.each(to, |session| session.put(frame.clone()));
             }
             Err(error) => {
                 metrics::unreadable();

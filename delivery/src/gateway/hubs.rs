@@ -51,9 +51,9 @@ impl Hub {
         listeners.sessions.is_empty() && listeners.watchers.is_empty()
     }
 
-    /// The sessions, in the order they came.
-    pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
-        self.listeners.lock().sessions.clone()
+    /// Does something with each session, in the order they came.
+    pub(super) fn each_session(&self, mut act: impl FnMut(&Arc<Session>)) {
+        self.listeners.lock().sessions.iter().for_each(&mut act);
     }
 
     /// Adds a watcher and answers its number.
@@ -134,8 +134,8 @@ impl Hubs {
         hub
     }
 
-    pub(super) fn by_id(&self, id: SubscriberId) -> Option<Arc<Hub>> {
-        self.by_id.get(&id).cloned()
+    pub(super) fn by_id(&self, id: SubscriberId) -> Option<&Arc<Hub>> {
+        self.by_id.get(&id)
     }
 
     /// Forgets a hub; false when it was forgotten before.

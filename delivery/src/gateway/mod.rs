@@ -223,14 +223,6 @@ impl Gateway {
         }
     }
 
-    /// A gap that is asked for before its rows are there waits for them.
-    pub(crate) async fn rows_up_to(&self, session: &Session, chat: &ChatId) {
-        if let Some(signed_in) = session.signed_in() {
-            self.rows_of(signed_in, chat, self.config.inbox_within)
-                .await;
-        }
-    }
-
     /// Says `live` once everything missed was sent.
     pub(crate) fn live_if_done(&self, session: &Session, track: &mut Track) {
         if track.goes_live() {
@@ -274,6 +266,14 @@ impl Gateway {
         }
         for session in self.all_sessions() {
             session.shut();
+        }
+    }
+
+    /// Nothing more will be told: clients are sent elsewhere.
+    pub(crate) fn give_up(&self) {
+        self.stopping.store(true, Ordering::Release);
+        for session in self.all_sessions() {
+            self.send_away(&session, None);
         }
     }
 

@@ -55,4 +55,7 @@ pub(crate) trait Deliveries: Send + Sync + 'static {
 
     /// Records of these partitions may have been left out: their users must resume.
     fn detached(&self, partitions: &[Partition]);
+
+    /// Nothing will be delivered any more.
+    fn ended(&self);
 }

@@ -17,7 +17,7 @@ use schemas::tables::{
 
 use super::access::last_visible;
 use super::timeline::{after, message_key};
-use super::{CHUNK, Reads, event_of, page_size, unavailable};
+use super::{CHUNK, PAGE_BYTES, Reads, event_of, page_size, unavailable};
 
 impl Reads {
     /// A page of history.
@@ -44,8 +44,9 @@ impl Reads {
         let (mut rows, overlays) = found
             .await
             .map_err(|error: StoreError| unavailable(&error))?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
+        let fits = fitting(&rows).min(limit);
+        let more = rows.len() > fits;
+        rows.truncate(fits);
         let before = rows.last().filter(|_| more).map(|row| row.seq);
         let messages = rows.iter().map(|row| message(row, &overlays));
         Ok(History {
@@ -161,6 +162,16 @@ impl Reads {
     }
 }
 
+/// How many rows make a page: at least one, and no more bytes than a page has. Pure.
+fn fitting(rows: &[MessageRow]) -> usize {
+    let mut bytes = 0;
+    let fits = rows.iter().take_while(|row| {
+        bytes += row.event.len();
+        bytes <= PAGE_BYTES
+    });
+    fits.count().max(1)
+}
+
 /// A message with what became of it. Pure.
 fn message(row: &MessageRow, overlays: &[OverlayRow]) -> Result<Message, Refusal> {
     let event = event_of(&row.event)?;
@@ -181,19 +192,16 @@ fn message(row: &MessageRow, overlays: &[OverlayRow]) -> Result<Message, Refusal
             deleted = true;
             continue;
         }
-        match event_of(&overlay.event)? {
-            ChatEvent::MessageEdited(edit) if overlay.what == EDITED => {
-                message.edited = Some(WireBody::from(&edit.body));
-            }
-            ChatEvent::ReactionSet(reaction) => {
-                if let (Some(user), Some(reaction)) =
-                    (reaction_author(&overlay.what), reaction.reaction)
-                {
-                    message.reactions.insert(user, reaction);
-                }
-            }
-            _ => tracing::error!(chat = %row.chat, seq = %row.seq, what = %overlay.what,
-                "an overlay whose event is of another kind"),
+        let event = event_of(&overlay.event)?;
+        if let (true, ChatEvent::MessageEdited(edit)) = (overlay.what == EDITED, &event) {
+            message.edited = Some(WireBody::from(&edit.body));
+        } else if let (Some(user), ChatEvent::ReactionSet(set)) =
+            (reaction_author(&overlay.what), event)
+        {
+            // A reaction that was taken back has a row without one.
+            message
+                .reactions
+                .extend(set.reaction.map(|reaction| (user, reaction)));
         }
     }
     if deleted {

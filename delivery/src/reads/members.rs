@@ -21,7 +21,7 @@ impl Reads {
             return Err(Refusal::plain(Code::NotMember));
         }
         let members = match chat.pair() {
-            Some((a, b)) => [a, b].map(|user| in_direct_chat(user)).to_vec(),
+            Some((a, b)) => [a, b].map(in_direct_chat).to_vec(),
             None => in_group(self.member_rows(chat).await?),
         };
         let (title, description, max_members) = match access.chat {

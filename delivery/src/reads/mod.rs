@@ -27,6 +27,9 @@ use schemas::tables::{Table, encode_partition};
 
 use crate::generation::LiveGeneration;
 
+/// Bytes of events after which a page ends, full or not. As JSON they may be six times as many, and
+/// an answer must fit into an outbox that is half full.
+const PAGE_BYTES: usize = 256 * 1024;
 /// Rows read at once where all of a partition are wanted.
 const CHUNK: usize = 1_000;
 
@@ -105,13 +108,11 @@ fn unavailable(error: &StoreError) -> Refusal {
         tracing::warn!(%error, "the store does not answer a read");
         return Refusal::plain(Code::Unavailable);
     }
-    match error {
-        StoreError::Closed => Refusal::plain(Code::ShuttingDown),
-        error => {
-            tracing::error!(%error, "the store cannot answer a read");
-            Refusal::plain(Code::Internal)
-        }
+    if matches!(error, StoreError::Closed) {
+        return Refusal::plain(Code::ShuttingDown);
     }
+    tracing::error!(%error, "the store cannot answer a read");
+    Refusal::plain(Code::Internal)
 }
 
 /// An event that a row keeps.

@@ -10,11 +10,11 @@ use schemas::frames::{Entries, Entry, MAX_BATCH, TimelineQuery};
 use schemas::ids::{ChatId, UserId};
 use schemas::position::{Ordinal, Seq, Timestamp};
 use schemas::tables::{
-    Bucket, BucketPartition, ChangeKey, ChangeRow, MessageKey, MessageRow, Table, bucket,
+    Bucket, BucketPartition, ChangeKey, ChangeRow, MessageKey, MessageRow, Stay, Table, bucket,
     encode_key, first_visible, visible,
 };
 
-use super::{Reads, event_of, page_size, unavailable};
+use super::{PAGE_BYTES, Reads, event_of, page_size, unavailable};
 
 /// How many authors a mark names.
 pub(crate) const MAX_AUTHORS: usize = 16;
@@ -49,6 +49,34 @@ impl From<ChangeRow> for Line {
             at: row.at,
             event: row.event,
         }
+    }
+}
+
+/// A page as it grows.
+struct Page {
+    entries: Vec<Entry>,
+    /// The page is complete for this person up to the place before.
+    next: Seq,
+    bytes: usize,
+}
+
+impl Page {
+    /// Takes lines up to the first that this person does not see, or until the page is full.
+    fn take(&mut self, lines: Vec<Line>, stays: &[Stay]) -> Result<(), Refusal> {
+        for line in lines
+            .into_iter()
+            .take_while(|line| visible(stays, line.seq))
+        {
+            if self.bytes >= PAGE_BYTES {
+                return Ok(());
+            }
+            self.bytes += line.event.len();
+            self.next = line.seq.next();
+            let event = event_of(&line.event)?;
+            self.entries
+                .push(Entry::new(line.seq, line.ordinal, line.at, &event));
+        }
+        Ok(())
     }
 }
 
@@ -117,40 +145,33 @@ impl Reads {
         limit: usize,
     ) -> Result<Entries, Refusal> {
         let access = self.access(user, chat).await?;
-        let mut entries = Vec::new();
-        let mut next = from;
-        while next <= through && entries.len() < limit {
-            let Some(seen) = first_visible(&access.stays, next, through) else {
-                next = through.next();
+        let mut page = Page {
+            entries: Vec::new(),
+            next: from,
+            bytes: 0,
+        };
+        while page.next <= through && page.entries.len() < limit && page.bytes < PAGE_BYTES {
+            let Some(seen) = first_visible(&access.stays, page.next, through) else {
+                page.next = through.next();
                 break;
             };
-            next = seen;
-            let lines = self
-                .stretch(chat, next, through, limit - entries.len())
-                .await;
+            page.next = seen;
+            let wanted = limit - page.entries.len();
+            let lines = self.stretch(chat, seen, through, wanted).await;
             let lines = lines.map_err(|error| unavailable(&error))?;
-            let mut stopped = true;
-            for line in lines {
-                stopped = !visible(&access.stays, line.seq);
-                if stopped {
-                    stopped = false;
-                    break;
-                }
-                next = line.seq.next();
-                let event = event_of(&line.event)?;
-                entries.push(Entry::new(line.seq, line.ordinal, line.at, &event));
-            }
-            if stopped {
+            page.take(lines, &access.stays)?;
+            if page.next == seen {
+                // Its row is not there yet.
                 break;
             }
         }
-        let covered = Seq(next.0.saturating_sub(1)).min(through);
+        let covered = Seq(page.next.0.saturating_sub(1)).min(through);
         let head = access.head().max(covered);
         Ok(Entries {
             chat: chat.clone(),
             from,
             through: covered,
-            entries,
+            entries: page.entries,
             head,
         })
     }

@@ -160,3 +160,25 @@ fn a_watch_hears_the_entry_or_the_verdict_of_its_command_only() {
     assert_eq!(scene.run(third.settled(within)), None);
     assert!(scene.executor.elapsed() - began >= within);
 }
+
+#[test]
+fn an_idle_session_is_small() {
+    let scene = Scene::new();
+    let (reader, writer, _peer) = infra_ports::memory::transport::pair(Socket::default());
+    let gateway = scene.delivery.gateway_for_tests();
+    let session = gateway.open(writer, true);
+    let size = size_of_val(&*session);
+    let run = crate::gateway::session::run(gateway, session, reader, None);
+    let size = size + size_of_val(&run);
+    assert!(size < 2_048, "a session and its task take {size} bytes");
+}
+
+#[test]
+fn when_the_log_ends_clients_are_sent_away() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let log = scene.log.clone();
+    log.crash();
+    assert_eq!(close_code(&scene.received(&client)), Some(close::RESTART));
+    assert!(!scene.delivery.may_accept());
+}

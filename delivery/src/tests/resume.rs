@@ -1,5 +1,6 @@
 //! Resuming: what was missed, newest chats first, then live, without gap or duplicate.
 
+use infra_ports::EventLog;
 use infra_ports::memory::Chances;
 use infra_ports::memory::transport::Socket;
 use schemas::frames::Frame;
@@ -154,4 +155,120 @@ fn a_session_whose_worker_lost_records_resumes_as_if_it_had_just_come() {
     assert_eq!(seqs(&scene.frames(&client)), [2, 3]);
     scene.tell(4, &message(&chat, "bob", "4"), &["ada"]);
     assert_eq!(seqs(&scene.frames(&client)), [4]);
+}
+
+#[test]
+fn whatever_the_ports_do_a_device_gets_everything_once_and_in_order() {
+    // Tables and log do not answer now and then, everything is late and out of order.
+    let chances = Chances {
+        effect: 60,
+        crash: 0,
+        ..Chances::ROUGH
+    };
+    for seed in 0..60 {
+        let mut scene = Scene::seeded(Config::default(), seed, chances);
+        let (one, two) = (chat("d.ada.bob"), chat("d.ada.cyd"));
+        scene.fill(&one, "bob", 1..=230);
+        scene.inbox("ada", &one, 210, 1);
+        scene.cursor("ada", Some("phone"), &one, 3);
+        let client = scene.socket(Some("ada/phone"), Socket::default());
+        for seq in 200..=230 {
+            // Every third record of `users` is lost to the worker.
+            if seq % 3 != 0 || seq == 230 {
+                scene.tell(seq, &message(&one, "bob", &seq.to_string()), &["ada"]);
+            }
+            let event = message(&two, "cyd", &seq.to_string());
+            scene.rows(seq - 199, &event);
+            scene.tell(seq - 199, &event, &["ada"]);
+        }
+        scene.wait(5_000);
+        let frames = scene.frames(&client);
+        let of = |wanted: &schemas::ids::ChatId| {
+            let seqs = frames.iter().flat_map(|frame| match frame {
+                Frame::Entry(e) if e.chat == *wanted => vec![e.seq.0],
+                Frame::Entries(e) if e.chat == *wanted => {
+                    e.entries.iter().map(|e| e.seq.0).collect()
+                }
+                _ => Vec::new(),
+            });
+            seqs.collect::<Vec<u64>>()
+        };
+        assert!(
+            of(&one).into_iter().eq(4..=230),
+            "seed {seed}: {:?}",
+            of(&one)
+        );
+        assert!(
+            of(&two).into_iter().eq(1..=31),
+            "seed {seed}: {:?}",
+            of(&two)
+        );
+        assert!(scene.executor.panics().is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
+fn records_dropped_before_the_worker_read_them_are_made_up_for() {
+    let mut scene = Scene::new();
+    let chat = chat("d.ada.bob");
+    let client = scene.live("ada/phone");
+    scene.fill(&chat, "bob", 1..=4);
+    scene.inbox("ada", &chat, 2, 1);
+    // The worker has not run yet when retention takes what it would have read.
+    let log = scene.log.clone();
+    let told = |seq: u64| told(seq, &message(&chat, "bob", &seq.to_string()), &["ada"]);
+    let records: Vec<_> = [told(1), told(2), told(3)]
+        .iter()
+        .map(|event| infra_ports::log::NewRecord {
+            key: bytes::Bytes::new(),
+            value: schemas::avro::LogEvent::encode(event).unwrap(),
+            at: schemas::position::Timestamp(0),
+        })
+        .collect();
+    let users = schemas::topics::Topic::Users;
+    let partition = schemas::position::Partition(0);
+    scene.run(async move {
+        log.append(users, partition, records).await.unwrap();
+        log.drop_before(users, partition, schemas::position::Offset(2))
+            .unwrap();
+    });
+    assert_eq!(seqs(&scene.frames(&client)), [1, 2, 3]);
+}
+
+#[test]
+fn a_page_of_large_messages_fits_into_the_outbox() {
+    let mut scene = Scene::new();
+    let chat = chat("d.ada.bob");
+    for seq in 1..=100 {
+        let event = schemas::events::ChatEvent::MessageSent(schemas::events::MessageSent {
+            origin: message(&chat, "bob", &seq.to_string()).origin().clone(),
+            body: schemas::events::Body::text("\u{1}".repeat(60_000)),
+            reply_to: None,
+        });
+        scene.rows(seq, &event);
+    }
+    scene.inbox("ada", &chat, 100, 1);
+    scene.cursor("ada", Some("phone"), &chat, 0);
+    let socket = Socket {
+        buffer_bytes: 4 << 20,
+        ..Socket::default()
+    };
+    let client = scene.socket(Some("ada/phone"), socket);
+    let frames = scene.frames(&client);
+    assert!(seqs(&frames).into_iter().eq(1..=100));
+    let query = schemas::frames::HistoryQuery {
+        chat,
+        before: None,
+        limit: Some(100),
+    };
+    scene.command(&client, "h", &schemas::frames::Command::History(query));
+    let frames = scene.frames(&client);
+    let [Frame::History(page)] = &frames[..] else {
+        panic!("no page")
+    };
+    assert!(page.messages.len() < 10);
+    assert_eq!(
+        page.before,
+        page.messages.last().map(|message| message.entry.seq)
+    );
 }

@@ -151,21 +151,16 @@ impl Worker {
             self.deliveries.detached(&[*partition]);
             return true;
         }
-        match error {
-            LogError::Closed => tracing::info!("the log is closed, the worker ends"),
-            error if error.is_retryable() => {
-                tracing::warn!(%error, "the tail of users broke, it is begun again");
-                return true;
-            }
-            error => tracing::error!(%error, "the tail of users broke for good"),
+        if error.is_retryable() {
+            tracing::warn!(%error, "the tail of users broke, it is begun again");
+            return true;
         }
-        let all: Vec<_> = self
-            .subscriptions
-            .next()
-            .into_iter()
-            .map(|(p, _)| p)
-            .collect();
-        self.deliveries.detached(&all);
+        if matches!(error, LogError::Closed) {
+            tracing::info!("the log is closed, the worker ends");
+        } else {
+            tracing::error!(%error, "the tail of users broke for good, the worker ends");
+        }
+        self.deliveries.ended();
         false
     }
 }

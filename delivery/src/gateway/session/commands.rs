@@ -5,17 +5,18 @@
 use std::sync::Arc;
 
 use schemas::errors::{Code, Refusal, close};
-use schemas::frames::{Command, Frame, MarkUpTo, Welcome};
-use schemas::ids::Identity;
-
 use schemas::events::MarkKind;
+use schemas::frames::{
+    ChatsQuery, Command, Frame, HistoryQuery, MarkUpTo, MembersQuery, StatusQuery, TimelineQuery,
+    Welcome,
+};
+use schemas::ids::Identity;
 
 use super::task::{Answering, Task};
 use super::unsettled::name_of;
 use super::{Session, answer, refusal};
 use crate::gateway::Gateway;
 use crate::gateway::wheel::Alarm;
-use crate::reads::Reads;
 use crate::seams::Receipt;
 
 impl Task {
@@ -36,20 +37,42 @@ impl Task {
             Command::Ping {} => self.session.put(answer(reference, &Frame::Pong {})),
             Command::Delivered(mark) => self.mark(reference, MarkKind::Delivered, mark),
             Command::Read(mark) => self.mark(reference, MarkKind::Read, mark),
-            command if is_read(&command) => {
-                let reading = read(
-                    Arc::clone(&self.gateway),
-                    Arc::clone(&self.session),
-                    reference.map(str::to_owned),
-                    command,
-                );
-                self.others.push(reading);
-            }
-            command => match self.begin(identity, reference, command) {
+            Command::Chats(query) => self.read(reference, Query::Chats(query)),
+            Command::History(query) => self.read(reference, Query::History(query)),
+            Command::Timeline(query) => self.read(reference, Query::Timeline(query)),
+            Command::Status(query) => self.read(reference, Query::Status(query)),
+            Command::Members(query) => self.read(reference, Query::Members(query)),
+            Command::Hello(_)
+            | Command::Send(_)
+            | Command::Edit(_)
+            | Command::Delete(_)
+            | Command::React(_)
+            | Command::CreateGroup(_)
+            | Command::ChangeChat(_)
+            | Command::AddMember(_)
+            | Command::RemoveMember(_)
+            | Command::Leave(_)
+            | Command::SetRole(_)
+            | Command::Mute(_)
+            | Command::Archive(_)
+            | Command::Pin(_)
+            | Command::Hide(_) => match self.begin(identity, reference, command) {
                 Ok(taking) => self.commands.push_back(taking),
                 Err(refused) => self.refuse(reference, refused),
             },
         }
+    }
+
+    fn read(&self, reference: Option<&str>, query: Query) {
+        let (gateway, session) = (Arc::clone(&self.gateway), Arc::clone(&self.session));
+        let reference = reference.map(str::to_owned);
+        self.others.push(Box::pin(async move {
+            let reference = reference.as_deref();
+            match ask(&gateway, &session, query).await {
+                Ok(frame) => vec![answer(reference, &frame)],
+                Err(refused) => vec![refusal(reference, refused)],
+            }
+        }));
     }
 
     fn mark(&mut self, reference: Option<&str>, kind: MarkKind, mark: MarkUpTo) {
@@ -132,45 +155,31 @@ impl Task {
     }
 }
 
-fn is_read(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Chats(_)
-            | Command::History(_)
-            | Command::Timeline(_)
-            | Command::Status(_)
-            | Command::Members(_)
-    )
+/// What can be asked.
+enum Query {
+    Chats(ChatsQuery),
+    History(HistoryQuery),
+    Timeline(TimelineQuery),
+    Status(StatusQuery),
+    Members(MembersQuery),
 }
 
 /// Answers a read.
-fn read(
-    gateway: Arc<Gateway>,
-    session: Arc<Session>,
-    reference: Option<String>,
-    command: Command,
-) -> Answering {
-    Box::pin(async move {
-        let reference = reference.as_deref();
-        let Some(signed_in) = session.signed_in() else {
-            return Vec::new();
-        };
-        let user = &signed_in.identity.user;
-        let reads: &Reads = &gateway.reads;
-        let found = match command {
-            Command::Chats(query) => reads.chats(user, &query).await.map(Frame::Chats),
-            Command::History(query) => reads.history(user, &query).await.map(Frame::History),
-            Command::Timeline(query) => {
-                gateway.rows_up_to(&session, &query.chat).await;
-                reads.timeline(user, &query).await.map(Frame::Entries)
-            }
-            Command::Status(query) => reads.status(user, &query).await.map(Frame::Status),
-            Command::Members(query) => reads.members(user, &query.chat).await.map(Frame::Members),
-            _ => return Vec::new(),
-        };
-        vec![match found {
-            Ok(frame) => answer(reference, &frame),
-            Err(refused) => refusal(reference, refused),
-        }]
+async fn ask(gateway: &Gateway, session: &Session, query: Query) -> Result<Frame, Refusal> {
+    let Some(signed_in) = session.signed_in() else {
+        return Err(Refusal::plain(Code::HelloRequired));
+    };
+    let (user, reads) = (&signed_in.identity.user, &gateway.reads);
+    Ok(match query {
+        Query::Chats(query) => Frame::Chats(reads.chats(user, &query).await?),
+        Query::History(query) => Frame::History(reads.history(user, &query).await?),
+        Query::Timeline(query) => {
+            // A gap that is asked for before its rows are there waits for them.
+            let patience = gateway.config.inbox_within;
+            gateway.rows_of(signed_in, &query.chat, patience).await;
+            Frame::Entries(reads.timeline(user, &query).await?)
+        }
+        Query::Status(query) => Frame::Status(reads.status(user, &query).await?),
+        Query::Members(query) => Frame::Members(reads.members(user, &query.chat).await?),
     })
 }

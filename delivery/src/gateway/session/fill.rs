@@ -17,30 +17,22 @@ use super::{Session, SignedIn, wire};
 use crate::gateway::Gateway;
 use crate::metrics;
 
-/// How long one chat's rows are waited for while others are behind too.
-const TURN: Duration = Duration::from_millis(50);
+/// How long one chat's rows are waited for before it is another one's turn.
+const TURN: Duration = Duration::from_millis(100);
 
 /// Sends one page of the next chat that is behind.
 pub(super) async fn fill(gateway: Arc<Gateway>, session: Arc<Session>) {
     let Some(signed_in) = session.signed_in() else {
         return;
     };
-    let (next, waiting) = {
-        let mut track = signed_in.track.lock();
-        (track.next_to_fill(), track.waiting())
-    };
+    let next = signed_in.track.lock().next_to_fill();
     let Some((chat, from, through, origin)) = next else {
         return;
     };
     if from > through {
         return sent(&gateway, &session, signed_in, &chat, None);
     }
-    let patience = if waiting > 1 {
-        TURN
-    } else {
-        gateway.config.inbox_within
-    };
-    if !gateway.rows_applied(&chat, origin, patience).await {
+    if !gateway.rows_applied(&chat, origin, TURN).await {
         signed_in.track.lock().stalled(&chat);
         return;
     }

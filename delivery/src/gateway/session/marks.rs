@@ -78,6 +78,11 @@ async fn append(
     kind: MarkKind,
     seq: Seq,
 ) -> Result<Settled, Refusal> {
+    let mut kind = kind;
+    if kind == MarkKind::Read && known(signed_in, chat, kind) >= seq {
+        // Read on another device: this one has it too from now on.
+        kind = MarkKind::Delivered;
+    }
     if known(signed_in, chat, kind) >= seq {
         return Ok(Settled { chat: chat.clone() });
     }
@@ -109,6 +114,7 @@ fn note(signed_in: &SignedIn, id: &ChatId, kind: MarkKind, seq: Seq) {
         chat.read = chat.read.max(seq);
     }
     chat.acknowledged();
+    track.forget_marked();
 }
 
 #[cfg(test)]

@@ -63,6 +63,8 @@ pub(crate) struct Session {
     wake: Notify,
     /// When the peer was last heard of, in milliseconds of the runtime's elapsed time.
     heard_ms: AtomicU64,
+    /// Something was put in by the batch that is being delivered.
+    dirty: AtomicBool,
     signed_in: OnceLock<SignedIn>,
 }
 
@@ -98,6 +100,7 @@ impl Session {
             outbox: Outbox::new(writer, bounds),
             wake: Notify::new(),
             heard_ms: AtomicU64::new(millis(now)),
+            dirty: AtomicBool::new(false),
             signed_in: OnceLock::new(),
         }
     }
@@ -131,6 +134,17 @@ impl Session {
         if self.outbox.flush() {
             self.wake.notify_one();
         }
+    }
+
+    /// True when it was not yet in this batch.
+    pub(crate) fn becomes_dirty(&self) -> bool {
+        !self.dirty.swap(true, Ordering::Relaxed)
+    }
+
+    /// Writes out what a batch put in.
+    pub(crate) fn flush_batch(&self) {
+        self.dirty.store(false, Ordering::Relaxed);
+        self.flush();
     }
 
     /// Lets the session's task look at its track again.

@@ -149,9 +149,6 @@ fn remembered(track: &Track, chat: &ChatId, from: Seq, through: Seq) -> Option<V
         .filter(|p| p.seq >= from && p.seq <= through);
     let mut frames: Vec<Bytes> = stretch.map(|pushed| pushed.frame.clone()).collect();
     let wanted = (through.0 + 1).checked_sub(from.0)?;
-    if frames.len() as u64 != wanted {
-        return None;
-    }
     frames.reverse();
-    Some(frames)
+    (frames.len() as u64 == wanted).then_some(frames)
 }

@@ -22,8 +22,14 @@ use crate::gateway::pushed::Pushed;
 
 /// Live entries that wait behind a gap, a chat.
 const MAX_PENDING: usize = 256;
+/// And their bytes.
+const MAX_PENDING_BYTES: usize = 256 * 1024;
 /// Entries that a session remembers of those it was sent, to stamp marks and to push again.
 const MAX_RECENT: usize = 64;
+/// And the bytes of their frames, which are shared with other sessions.
+const MAX_RECENT_BYTES: usize = 128 * 1024;
+/// So many of those that are marked already: the user may read them at any moment.
+const MARKED_RECENT: usize = 8;
 
 /// What is to be done with a live entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +53,7 @@ pub(crate) struct Behind {
     pub(crate) origin: Offset,
     /// The newest live entries, without a hole.
     pending: VecDeque<Arc<Pushed>>,
+    pending_bytes: usize,
 }
 
 impl Behind {
@@ -57,10 +64,13 @@ impl Behind {
             if pushed.seq <= last.seq {
                 return;
             }
-            if pushed.seq != last.seq.next() || self.pending.len() >= MAX_PENDING {
+            let full = self.pending.len() >= MAX_PENDING || self.pending_bytes >= MAX_PENDING_BYTES;
+            if pushed.seq != last.seq.next() || full {
                 self.pending.clear();
+                self.pending_bytes = 0;
             }
         }
+        self.pending_bytes += pushed.frame.len();
         self.pending.push_back(Arc::clone(pushed));
     }
 
@@ -122,7 +132,29 @@ pub(crate) struct Track {
     gap_next: bool,
     /// `live` was said.
     pub(crate) live: bool,
-    recent: VecDeque<Arc<Pushed>>,
+    recent: Recent,
+}
+
+/// What a session was pushed of late, oldest first.
+#[derive(Debug, Default)]
+struct Recent {
+    pushed: VecDeque<Arc<Pushed>>,
+    bytes: usize,
+}
+
+impl Recent {
+    fn remember(&mut self, pushed: Arc<Pushed>) {
+        self.bytes += pushed.frame.len();
+        self.pushed.push_back(pushed);
+        while self.pushed.len() > MAX_RECENT || self.bytes > MAX_RECENT_BYTES {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.pushed.pop_front();
+        self.bytes -= oldest.map_or(self.bytes, |pushed| pushed.frame.len());
+    }
 }
 
 impl Track {
@@ -136,7 +168,7 @@ impl Track {
             gaps: VecDeque::new(),
             gap_next: true,
             live: false,
-            recent: VecDeque::new(),
+            recent: Recent::default(),
         }
     }
 
@@ -157,7 +189,7 @@ impl Track {
         }
         if pushed.seq == chat.sent.next() || (!known && pushed.opens(&self.user)) {
             chat.sent = pushed.seq;
-            self.remember(pushed);
+            self.recent.remember(Arc::clone(pushed));
             return Offer::Push;
         }
         chat.behind.get_or_insert_default().note(pushed);
@@ -165,11 +197,20 @@ impl Track {
         Offer::Gap
     }
 
-    fn remember(&mut self, pushed: &Arc<Pushed>) {
-        if self.recent.len() >= MAX_RECENT {
-            self.recent.pop_front();
+    /// Marks came: what they cover is needed no longer, but for the newest.
+    pub(crate) fn forget_marked(&mut self) {
+        while self.recent.pushed.len() > MARKED_RECENT {
+            let oldest = self.recent.pushed.front();
+            let is_marked = |pushed: &Arc<Pushed>| {
+                self.chats
+                    .get(&pushed.chat)
+                    .is_some_and(|chat| pushed.seq <= chat.delivered)
+            };
+            if !oldest.is_some_and(is_marked) {
+                return;
+            }
+            self.recent.forget_oldest();
         }
-        self.recent.push_back(Arc::clone(pushed));
     }
 
     /// Everything must be looked at again: live entries may have been left out.
@@ -279,11 +320,6 @@ impl Track {
         }
     }
 
-    /// How many chats are behind.
-    pub(crate) fn waiting(&self) -> usize {
-        self.resume.len() + self.gaps.len()
-    }
-
     pub(crate) fn chat(&self, id: &ChatId) -> Option<&ChatTrack> {
         self.chats.get(id)
     }
@@ -300,6 +336,7 @@ impl Track {
     /// Entries of a chat that were pushed of late, newest first.
     pub(crate) fn recent<'a>(&'a self, id: &'a ChatId) -> impl Iterator<Item = &'a Arc<Pushed>> {
         self.recent
+            .pushed
             .iter()
             .rev()
             .filter(move |pushed| pushed.chat == *id)
@@ -308,24 +345,24 @@ impl Track {
 
 /// Takes the live entries that follow what was sent; the chat is not behind any more when that is
 /// all there is.
-fn flush_pending(chat: &mut ChatTrack, recent: &mut VecDeque<Arc<Pushed>>) -> Vec<Bytes> {
+fn flush_pending(chat: &mut ChatTrack, recent: &mut Recent) -> Vec<Bytes> {
     let Some(behind) = &mut chat.behind else {
         return Vec::new();
     };
     let mut frames = Vec::new();
-    while let Some(first) = behind.pending.front() {
-        if first.seq > chat.sent.next() {
+    while behind
+        .pending
+        .front()
+        .is_some_and(|first| first.seq <= chat.sent.next())
+    {
+        let Some(first) = behind.pending.pop_front() else {
             break;
-        }
+        };
+        behind.pending_bytes -= first.frame.len();
         if first.seq > chat.sent {
             chat.sent = first.seq;
             frames.push(first.frame.clone());
-            if recent.len() >= MAX_RECENT {
-                recent.pop_front();
-            }
-            recent.extend(behind.pending.pop_front());
-        } else {
-            behind.pending.pop_front();
+            recent.remember(first);
         }
     }
     if chat.sent >= behind.want {

@@ -2,12 +2,15 @@
 //! commands and whoever knows the tables' progress played by the test. Rows and records of `users`
 //! are written directly.
 
-use std::collections::BTreeMap;
+mod events;
+mod fakes;
+
+pub(crate) use events::*;
+pub(crate) use fakes::*;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use compact_str::CompactString;
 use infra_ports::log::NewRecord;
 use infra_ports::memory::store::MemoryStore;
 use infra_ports::memory::transport::{Peer, Received, Socket, pair};
@@ -15,205 +18,17 @@ use infra_ports::memory::{Chances, Executor, MemoryLog, Node};
 use infra_ports::{EventLog, Mutation, Runtime, TableStore};
 use parking_lot::Mutex;
 use schemas::avro::LogEvent;
-use schemas::errors::{Code, Refusal};
-use schemas::events::*;
-use schemas::frames::{Accepted, Command, Frame, Settled, decode_frame, encode_command};
-use schemas::ids::{ChatId, ClientId, DeviceId, Identity, MessageId, UserId};
+use schemas::events::{BodyKind, ChatEvent, Role, UserEvent};
+use schemas::frames::{Command, Frame, decode_frame, encode_command};
+use schemas::ids::{ChatId, DeviceId};
 use schemas::position::*;
 use schemas::tables::*;
 use schemas::topics::{TOPICS, Topic};
 
-use crate::{Applied, Commands, Config, Delivery, LiveGeneration, Receipt, StampedMark};
+use crate::{Config, Delivery, LiveGeneration};
 
 pub(crate) const NODE: Node = Node(1);
 pub(crate) const GENERATION: Generation = Generation(1);
-
-pub(crate) fn user(name: &str) -> UserId {
-    UserId::new(name).unwrap()
-}
-
-pub(crate) fn chat(name: &str) -> ChatId {
-    ChatId::new(name).unwrap()
-}
-
-/// A group's id from a number.
-pub(crate) fn group(number: u8) -> ChatId {
-    ChatId::new(format!("g.{number:032x}")).unwrap()
-}
-
-fn origin(chat: &ChatId, author: &str, client_id: &str) -> Origin {
-    Origin {
-        chat: chat.clone(),
-        author: user(author),
-        device: DeviceId::new("phone").unwrap(),
-        client_id: ClientId::new(client_id).unwrap(),
-        at: Timestamp(1),
-        rules: RULES,
-    }
-}
-
-/// A message whose text is its client id.
-pub(crate) fn message(chat: &ChatId, author: &str, text: &str) -> ChatEvent {
-    let origin = origin(chat, author, text);
-    ChatEvent::MessageSent(MessageSent {
-        origin,
-        body: Body::text(text),
-        reply_to: None,
-    })
-}
-
-pub(crate) fn added(chat: &ChatId, author: &str, who: &str, id: &str) -> ChatEvent {
-    let origin = origin(chat, author, id);
-    ChatEvent::MemberAdded(MemberAdded {
-        origin,
-        user: user(who),
-        role: Role::Member,
-    })
-}
-
-pub(crate) fn removed(chat: &ChatId, author: &str, who: &str, id: &str) -> ChatEvent {
-    let origin = origin(chat, author, id);
-    ChatEvent::MemberRemoved(MemberRemoved {
-        origin,
-        user: user(who),
-    })
-}
-
-pub(crate) fn edited(chat: &ChatId, author: &str, target: u64, text: &str) -> ChatEvent {
-    let origin = origin(chat, author, text);
-    let (target, body) = (Seq(target), Body::text(text));
-    ChatEvent::MessageEdited(MessageEdited {
-        origin,
-        target,
-        body,
-    })
-}
-
-pub(crate) fn deleted(chat: &ChatId, author: &str, target: u64) -> ChatEvent {
-    let origin = origin(chat, author, "delete");
-    ChatEvent::MessageDeleted(MessageDeleted {
-        origin,
-        target: Seq(target),
-    })
-}
-
-pub(crate) fn reacted(chat: &ChatId, author: &str, target: u64, with: Option<&str>) -> ChatEvent {
-    let (origin, reaction) = (origin(chat, author, "react"), with.map(CompactString::from));
-    ChatEvent::ReactionSet(ReactionSet {
-        origin,
-        target: Seq(target),
-        reaction,
-    })
-}
-
-/// How far the tables are said to be; everything, unless a test says otherwise.
-pub(crate) struct FakeApplied {
-    runtime: Arc<dyn Runtime>,
-    held: Mutex<BTreeMap<&'static str, Offset>>,
-    moved: tokio::sync::Notify,
-}
-
-impl FakeApplied {
-    pub(crate) fn hold(&self, projection: &'static str, at: u64) {
-        self.held.lock().insert(projection, Offset(at));
-        self.moved.notify_waiters();
-    }
-}
-
-#[async_trait]
-impl Applied for FakeApplied {
-    fn applied(&self, projection: &'static str, _: Partition) -> Offset {
-        self.held
-            .lock()
-            .get(projection)
-            .copied()
-            .unwrap_or(Offset(u64::MAX))
-    }
-
-    async fn wait_applied(
-        &self,
-        projection: &'static str,
-        partition: Partition,
-        offset: Offset,
-        timeout: Duration,
-    ) -> bool {
-        let mut bell = self.runtime.sleep(timeout);
-        loop {
-            let moved = self.moved.notified();
-            if self.applied(projection, partition) >= offset {
-                return true;
-            }
-            tokio::select! {
-                biased;
-                () = moved => {}
-                () = &mut bell => return false,
-            }
-        }
-    }
-}
-
-/// Takes every command and remembers in which order their appends were begun.
-pub(crate) struct FakeCommands {
-    runtime: Arc<dyn Runtime>,
-    pub(crate) expires_at: Mutex<Timestamp>,
-    pub(crate) taken: Mutex<Vec<String>>,
-    pub(crate) marks: Mutex<Vec<(String, StampedMark)>>,
-    pub(crate) refuse: Mutex<Option<Code>>,
-}
-
-#[async_trait]
-impl Commands for FakeCommands {
-    fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
-        let (name, device) = token
-            .split_once('/')
-            .ok_or_else(|| Refusal::plain(Code::Unauthorized))?;
-        let device = DeviceId::new(device).unwrap();
-        Ok(Identity {
-            user: user(name),
-            device,
-            expires_at: *self.expires_at.lock(),
-        })
-    }
-
-    async fn accept(&self, who: &Identity, command: Command) -> Result<Receipt, Refusal> {
-        let (chat, client_id) = match &command {
-            Command::Send(c) => (c.chat.clone(), c.client_id.clone()),
-            Command::Pin(c) => {
-                return Ok(Receipt::Settled(Settled {
-                    chat: c.chat.clone(),
-                }));
-            }
-            other => panic!("not in these tests: {other:?}"),
-        };
-        self.taken.lock().push(client_id.to_string());
-        if let Some(code) = *self.refuse.lock() {
-            return Err(Refusal::plain(code));
-        }
-        // As long as a disk might take: later ones are often through before earlier ones.
-        self.runtime
-            .sleep(Duration::from_millis(self.runtime.random() % 5))
-            .await;
-        let id = MessageId::of(&chat, &who.user, &who.device, &client_id)
-            .to_string()
-            .into();
-        Ok(Receipt::Sent(Accepted {
-            chat,
-            client_id,
-            id,
-            at: Timestamp(1),
-        }))
-    }
-
-    async fn mark(&self, who: &Identity, mark: StampedMark) -> Result<Settled, Refusal> {
-        let settled = Settled {
-            chat: mark.chat.clone(),
-        };
-        self.marks
-            .lock()
-            .push((format!("{}/{}", who.user, who.device), mark));
-        Ok(settled)
-    }
-}
 
 /// A client's end, with the frames it got.
 #[derive(Clone)]
@@ -241,7 +56,10 @@ impl Scene {
     pub(crate) fn seeded(config: Config, seed: u64, chances: Chances) -> Self {
         let mut executor = Executor::seeded(seed, chances);
         let runtime: Arc<dyn Runtime> = Arc::new(executor.runtime(NODE));
+        // The test's own handles never fail; those of delivery do as the seed says.
         let (log, store) = (MemoryLog::new(1), MemoryStore::new());
+        let faulty_log = log.reopen(Arc::new(executor.faults(NODE)));
+        let faulty_store = store.reopen(Arc::new(executor.faults(NODE)));
         let commands = Arc::new(FakeCommands {
             runtime: Arc::clone(&runtime),
             expires_at: Mutex::new(Timestamp(i64::MAX)),
@@ -263,8 +81,8 @@ impl Scene {
                     .unwrap();
                 store.create_tables(&TABLES, GENERATION).await.unwrap();
                 let (log, store, live) = (
-                    Arc::new(log),
-                    Arc::new(store),
+                    Arc::new(faulty_log),
+                    Arc::new(faulty_store),
                     LiveGeneration::new(GENERATION),
                 );
                 Delivery::start(config, log, store, runtime, commands, applied, live)
@@ -450,81 +268,6 @@ impl Scene {
         };
         self.put(&row, since.max(until) + 1);
     }
-}
-
-/// An event as its recipients are told of it.
-pub(crate) fn told(seq: u64, event: &ChatEvent, recipients: &[&str]) -> UserEvent {
-    UserEvent::EntryTold(EntryTold {
-        recipients: recipients.iter().map(|name| user(name)).collect(),
-        chat: event.origin().chat.clone(),
-        seq: Seq(seq),
-        ordinal: Ordinal(seq),
-        at: Timestamp(0),
-        origin: Offset(seq),
-        event: event.encode().unwrap(),
-    })
-}
-
-fn rows(seq: u64, event: &ChatEvent) -> Vec<Mutation> {
-    let origin = event.origin();
-    let (chat, author) = (origin.chat.clone(), origin.author.clone());
-    let (bucket, version) = (bucket(Seq(seq)), Version(seq + 1));
-    let (ordinal, at, encoded) = (Ordinal(seq), Timestamp(0), event.encode().unwrap());
-    let (title, members) = ("a group".to_owned(), 2);
-    let head = ChatRow {
-        chat: chat.clone(),
-        title,
-        description: String::new(),
-        created_at: at,
-        updated_at: at,
-        head: Seq(seq),
-        ordinal,
-        owner: None,
-        members,
-        max_members: 256,
-    };
-    let head = Mutation::put(GENERATION, &head, version);
-    let Some(target) = event.target() else {
-        let row = MessageRow {
-            chat,
-            bucket,
-            seq: Seq(seq),
-            ordinal,
-            at,
-            author,
-            event: encoded,
-        };
-        return vec![Mutation::put(GENERATION, &row, version), head];
-    };
-    let what = match event {
-        ChatEvent::MessageDeleted(_) => DELETED,
-        ChatEvent::ReactionSet(_) => reaction_of(&author),
-        _ => EDITED,
-    };
-    let overlay = OverlayRow {
-        chat: chat.clone(),
-        bucket: schemas::tables::bucket(target),
-        target,
-        what,
-        seq: Seq(seq),
-        at,
-        event: encoded.clone(),
-    };
-    let row = ChangeRow {
-        chat,
-        bucket,
-        seq: Seq(seq),
-        ordinal,
-        at,
-        author,
-        target,
-        event: encoded,
-    };
-    let (row, overlay) = (
-        Mutation::put(GENERATION, &row, version),
-        Mutation::put(GENERATION, &overlay, version),
-    );
-    vec![row, overlay, head]
 }
 
 /// What clients see of entries: single ones as `[n]`, batches as their `from`, `through` and seqs.

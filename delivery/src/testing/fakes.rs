@@ -1,0 +1,125 @@
+//! Whoever takes commands and whoever knows the tables' progress, played by the test.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use infra_ports::Runtime;
+use parking_lot::Mutex;
+use schemas::errors::{Code, Refusal};
+use schemas::frames::{Accepted, Command, Settled};
+use schemas::ids::{DeviceId, Identity, MessageId};
+use schemas::position::{Offset, Partition, Timestamp};
+
+use super::user;
+use crate::{Applied, Commands, Receipt, StampedMark};
+
+/// How far the tables are said to be; everything, unless a test says otherwise.
+pub(crate) struct FakeApplied {
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) held: Mutex<BTreeMap<&'static str, Offset>>,
+    pub(crate) moved: tokio::sync::Notify,
+}
+
+impl FakeApplied {
+    pub(crate) fn hold(&self, projection: &'static str, at: u64) {
+        self.held.lock().insert(projection, Offset(at));
+        self.moved.notify_waiters();
+    }
+}
+
+#[async_trait]
+impl Applied for FakeApplied {
+    fn applied(&self, projection: &'static str, _: Partition) -> Offset {
+        self.held
+            .lock()
+            .get(projection)
+            .copied()
+            .unwrap_or(Offset(u64::MAX))
+    }
+
+    async fn wait_applied(
+        &self,
+        projection: &'static str,
+        partition: Partition,
+        offset: Offset,
+        timeout: Duration,
+    ) -> bool {
+        let mut bell = self.runtime.sleep(timeout);
+        loop {
+            let moved = self.moved.notified();
+            if self.applied(projection, partition) >= offset {
+                return true;
+            }
+            tokio::select! {
+                biased;
+                () = moved => {}
+                () = &mut bell => return false,
+            }
+        }
+    }
+}
+
+/// Takes every command and remembers in which order their appends were begun.
+pub(crate) struct FakeCommands {
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) expires_at: Mutex<Timestamp>,
+    pub(crate) taken: Mutex<Vec<String>>,
+    pub(crate) marks: Mutex<Vec<(String, StampedMark)>>,
+    pub(crate) refuse: Mutex<Option<Code>>,
+}
+
+#[async_trait]
+impl Commands for FakeCommands {
+    fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
+        let (name, device) = token
+            .split_once('/')
+            .ok_or_else(|| Refusal::plain(Code::Unauthorized))?;
+        let device = DeviceId::new(device).unwrap();
+        Ok(Identity {
+            user: user(name),
+            device,
+            expires_at: *self.expires_at.lock(),
+        })
+    }
+
+    async fn accept(&self, who: &Identity, command: Command) -> Result<Receipt, Refusal> {
+        let (chat, client_id) = match &command {
+            Command::Send(c) => (c.chat.clone(), c.client_id.clone()),
+            Command::Pin(c) => {
+                return Ok(Receipt::Settled(Settled {
+                    chat: c.chat.clone(),
+                }));
+            }
+            other => panic!("not in these tests: {other:?}"),
+        };
+        self.taken.lock().push(client_id.to_string());
+        if let Some(code) = *self.refuse.lock() {
+            return Err(Refusal::plain(code));
+        }
+        // As long as a disk might take: later ones are often through before earlier ones.
+        self.runtime
+            .sleep(Duration::from_millis(self.runtime.random() % 5))
+            .await;
+        let id = MessageId::of(&chat, &who.user, &who.device, &client_id)
+            .to_string()
+            .into();
+        Ok(Receipt::Sent(Accepted {
+            chat,
+            client_id,
+            id,
+            at: Timestamp(1),
+        }))
+    }
+
+    async fn mark(&self, who: &Identity, mark: StampedMark) -> Result<Settled, Refusal> {
+        let settled = Settled {
+            chat: mark.chat.clone(),
+        };
+        self.marks
+            .lock()
+            .push((format!("{}/{}", who.user, who.device), mark));
+        Ok(settled)
+    }
+}
