@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use schemas::errors::{Code, Refusal};
-use schemas::frames::{Accepted, Entries, Entry, Frame, Verdict, decode_frame};
+use schemas::events::MarkKind;
+use schemas::frames::{Accepted, Entries, Entry, Frame, Marked, Verdict, decode_frame};
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
 use schemas::position::Seq;
 
@@ -44,7 +45,7 @@ impl Session {
             Frame::Entry(entry) => self.entry(now, entry),
             Frame::Entries(batch) => self.entries(now, reference, batch),
             Frame::Ticks(ticks) => self.tell(Event::Ticks(ticks)),
-            Frame::Marked(marked) => self.tell(Event::Marked(marked)),
+            Frame::Marked(marked) => self.marked(marked),
             Frame::Settings(settings) => self.tell(Event::Settings(settings)),
             Frame::Closing(closing) => {
                 self.tell(Event::Closing(closing.code));
@@ -56,6 +57,17 @@ impl Session {
             | Frame::Status(_)
             | Frame::Members(_)
             | Frame::Pong {}) => self.answer(now, reference, answer),
+        }
+    }
+
+    /// A server that crashed tells marks again, and another device's read mark may come after one of
+    /// this device that is further: only what grew is told. The read mark is the user's.
+    fn marked(&mut self, marked: Marked) {
+        let device = (marked.kind == MarkKind::Delivered).then(|| marked.device.clone());
+        let told = self.told.entry((marked.chat.clone(), device)).or_default();
+        if marked.seq > *told {
+            *told = marked.seq;
+            self.tell(Event::Marked(marked));
         }
     }
 

@@ -54,6 +54,8 @@ pub struct Session {
     /// Chats with a gap that nobody is asking for.
     gaps: BTreeSet<ChatId>,
     marks: Marks,
+    /// The highest marks told to the user: of each device, and the user's read mark.
+    told: BTreeMap<(ChatId, Option<DeviceId>), Seq>,
     heads: Heads,
     identity: Option<(UserId, DeviceId)>,
     own: BTreeMap<u64, Own>,
@@ -73,6 +75,7 @@ impl Session {
             orders: progress.iter().map(known).collect(),
             gaps: BTreeSet::new(),
             marks: Marks::new(config.marking),
+            told: BTreeMap::new(),
             heads: Heads::default(),
             identity: None,
             own: BTreeMap::new(),

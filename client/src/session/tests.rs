@@ -1,9 +1,10 @@
 //! The session as a whole, frame by frame.
 
-use schemas::events::Role;
+use schemas::events::{MarkKind, Role};
 use schemas::frames::{
     Accepted, AddMember, ChatSummary, Chats, ChatsQuery, Closing, CreateGroup, Entries, Entry,
-    EntryEvent, Frame, Received, Send, Settled, Verdict, WireBody, decode_command, encode_frame,
+    EntryEvent, Frame, Marked, Received, Send, Settled, Verdict, WireBody, decode_command,
+    encode_frame,
 };
 use schemas::position::{Ordinal, Timestamp};
 
@@ -416,4 +417,39 @@ fn frames_of_a_later_server_and_noise_are_passed_over() {
     };
     bench.submit(1, Command::AddMember(add));
     assert_eq!(bench.written().len(), 1, "it still works");
+}
+
+#[test]
+fn only_marks_that_grew_are_told() {
+    let mut bench = Bench::live();
+    let mut told = Vec::new();
+    let device = |name: &str| DeviceId::new(name).unwrap();
+    for (name, kind, seq) in [
+        ("phone", MarkKind::Read, 5),
+        ("tablet", MarkKind::Read, 4),
+        ("phone", MarkKind::Read, 5),
+        ("tablet", MarkKind::Delivered, 3),
+        ("phone", MarkKind::Delivered, 2),
+        ("tablet", MarkKind::Delivered, 3),
+        ("tablet", MarkKind::Read, 6),
+    ] {
+        let (chat, device, seq) = (chat(), device(name), Seq(seq));
+        let ordinal = Ordinal(seq.0);
+        bench.hear(
+            None,
+            Frame::Marked(Marked {
+                chat,
+                device,
+                kind,
+                seq,
+                ordinal,
+            }),
+        );
+        told.extend(bench.drain().into_iter().filter_map(|output| match output {
+            Output::Event(Event::Marked(marked)) => Some((marked.kind, marked.seq.0)),
+            _ => None,
+        }));
+    }
+    let (read, delivered) = (MarkKind::Read, MarkKind::Delivered);
+    assert_eq!(told, [(read, 5), (delivered, 3), (delivered, 2), (read, 6)]);
 }
