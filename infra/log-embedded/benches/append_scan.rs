@@ -100,7 +100,7 @@ async fn append_many(log: &EmbeddedLog, count: usize) {
 }
 
 fn append(c: &mut Criterion, runtime: &Runtime, summary: &mut Vec<String>) {
-    let directory = TempDir::new_in(".").unwrap();
+    let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let log = open(directory.path(), 16 << 20);
     runtime
         .block_on(log.create_topics(&[Topic::Chats, Topic::Users]))
@@ -181,7 +181,7 @@ fn read_raw(directory: &Path, buffer: &mut [u8]) -> u64 {
 }
 
 fn scan(c: &mut Criterion, runtime: &Runtime, summary: &mut Vec<String>) {
-    let directory = TempDir::new_in(".").unwrap();
+    let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let log = open(directory.path(), 0);
     runtime
         .block_on(log.create_topics(&[Topic::Users]))
