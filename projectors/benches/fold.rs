@@ -33,6 +33,8 @@ const BODY_BYTES: usize = 200;
 /// The largest group.
 const MEMBERS: usize = 1_024;
 
+type MakeScene = fn() -> Scene;
+
 /// A chat that stands at some offset, and what comes next in its partition.
 struct Scene {
     chat: ChatId,
@@ -155,7 +157,7 @@ fn tell(scene: &mut Scene) -> Effects {
 fn chats(c: &mut Criterion) {
     let mut bench = c.benchmark_group("chats");
     bench.throughput(Throughput::Elements(EVENTS));
-    let scenes: [(&str, fn() -> Scene); 3] = [
+    let scenes: [(&str, MakeScene); 3] = [
         ("one-to-one", direct),
         ("group of 1024", group),
         ("resend", || sent_again(direct())),

@@ -8,6 +8,7 @@ const DEAD_LETTERS: &str = "cursus_projector_dead_letters_total";
 const JOBS: &str = "cursus_projector_writes_total";
 const JOB_RECORDS: &str = "cursus_projector_written_records_total";
 const LAG: &str = "cursus_projector_lag_records";
+const STOPPED: &str = "cursus_projector_stopped";
 const CACHED: &str = "cursus_projector_cached_states";
 
 /// Describes them to the recorder; once, at start.
@@ -17,6 +18,7 @@ pub fn describe() {
     describe_counter!(JOBS, "Chunks handed to the writer, by projection");
     describe_counter!(JOB_RECORDS, "Records in those chunks, by projection");
     describe_gauge!(LAG, "Records in the log that are not applied yet");
+    describe_gauge!(STOPPED, "1 when a projection stopped by itself, by reason");
     describe_gauge!(CACHED, "States at hand");
 }
 
@@ -35,6 +37,10 @@ pub(crate) fn handed_over(projection: &'static str, records: usize, cached: usiz
 
 pub(crate) fn lag(projection: &'static str, records: u64) {
     gauge!(LAG, "projection" => projection).set(approximate(records));
+}
+
+pub(crate) fn stopped(projection: &'static str, reason: &'static str) {
+    gauge!(STOPPED, "projection" => projection, "reason" => reason).set(1.0);
 }
 
 /// Exact below four thousand million, which is more than any gauge here should ever show.

@@ -27,7 +27,7 @@ use schemas::events::{
     Origin, UserEvent,
 };
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
-use schemas::position::{Offset, Partition, Seq, Timestamp, Version};
+use schemas::position::{Offset, Partition, Seq, Timestamp};
 use schemas::tables::{MessageRow, Table};
 use schemas::topics::Topic;
 
@@ -256,7 +256,21 @@ fn rows_that_a_crashed_engine_wrote_ahead_decide_nothing() {
     append(&log, &script);
     run_straight(&log, &torn, &Config::default());
     assert_same_rows(&rows(&torn, LIVE), &rows(&complete, LIVE), "rows ahead");
-    assert_eq!(Version::from(Offset(0)), Version(1));
+}
+
+#[test]
+fn a_message_whose_row_is_not_written_yet_can_be_edited() {
+    let (log, store, ada) = (empty_log(), MemoryStore::new(), user(0));
+    let mut script: Vec<_> = (0..200).map(|id| send(DIRECT, &ada, id)).collect();
+    script.push(chats(&ChatEvent::MessageEdited(MessageEdited {
+        origin: origin(DIRECT, &ada, 200, 1),
+        target: Seq(1),
+        body: Body::text("better"),
+    })));
+    append(&log, &script);
+    run_straight(&log, &store, &Config::default());
+    let changes = rows(&store, LIVE).into_iter();
+    assert_eq!(changes.filter(|(table, ..)| *table == "changes").count(), 1);
 }
 
 #[test]

@@ -134,7 +134,10 @@ async fn run<P: Projection>(instance: Instance<P>, board: Arc<Board>) {
     let how = instance.run().await;
     match &how {
         Ok(()) => tracing::info!(projection = P::NAME, "projection ended"),
-        Err(stop) => tracing::error!(projection = P::NAME, %stop, "projection stopped"),
+        Err(stop) => {
+            tracing::error!(projection = P::NAME, %stop, "projection stopped");
+            crate::metrics::stopped(P::NAME, stop.word());
+        }
     }
     last_word.how = Some(how);
 }

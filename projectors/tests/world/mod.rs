@@ -7,6 +7,7 @@
     reason = "each test binary uses a part of this"
 )]
 
+pub mod machine;
 pub mod script;
 
 use std::sync::Arc;
