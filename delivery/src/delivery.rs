@@ -86,6 +86,12 @@ impl Delivery {
         self.gateway.may_accept()
     }
 
+    /// False once nothing is delivered any more: after a shutdown, or when the log failed for good.
+    #[must_use]
+    pub fn is_delivering(&self) -> bool {
+        !self.gateway.is_stopping()
+    }
+
     /// Serves one session until its connection ends. With a token from the handshake the session is
     /// authenticated at once, else it says hello first.
     ///

@@ -20,7 +20,7 @@ impl Gateway {
                 match alarm {
                     Alarm::Hello => self.hello_due(&session),
                     Alarm::Heartbeat => self.heartbeat(&session),
-                    Alarm::Retry => self.retry(&session).await,
+                    Alarm::Retry => session.ring_retry(),
                     Alarm::Expiry => self.expiry(&session),
                 }
             }

@@ -160,6 +160,61 @@ fn what_is_not_marked_is_pushed_again_after_2_4_8_16_and_32_seconds() {
 }
 
 #[test]
+fn what_was_resumed_and_not_marked_is_sent_again_from_the_timeline() {
+    let mut scene = Scene::new();
+    let chat = chat("d.ada.bob");
+    scene.fill(&chat, "bob", 1..=140);
+    scene.inbox("ada", &chat, 140, 1);
+    scene.cursor("ada", Some("phone"), &chat, 20);
+    let (client, frames) = scene.connect("ada/phone");
+    assert!(seqs(&frames).into_iter().eq(21..=140));
+    scene.command(&client, "r", &delivered(&chat, 100));
+    assert_eq!(settled(&scene.frames(&client)), 1);
+    scene.wait(8_000);
+    let again = scene.frames(&client);
+    assert!(seqs(&again).into_iter().eq(101..=140), "after the mark");
+}
+
+#[test]
+fn a_read_mark_made_on_another_device_still_counts_as_delivered_here() {
+    let mut scene = Scene::new();
+    let chat = chat("d.ada.bob");
+    scene.fill(&chat, "bob", 1..=3);
+    scene.inbox("ada", &chat, 3, 1);
+    scene.cursor("ada", None, &chat, 3);
+    scene.cursor("ada", Some("phone"), &chat, 1);
+    let (client, _) = scene.connect("ada/phone");
+    scene.command(&client, "r", &read(&chat, 3));
+    assert_eq!(settled(&scene.frames(&client)), 1);
+    let marks = scene.commands.marks.lock().clone();
+    let kinds: Vec<_> = marks.iter().map(|(_, m)| (m.kind, m.seq)).collect();
+    assert_eq!(kinds, [(MarkKind::Delivered, Seq(3))]);
+}
+
+#[test]
+fn a_mark_names_at_most_16_authors_the_newest_of_messages_it_newly_covers() {
+    let mut scene = Scene::new();
+    let chat = group(3);
+    scene.stay(&chat, "ada", 1, 0);
+    let by = |n: u64| format!("b{n:02}");
+    for seq in 1..=40 {
+        scene.rows(seq, &message(&chat, &by(seq), &seq.to_string()));
+    }
+    scene.inbox("ada", &chat, 40, 1);
+    scene.cursor("ada", Some("phone"), &chat, 30);
+    let (client, _) = scene.connect("ada/phone");
+    scene.command(&client, "1", &delivered(&chat, 40));
+    scene.wait(50);
+    scene.command(&client, "2", &read(&chat, 40));
+    scene.wait(50);
+    let marks = scene.commands.marks.lock().clone();
+    let authors = |at: usize| marks[at].1.authors.clone();
+    let newest = |from: u64| (from..=40).rev().map(|n| user(&by(n))).collect::<Vec<_>>();
+    assert_eq!(authors(0), newest(31));
+    assert_eq!(authors(1), newest(25), "sixteen of forty");
+}
+
+#[test]
 fn a_marked_push_is_not_repeated() {
     let mut scene = Scene::new();
     let client = scene.live("ada/phone");

@@ -63,6 +63,8 @@ pub(crate) struct Session {
     wake: Notify,
     /// When the peer was last heard of, in milliseconds of the runtime's elapsed time.
     heard_ms: AtomicU64,
+    /// The retry alarm rang and was not looked at yet.
+    retry_rang: AtomicBool,
     /// Something was put in by the batch that is being delivered.
     dirty: AtomicBool,
     signed_in: OnceLock<SignedIn>,
@@ -100,6 +102,7 @@ impl Session {
             outbox: Outbox::new(writer, bounds),
             wake: Notify::new(),
             heard_ms: AtomicU64::new(millis(now)),
+            retry_rang: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             signed_in: OnceLock::new(),
         }
@@ -145,6 +148,16 @@ impl Session {
     pub(crate) fn flush_batch(&self) {
         self.dirty.store(false, Ordering::Relaxed);
         self.flush();
+    }
+
+    /// The retry alarm rings; the session's task looks at it when it can.
+    pub(crate) fn ring_retry(&self) {
+        self.retry_rang.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    fn takes_retry(&self) -> bool {
+        self.retry_rang.swap(false, Ordering::Relaxed)
     }
 
     /// Lets the session's task look at its track again.

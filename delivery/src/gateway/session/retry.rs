@@ -2,6 +2,7 @@
 //!
 //! A chat has one schedule, that of its oldest unmarked entry; a session one alarm on the wheel.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -83,34 +84,6 @@ impl Gateway {
         }
     }
 
-    /// The alarm rings: pushes again what is due and sets the next alarm.
-    pub(in crate::gateway) async fn retry(&self, session: &Session) {
-        let Some(signed_in) = session.signed_in() else {
-            return;
-        };
-        let now = self.runtime.elapsed();
-        let due: Vec<_> = {
-            let mut track = signed_in.track.lock();
-            let chats = track.chats_mut();
-            chats
-                .filter_map(|(id, chat)| Some((id.clone(), chat.due(now)?)))
-                .collect()
-        };
-        for (chat, (from, through)) in due {
-            self.repeat(session, signed_in, &chat, from, through).await;
-        }
-        session.flush();
-        let mut track = signed_in.track.lock();
-        let next = track
-            .chats_mut()
-            .filter_map(|(_, chat)| Some(chat.unmarked.as_ref()?.due))
-            .min();
-        match next {
-            Some(next) => self.wheel.set(next, session.id, Alarm::Retry),
-            None => signed_in.retrying.store(false, Ordering::Relaxed),
-        }
-    }
-
     /// Pushes a stretch again, as it was pushed if that is remembered, else from the timeline. At
     /// most a batch: the next repetition goes on from the mark. A session without room has enough to
     /// read.
@@ -139,6 +112,30 @@ impl Gateway {
             }
             Err(refused) => tracing::debug!(%chat, %refused, "nothing to push again"),
         }
+    }
+}
+
+/// The alarm rang: pushes again what is due and sets the next alarm. A step of the session's task.
+pub(super) async fn retry(gateway: Arc<Gateway>, session: Arc<Session>) {
+    let Some(signed_in) = session.signed_in() else {
+        return;
+    };
+    let now = gateway.runtime.elapsed();
+    let due: Vec<_> = {
+        let mut track = signed_in.track.lock();
+        let due = |(id, chat): (&ChatId, &mut ChatTrack)| Some((id.clone(), chat.due(now)?));
+        track.chats_mut().filter_map(due).collect()
+    };
+    for (chat, (from, through)) in due {
+        gateway
+            .repeat(&session, signed_in, &chat, from, through)
+            .await;
+    }
+    let mut track = signed_in.track.lock();
+    let due = |(_, chat): (&ChatId, &mut ChatTrack)| Some(chat.unmarked.as_ref()?.due);
+    match track.chats_mut().filter_map(due).min() {
+        Some(next) => gateway.wheel.set(next, session.id, Alarm::Retry),
+        None => signed_in.retrying.store(false, Ordering::Relaxed),
     }
 }
 

@@ -15,7 +15,7 @@ use schemas::errors::{Code, Refusal, close};
 use schemas::frames::{Frame, decode_command};
 
 use super::marks::Marks;
-use super::{Life, Session, fill, load, refusal};
+use super::{Life, Session, fill, load, refusal, retry};
 use crate::gateway::Gateway;
 use crate::gateway::session::track::Phase;
 use crate::metrics;
@@ -106,11 +106,14 @@ impl Task {
 
     fn next_step(&self) -> Option<BoxFuture<'static, ()>> {
         let signed_in = self.session.signed_in()?;
+        let (gateway, session) = (Arc::clone(&self.gateway), Arc::clone(&self.session));
+        if session.takes_retry() {
+            return Some(Box::pin(retry::retry(gateway, session)));
+        }
         let track = signed_in.track.lock();
         if !track.has_work() {
             return None;
         }
-        let (gateway, session) = (Arc::clone(&self.gateway), Arc::clone(&self.session));
         Some(match track.phase {
             Phase::Loading => Box::pin(load::load(gateway, session)),
             Phase::Serving => Box::pin(fill::fill(gateway, session)),
