@@ -102,8 +102,8 @@ fn refused_frames() -> Vec<(&'static str, String)> {
         ("invalid_field", command("add_member", json!({ "chat": GROUP, "client_id": "c1", "user": "eve", "role": "owner" }))),
         ("invalid_field", group(json!({ "client_id": "c1", "title": "bell \u{7}" }))),
         ("not_member", command("history", json!({ "chat": "d.bob.eve" }))),
-        ("not_member", command("timeline", json!({ "chat": GROUP, "from": 1 }))),
-        ("not_member", command("members", json!({ "chat": GROUP }))),
+        ("chat_not_found", command("timeline", json!({ "chat": GROUP, "from": 1 }))),
+        ("chat_not_found", command("members", json!({ "chat": GROUP }))),
         ("invalid_field", command("history", json!({ "chat": chat, "limit": 0 }))),
         ("message_not_found", command("status", json!({ "chat": chat, "seq": 999 }))),
     ]

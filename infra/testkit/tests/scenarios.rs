@@ -112,7 +112,7 @@ async fn message_goes_from_one_socket_to_another_and_ticks_come_back() {
     bob.mark_read(&chat, Seq(1)).await.unwrap();
     until(|| async { (unread(&bob, &chat).await == 0).then_some(()) }).await;
     let status = until(|| async {
-        let status = ada.status(&chat, Seq(1), true).await.unwrap();
+        let status = ada.status(&chat, Seq(1), true).await.ok()?;
         (status.read == 1).then_some(status)
     });
     let status = status.await;
@@ -154,7 +154,7 @@ async fn group_of_1024_gets_one_message_each_and_its_status_counts_them() {
     }
     others[0].mark_read(&chat, seq).await.unwrap();
     let status = until(|| async {
-        let status = ada.status(&chat, seq, true).await.unwrap();
+        let status = ada.status(&chat, seq, true).await.ok()?;
         (status.delivered == 100 && status.read == 1).then_some(status)
     });
     let status = status.await;
@@ -246,7 +246,7 @@ async fn removed_member_sees_the_removal_and_nothing_after() {
     assert_eq!(last.event, EntryEvent::MemberRemoved { user: user("bob") });
     assert_eq!(refused(bob.send(&chat, WireBody::text("still?")).await).await, Code::NotMember);
     let page = until(|| async {
-        let page = bob.timeline(&chat, Seq(1), None).await.unwrap();
+        let page = bob.timeline(&chat, Seq(1)).await.unwrap();
         page.entries.iter().any(|e| e.seq == removed).then_some(page)
     });
     assert!(page.await.entries.iter().all(|entry| entry.seq < after));
@@ -270,7 +270,7 @@ async fn device_that_is_back_after_10000_messages_gets_each_once_in_order() {
     accepted(ada.send(&chat, WireBody::text("0")).await).await;
     assert_eq!(next_entry(&bob, &chat).await.seq, Seq(1));
     until(|| async {
-        let status = ada.status(&chat, Seq(1), false).await.unwrap();
+        let status = ada.status(&chat, Seq(1), false).await.ok()?;
         (status.delivered == 1).then_some(())
     })
     .await;
