@@ -65,7 +65,10 @@ impl NodeProcess {
     /// When it does not come up within a minute, with what it said.
     pub fn start(&self) -> anyhow::Result<RunningNode> {
         let log = self.data.with_extension("log");
-        let errors = std::fs::File::options().create(true).append(true).open(&log)?;
+        let errors = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log)?;
         let mut child = Command::new(&self.program)
             .args(["--listen", &self.address.to_string()])
             .args(["--data", &self.data.to_string_lossy()])
@@ -77,7 +80,10 @@ impl NodeProcess {
             .spawn()
             .with_context(|| format!("cannot start {}", self.program.display()))?;
         let said = child.stdout.take().context("stdout is piped")?;
-        let node = RunningNode { child, address: self.address };
+        let node = RunningNode {
+            child,
+            address: self.address,
+        };
         let mut lines = BufReader::new(said).lines();
         let listening = lines.any(|line| line.is_ok_and(|line| line.contains("listening on")));
         if !listening {
@@ -125,7 +131,9 @@ impl RunningNode {
     /// When it cannot be signalled or waited for.
     pub fn terminate(mut self) -> anyhow::Result<(Duration, bool)> {
         let begun = Instant::now();
-        let id = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let id = i32::try_from(self.child.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(id.context("a process id")?, rustix::process::Signal::TERM)?;
         let status = self.child.wait()?;
         Ok((begun.elapsed(), status.success()))

@@ -35,7 +35,10 @@ impl RawClient {
     pub async fn connect(url: &str, token: Option<&str>) -> anyhow::Result<Self> {
         let mut request = url.into_client_request()?;
         let headers = request.headers_mut();
-        headers.insert("Sec-WebSocket-Protocol", schemas::frames::SUBPROTOCOL.parse()?);
+        headers.insert(
+            "Sec-WebSocket-Protocol",
+            schemas::frames::SUBPROTOCOL.parse()?,
+        );
         if let Some(token) = token {
             headers.insert("Authorization", format!("Bearer {token}").parse()?);
         }

@@ -26,7 +26,10 @@ impl Recorder {
 
     /// A read mark was given to the client, which brings it home however often its node dies.
     pub fn has_read(&self, chat: &ChatId, seq: Seq) {
-        self.note(Observation::HasRead { chat: chat.clone(), seq });
+        self.note(Observation::HasRead {
+            chat: chat.clone(),
+            seq,
+        });
     }
 
     /// Everything observed so far.
@@ -37,16 +40,19 @@ impl Recorder {
     /// The highest entry received of a chat.
     pub fn newest(&self, chat: &ChatId) -> Seq {
         let seen = self.seen.lock();
-        let seqs = seen.iter().rev().filter_map(|observation| match observation {
-            Observation::Received(entry) if entry.chat == *chat => Some(entry.seq),
-            Observation::Received(_)
-            | Observation::Began { .. }
-            | Observation::Acknowledged { .. }
-            | Observation::Refused { .. }
-            | Observation::Marked { .. }
-            | Observation::HasRead { .. }
-            | Observation::Gone => None,
-        });
+        let seqs = seen
+            .iter()
+            .rev()
+            .filter_map(|observation| match observation {
+                Observation::Received(entry) if entry.chat == *chat => Some(entry.seq),
+                Observation::Received(_)
+                | Observation::Began { .. }
+                | Observation::Acknowledged { .. }
+                | Observation::Refused { .. }
+                | Observation::Marked { .. }
+                | Observation::HasRead { .. }
+                | Observation::Gone => None,
+            });
         seqs.max().unwrap_or_default()
     }
 
@@ -55,39 +61,55 @@ impl Recorder {
     }
 
     fn event(&self, event: &Event) {
-        match event {
-            Event::Entry(entry) => self.note(Observation::Received((**entry).clone())),
-            Event::Marked(marked) => {
-                let device: Option<DeviceId> =
-                    (marked.kind == MarkKind::Delivered).then(|| marked.device.clone());
-                let (chat, kind, seq) = (marked.chat.clone(), marked.kind, marked.seq);
-                self.note(Observation::Marked { chat, device, kind, seq });
-            }
-            _ => {}
+        if let Event::Entry(entry) = event {
+            self.note(Observation::Received((**entry).clone()));
+        } else if let Event::Marked(marked) = event {
+            let device: Option<DeviceId> =
+                (marked.kind == MarkKind::Delivered).then(|| marked.device.clone());
+            let (chat, kind, seq) = (marked.chat.clone(), marked.kind, marked.seq);
+            self.note(Observation::Marked {
+                chat,
+                device,
+                kind,
+                seq,
+            });
         }
     }
 }
 
 impl Observer for Recorder {
     fn observe(&self, output: &Output) {
-        match output {
-            Output::Began { ticket, chat: Some(chat), client_id } => {
-                let command = (chat.clone(), client_id.clone());
-                self.commands.lock().insert(*ticket, command);
-                self.note(Observation::Began { chat: chat.clone(), client_id: client_id.clone() });
+        if let Output::Began {
+            ticket,
+            chat: Some(chat),
+            client_id,
+        } = output
+        {
+            let command = (chat.clone(), client_id.clone());
+            self.commands.lock().insert(*ticket, command);
+            self.note(Observation::Began {
+                chat: chat.clone(),
+                client_id: client_id.clone(),
+            });
+        } else if let Output::Sent { sent, .. } = output {
+            let (chat, client_id) = (sent.chat.clone(), sent.client_id.clone());
+            self.note(Observation::Acknowledged { chat, client_id });
+        } else if let Output::Settled {
+            ticket,
+            outcome: Outcome::Refused(refusal),
+            ..
+        } = output
+        {
+            let command = self.commands.lock().get(ticket).cloned();
+            if let Some((chat, client_id)) = command {
+                self.note(Observation::Refused {
+                    chat,
+                    client_id,
+                    code: refusal.code,
+                });
             }
-            Output::Sent { sent, .. } => {
-                let (chat, client_id) = (sent.chat.clone(), sent.client_id.clone());
-                self.note(Observation::Acknowledged { chat, client_id });
-            }
-            Output::Settled { ticket, outcome: Outcome::Refused(refusal), .. } => {
-                let command = self.commands.lock().get(ticket).cloned();
-                if let Some((chat, client_id)) = command {
-                    self.note(Observation::Refused { chat, client_id, code: refusal.code });
-                }
-            }
-            Output::Event(event) => self.event(event),
-            _ => {}
+        } else if let Output::Event(event) = output {
+            self.event(event);
         }
     }
 }

@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     clippy::wildcard_enum_match_arm,
     reason = "a test may fail loudly"
 )]
@@ -85,7 +86,7 @@ async fn flaw_is_seen(name: &str, is_its_mark: fn(&Violation) -> bool) {
         plan.seed = plan.seed.wrapping_add(attempt);
         plan.environment
             .push(("CURSUS_FLAW".to_owned(), name.to_owned()));
-        plan.lag = Duration::from_secs(5);
+        plan.lag = Duration::from_secs(8);
         match run(&plan).await {
             Ok(outcome) if outcome.violations.iter().any(is_its_mark) => return,
             Ok(outcome) => seen.extend(outcome.violations.iter().take(3).map(ToString::to_string)),

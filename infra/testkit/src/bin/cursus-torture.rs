@@ -31,7 +31,9 @@ fn main() -> anyhow::Result<()> {
     writeln!(out, "seed {seed}, {} rounds", arguments.rounds)?;
     let mut plan = Plan::new(beside("cursus-under-test")?, arguments.rounds, seed);
     plan.life.1 = Duration::from_millis(arguments.life_ms).max(plan.life.0);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(torture::run(&plan, |round| {
         if round % 10 == 0 {
             // Progress only: a closed terminal does not end the run.

@@ -13,6 +13,10 @@ pub type Endpoint = (UserId, DeviceId);
 
 /// One thing that a device did or saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all observations are entries"
+)]
 pub enum Observation {
     /// It began to send a command, the first time.
     Began {

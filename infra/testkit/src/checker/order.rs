@@ -106,12 +106,22 @@ fn marks_only_grow(
     let mut read: BTreeMap<&ChatId, Seq> = BTreeMap::new();
     let mut went_back = |chat: &ChatId, from: Seq, to: Seq| {
         let (user, chat) = (user.clone(), chat.clone());
-        violations.push(Violation::MarkWentBack { user, chat, from, to });
+        violations.push(Violation::MarkWentBack {
+            user,
+            chat,
+            from,
+            to,
+        });
     };
     for observation in seen {
         let (chat, seq) = match observation {
             Observation::HasRead { chat, seq } => (chat, *seq),
-            Observation::Marked { chat, device, kind, seq } => {
+            Observation::Marked {
+                chat,
+                device,
+                kind,
+                seq,
+            } => {
                 let before = reported.entry((chat, device, kind)).or_insert(*seq);
                 if *seq < *before {
                     went_back(chat, *before, *seq);
@@ -132,7 +142,10 @@ fn marks_only_grow(
         *highest = (*highest).max(seq);
     }
     for (chat, highest) in read {
-        let end = history.chats.get(chat).and_then(|truth| truth.members.get(user));
+        let end = history
+            .chats
+            .get(chat)
+            .and_then(|truth| truth.members.get(user));
         if let Some(end) = end.filter(|end| end.read < highest) {
             went_back(chat, highest, end.read);
         }

@@ -56,15 +56,15 @@ fn commands(
     places: &Places<'_>,
     violations: &mut Vec<Violation>,
 ) {
-    let refused: BTreeSet<_> = seen
-        .iter()
-        .filter_map(|o| match o {
-            Observation::Refused {
-                chat, client_id, ..
-            } => Some((chat, client_id)),
-            _ => None,
-        })
-        .collect();
+    let mut refused = BTreeSet::new();
+    for observation in seen {
+        if let Observation::Refused {
+            chat, client_id, ..
+        } = observation
+        {
+            refused.insert((chat, client_id));
+        }
+    }
     let stands = |chat, client_id| places.contains_key(&(chat, endpoint, client_id));
     let ((author, device), mut lost) = (endpoint.clone(), BTreeSet::new());
     for observation in seen {

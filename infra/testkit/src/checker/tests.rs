@@ -142,7 +142,10 @@ fn device_that_is_gone_is_owed_no_entry_but_what_it_was_told_holds() {
     seen(&mut history, "bob").push(Observation::Gone);
     assert_eq!(check(&history), vec![]);
     seen(&mut history, "bob").push(acknowledged("b1"));
-    assert!(matches!(check(&history)[..], [Violation::LostCommand { .. }]));
+    assert!(matches!(
+        check(&history)[..],
+        [Violation::LostCommand { .. }]
+    ));
 }
 
 #[test]
@@ -259,9 +262,15 @@ fn mark_that_falls_went_back() {
 #[test]
 fn read_mark_that_was_made_and_is_gone_in_the_end_went_back() {
     let mut history = right();
-    let has_read = |seq| Observation::HasRead { chat: chat(), seq: Seq(seq) };
+    let has_read = |seq| Observation::HasRead {
+        chat: chat(),
+        seq: Seq(seq),
+    };
     seen(&mut history, "bob").push(has_read(1));
     assert_eq!(check(&history), vec![]);
     seen(&mut history, "bob").push(has_read(2));
-    assert!(matches!(check(&history)[..], [Violation::MarkWentBack { to: Seq(1), .. }]));
+    assert!(matches!(
+        check(&history)[..],
+        [Violation::MarkWentBack { to: Seq(1), .. }]
+    ));
 }

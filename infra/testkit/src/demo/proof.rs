@@ -37,14 +37,21 @@ pub(super) async fn ticks(
         // Tables follow the log by moments: for one, the message may not be there yet.
         let said = match author.client.status(chat, seq, true).await {
             Ok(status) if (status.of, status.delivered, status.read) == wanted => {
-                let sign = if status.read > 0 { "✓✓ read" } else { "✓✓ delivered" };
+                let sign = if status.read > 0 {
+                    "✓✓ read"
+                } else {
+                    "✓✓ delivered"
+                };
                 return Ok(stage.tells(author.name(), sign, &say(&status))?);
             }
             Ok(status) => say(&status),
             Err(ClientError::Refused(refusal)) => refusal.to_string(),
             Err(error) => return Err(error.into()),
         };
-        ensure!(begun.elapsed() < PATIENCE, "{chat} {seq}: {said}, not {wanted:?}");
+        ensure!(
+            begun.elapsed() < PATIENCE,
+            "{chat} {seq}: {said}, not {wanted:?}"
+        );
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }

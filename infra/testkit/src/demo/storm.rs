@@ -178,7 +178,10 @@ impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { begun, durable } = self;
         let rest = begun.saturating_sub(*durable);
-        write!(f, "{durable} of {begun} messages are durable; of {rest} nobody knows")
+        write!(
+            f,
+            "{durable} of {begun} messages are durable; of {rest} nobody knows"
+        )
     }
 }
 

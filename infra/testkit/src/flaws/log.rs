@@ -92,7 +92,9 @@ impl EventLog for FlawedLog {
         max_records: usize,
         visibility: Visibility,
     ) -> Result<Vec<Record>, LogError> {
-        self.log.read(topic, partition, from, max_records, visibility).await
+        self.log
+            .read(topic, partition, from, max_records, visibility)
+            .await
     }
 
     async fn tail(

@@ -50,8 +50,7 @@ impl FlawedStore {
 
 /// Rows of the fold state that hold verdicts, not the head or members of a chat.
 fn is_verdict(mutation: &Mutation) -> bool {
-    mutation.table.name == "chat_states"
-        && mutation.cluster.starts_with(VERDICT_KIND)
+    mutation.table.name == "chat_states" && mutation.cluster.starts_with(VERDICT_KIND)
 }
 
 #[async_trait]
@@ -77,8 +76,9 @@ impl TableStore for FlawedStore {
             let kept = mutations.into_iter().filter(|m| !is_verdict(m)).collect();
             return self.store.write(kept).await;
         }
-        let (early, late): (Vec<_>, Vec<_>) =
-            mutations.into_iter().partition(|m| m.table.name == "checkpoints");
+        let (early, late): (Vec<_>, Vec<_>) = mutations
+            .into_iter()
+            .partition(|m| m.table.name == "checkpoints");
         if !late.is_empty() && self.held.send(late).await.is_err() {
             return Err(StoreError::Closed);
         }

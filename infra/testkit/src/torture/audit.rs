@@ -22,13 +22,21 @@ pub(crate) async fn read(
         let mut truths: BTreeMap<ChatId, ChatTruth> = BTreeMap::new();
         for (user, token) in &tokens {
             let list: Chats = get(&format!("{base}?limit=100"), token)?;
-            for line in list.chats.into_iter().filter(|line| chats.contains(&line.chat)) {
+            for line in list
+                .chats
+                .into_iter()
+                .filter(|line| chats.contains(&line.chat))
+            {
                 let truth = truths.entry(line.chat.clone()).or_default();
                 if truth.timeline.is_empty() {
                     truth.timeline = timeline(&base, &line.chat, token)?;
                 }
                 let stays = vec![(Seq(0), Seq(u64::MAX))];
-                let end = Final { unread: line.unread, read: line.read, stays };
+                let end = Final {
+                    unread: line.unread,
+                    read: line.read,
+                    stays,
+                };
                 truth.members.insert(user.clone(), end);
             }
         }
@@ -37,11 +45,7 @@ pub(crate) async fn read(
     .await?
 }
 
-fn timeline(
-    base: &str,
-    chat: &ChatId,
-    token: &str,
-) -> anyhow::Result<Vec<schemas::frames::Entry>> {
+fn timeline(base: &str, chat: &ChatId, token: &str) -> anyhow::Result<Vec<schemas::frames::Entry>> {
     let mut all = Vec::new();
     let mut from = Seq(1);
     loop {

@@ -17,16 +17,37 @@ pub struct Cast {
 
 impl Cast {
     /// Six people, eight devices, four guests, six direct chats.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "it cannot: the names below are ids"
+    )]
     pub fn new() -> Self {
         let id = |name: &str| UserId::new(name).expect("the names below are ids");
         let users: Vec<UserId> = ["ada", "bob", "cy", "dee", "eve", "fay"].map(id).into();
         let device = |name: &str| DeviceId::new(name).expect("the names below are ids");
         let mut devices: Vec<_> = users.iter().map(|u| (u.clone(), device("phone"))).collect();
-        devices.extend(users.iter().take(2).map(|user| (user.clone(), device("tablet"))));
-        let guests = users.iter().rev().take(4).map(|u| (u.clone(), device("guest"))).collect();
+        devices.extend(
+            users
+                .iter()
+                .take(2)
+                .map(|user| (user.clone(), device("tablet"))),
+        );
+        let guests = users
+            .iter()
+            .rev()
+            .take(4)
+            .map(|u| (u.clone(), device("guest")))
+            .collect();
         let direct = users.iter().zip(users.iter().cycle().skip(1));
-        let direct = direct.filter_map(|(a, b)| ChatId::direct(a, b).ok()).collect();
-        Self { users, devices, guests, direct }
+        let direct = direct
+            .filter_map(|(a, b)| ChatId::direct(a, b).ok())
+            .collect();
+        Self {
+            users,
+            devices,
+            guests,
+            direct,
+        }
     }
 }
 

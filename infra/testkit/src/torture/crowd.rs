@@ -63,12 +63,19 @@ impl Crowd {
             config.session.backoff.most_ms = 500;
             config.session.resend_ms = 3_000;
             let client = Client::connect(config);
-            crowd.members.insert((user.clone(), device.clone()), Member { client, recorder });
+            crowd
+                .members
+                .insert((user.clone(), device.clone()), Member { client, recorder });
         }
         crowd.listen();
         crowd.make_groups(cast).await?;
         for (endpoint, member) in &crowd.members {
-            let mine = crowd.chats.iter().filter(|chat| has(chat, &endpoint.0)).cloned().collect();
+            let mine = crowd
+                .chats
+                .iter()
+                .filter(|chat| has(chat, &endpoint.0))
+                .cloned()
+                .collect();
             let worker = Worker {
                 client: member.client.clone(),
                 recorder: Arc::clone(&member.recorder),
@@ -95,7 +102,12 @@ impl Crowd {
                 url: format!("ws://{}/v1/connect", process.address),
                 token: process.token(user, device)?,
                 endpoint: (user.clone(), device.clone()),
-                chats: cast.direct.iter().filter(|chat| has(chat, user)).cloned().collect(),
+                chats: cast
+                    .direct
+                    .iter()
+                    .filter(|chat| has(chat, user))
+                    .cloned()
+                    .collect(),
                 chance: chance.fork(),
                 stop: Arc::clone(&self.stop),
             };
@@ -116,7 +128,11 @@ impl Crowd {
         for (title, members) in [("all", cast.users.len()), ("four", 4)] {
             let owner = self.members.values().next().context("somebody")?;
             let members = cast.users.iter().take(members).skip(1).cloned().collect();
-            let group = Group { title: title.to_owned(), members, ..Group::default() };
+            let group = Group {
+                title: title.to_owned(),
+                members,
+                ..Group::default()
+            };
             let pending = owner.client.create_group(group).await?;
             match pending.await? {
                 Outcome::Accepted { chat, .. } => self.chats.push(chat),
@@ -139,7 +155,9 @@ impl Crowd {
     ) -> anyhow::Result<History> {
         self.stop.store(true, Ordering::Relaxed);
         for work in self.work {
-            tokio::time::timeout(within, work).await.context("commands did not settle")???;
+            tokio::time::timeout(within, work)
+                .await
+                .context("commands did not settle")???;
         }
         let mut visits = Vec::new();
         for guest in self.guests {
@@ -150,7 +168,12 @@ impl Crowd {
         loop {
             let chats = audit::read(process, &self.tokens, &self.chats).await?;
             let seen = |(e, m): (&Endpoint, &Member)| (e.clone(), m.recorder.observations());
-            let devices = self.members.iter().map(seen).chain(visits.iter().cloned()).collect();
+            let devices = self
+                .members
+                .iter()
+                .map(seen)
+                .chain(visits.iter().cloned())
+                .collect();
             let history = History { devices, chats };
             if checker::check(&history).is_empty() || begun.elapsed() > lag {
                 return Ok(history);
@@ -198,7 +221,9 @@ impl Worker {
     }
 
     async fn act(&mut self, number: u64) -> anyhow::Result<Option<Pending>> {
-        let Some(chat) = self.chance.choice(&self.chats).cloned() else { return Ok(None) };
+        let Some(chat) = self.chance.choice(&self.chats).cloned() else {
+            return Ok(None);
+        };
         let newest = self.recorder.newest(&chat);
         let text = |what: &str| WireBody::text(format!("{what} {number} of {}", self.user));
         let target = Seq(self.chance.u64(1..=newest.0.max(1)));

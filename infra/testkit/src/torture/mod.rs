@@ -54,7 +54,15 @@ impl Plan {
     pub fn new(program: PathBuf, rounds: u32, seed: u64) -> Self {
         let life = (Duration::from_millis(200), Duration::from_millis(1_500));
         let (arguments, environment) = (Vec::new(), Vec::new());
-        Self { program, arguments, environment, rounds, seed, life, lag: LAG }
+        Self {
+            program,
+            arguments,
+            environment,
+            rounds,
+            seed,
+            life,
+            lag: LAG,
+        }
     }
 }
 
@@ -97,7 +105,12 @@ pub async fn run(plan: &Plan, mut progress: impl FnMut(u32)) -> anyhow::Result<O
     let history = crowd.settle(&process, SETTLE_WITHIN, plan.lag).await?;
     drop(node);
     let count = |wanted: fn(&checker::Observation) -> bool| {
-        history.devices.values().flatten().filter(|o| wanted(o)).count()
+        history
+            .devices
+            .values()
+            .flatten()
+            .filter(|o| wanted(o))
+            .count()
     };
     Ok(Outcome {
         rounds: plan.rounds,
