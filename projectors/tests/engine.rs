@@ -14,13 +14,24 @@
 
 mod world;
 
-use infra_ports::memory::{Chances, Executor, MemoryStore, Node};
+use infra_ports::memory::{Chances, Executor, MemoryLog, MemoryStore, Node};
 use projectors::{Config, rebuild};
 use proptest::prelude::*;
-use schemas::position::Generation;
+use schemas::position::{Generation, Partition};
+use schemas::topics::Topic;
 
 use world::script::script;
-use world::{LIVE, assert_same_rows, empty_log, now, ports, rows, run_straight, straight, tight};
+use world::{
+    LIVE, PARTITIONS, assert_same_rows, empty_log, now, ports, records, rows, run_straight,
+    straight, tight,
+};
+
+/// Records that projections have appended.
+fn spoken(log: &MemoryLog) -> usize {
+    let topics = [Topic::Users, Topic::DeadLetters].into_iter();
+    let places = topics.flat_map(|t| (0..PARTITIONS).map(move |p| (t, Partition(p))));
+    places.map(|(t, p)| records(log, t, p).len()).sum()
+}
 
 proptest! {
     #![proptest_config(ProptestConfig {
@@ -49,13 +60,16 @@ proptest! {
         let built = Generation(2);
         let executor = Executor::seeded(seed, Chances::CALM);
         let ports = ports(&log, &store, executor.runtime(Node(1)));
+        let mut before = 0;
         // In two rounds: a build goes on from where it stands.
         for part in [&script[..cut], &script[cut..]] {
             world::append(&log, part);
             run_straight(&log, &store, &Config::default());
+            before = spoken(&log);
             now(rebuild::rebuild(&ports, &tight(sizes), built)).unwrap();
         }
         assert_same_rows(&rows(&store, built), &rows(&store, LIVE), "rebuilt");
+        prop_assert_eq!(spoken(&log), before, "only the live build speaks");
         for one in now(rebuild::compare(&store, LIVE, built)).unwrap() {
             prop_assert!(one.is_equal(), "{one:?}");
         }

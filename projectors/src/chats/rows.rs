@@ -4,6 +4,7 @@
 //! was changed; `members` and `member_chats` have one row a stay. The row of `chats` is made once
 //! a chunk, from the state.
 
+use compact_str::CompactString;
 use infra_ports::Record;
 use schemas::events::{ChatEvent, Role};
 use schemas::ids::{ChatId, UserId};
@@ -26,12 +27,12 @@ pub(super) fn put(
     effects: &mut Effects,
 ) {
     let version = Version::from(record.offset);
-    match event.target() {
-        None => effects.put(&message(chat, event, accepted, record), version),
-        Some(target) => {
+    match (event.target(), what_of(event)) {
+        (Some(target), Some(what)) => {
             effects.put(&change(chat, event, target, accepted, record), version);
-            effects.put(&overlay(chat, event, target, accepted, record), version);
+            effects.put(&overlay(chat, target, what, accepted, record), version);
         }
+        (None, _) | (_, None) => effects.put(&message(chat, event, accepted, record), version),
     }
     for (user, stay) in &accepted.stays {
         effects.put(&member(chat, user, stay), version);
@@ -70,25 +71,29 @@ fn change(
     }
 }
 
-fn overlay(
-    chat: &ChatId,
-    event: &ChatEvent,
-    target: Seq,
-    accepted: &Accepted,
-    record: &Record,
-) -> OverlayRow {
-    let what = match event {
-        ChatEvent::MessageEdited(_) => EDITED,
-        ChatEvent::MessageDeleted(_) => DELETED,
-        ChatEvent::ReactionSet(e) => reaction_of(&e.origin.author),
+/// What an event changes of its target.
+fn what_of(event: &ChatEvent) -> Option<CompactString> {
+    match event {
+        ChatEvent::MessageEdited(_) => Some(EDITED),
+        ChatEvent::MessageDeleted(_) => Some(DELETED),
+        ChatEvent::ReactionSet(e) => Some(reaction_of(&e.origin.author)),
         ChatEvent::MessageSent(_)
         | ChatEvent::ChatCreated(_)
         | ChatEvent::ChatChanged(_)
         | ChatEvent::MemberAdded(_)
         | ChatEvent::MemberRemoved(_)
         | ChatEvent::MemberLeft(_)
-        | ChatEvent::MemberRoleChanged(_) => unreachable!("only what has a target is an overlay"),
-    };
+        | ChatEvent::MemberRoleChanged(_) => None,
+    }
+}
+
+fn overlay(
+    chat: &ChatId,
+    target: Seq,
+    what: CompactString,
+    accepted: &Accepted,
+    record: &Record,
+) -> OverlayRow {
     OverlayRow {
         chat: chat.clone(),
         bucket: bucket(target),
