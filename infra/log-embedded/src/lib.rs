@@ -9,6 +9,10 @@
 //! The format, its limits and the rules of recovery stand in `docs/embedded-log.md`. Nothing here
 //! knows what a record means. Threads: one committer a topic, one keeper (zeros and files ahead,
 //! indexes), one reader (files, for who is behind).
+#![allow(
+    clippy::disallowed_methods,
+    reason = "an adapter: its threads and its measured times are its own"
+)]
 #![cfg_attr(
     test,
     allow(

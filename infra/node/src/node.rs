@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use delivery::Delivery;
-use infra_ports::{EventLog, Runtime, TableStore};
+use infra_log_embedded::EmbeddedLog;
+use infra_ports::{EventLog, LogError, Runtime, TableStore};
 use infra_runtime_tokio::TokioRuntime;
 use ingest::Ingest;
 use projectors::Projectors;
@@ -28,6 +29,8 @@ use crate::{keys, telemetry};
 
 /// The build of the tables that a new node begins with.
 pub const FIRST_GENERATION: Generation = Generation(1);
+/// How often the log is asked to drop what is past its retention.
+const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a token that the node mints is valid.
 const TOKEN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -52,12 +55,15 @@ impl Adapters {
     /// another format or partition count. The message names the place.
     pub fn embedded(config: &Config) -> anyhow::Result<Self> {
         let tasks = TokioRuntime::new(tokio::runtime::Handle::current());
+        let runtime: Arc<dyn Runtime> = Arc::new(tasks.clone());
         let log = open_log(config)?;
         let store = open_store(config)?;
+        let retention = keep_retention(Arc::clone(&log), Arc::clone(&runtime));
+        runtime.spawn_dedicated("retention", Box::pin(retention));
         Ok(Self {
             log,
             store,
-            runtime: Arc::new(tasks.clone()),
+            runtime,
             tasks,
         })
     }
@@ -200,14 +206,28 @@ impl Node {
     }
 }
 
-fn open_log(config: &Config) -> anyhow::Result<Arc<dyn EventLog>> {
+/// Drops whole segments whose time is over, now and then. On a thread of its own: deleting a file
+/// takes its time.
+async fn keep_retention(log: Arc<EmbeddedLog>, runtime: Arc<dyn Runtime>) {
+    loop {
+        match log.enforce_retention(runtime.now()) {
+            Ok(0) => {}
+            Ok(segments) => tracing::info!(segments, "segments past their retention dropped"),
+            Err(LogError::Closed) => return,
+            Err(error) => tracing::warn!(%error, "retention is not enforced"),
+        }
+        runtime.sleep(RETENTION_EVERY).await;
+    }
+}
+
+fn open_log(config: &Config) -> anyhow::Result<Arc<EmbeddedLog>> {
     let directory = config.data.join("log");
     let settings = infra_log_embedded::Config {
         directory,
         ..config.log.clone()
     };
     let folder = settings.directory.display().to_string();
-    let log = infra_log_embedded::EmbeddedLog::open(settings);
+    let log = EmbeddedLog::open(settings);
     Ok(Arc::new(
         log.with_context(|| format!("the log in {folder}"))?,
     ))

@@ -40,5 +40,9 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     let handle = HANDLE.get_or_init(|| recorder.handle()).clone();
     // Only the first recorder of a process takes effect; its handle is the one kept above.
     drop(metrics::set_global_recorder(recorder));
+    infra_log_embedded::metrics::describe();
+    ingest::metrics::describe();
+    projectors::metrics::describe();
+    delivery::describe();
     Ok(handle)
 }
