@@ -1,6 +1,11 @@
 //! `make torture ROUNDS=200`: kills a node under load as often as told, and says what the checker
 //! found. The seed is printed, and can be given again.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a program of its own, beside the node"
+)]
+
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
