@@ -128,7 +128,7 @@ impl<P: Projection> Build<P> {
         generation: Generation,
     ) -> Result<Self, Stop> {
         let board = Arc::new(Board::new(P::NAME, &[]));
-        let retry = Retry::new(ports.runtime.clone(), board, config.first_pause);
+        let retry = Retry::new(ports.runtime.clone(), board, config.first_pause, None);
         let tables = Tables {
             store: ports.store.clone(),
             generation,

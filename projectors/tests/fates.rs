@@ -14,11 +14,13 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use infra_ports::BoxFuture;
 use infra_ports::log::EventLog;
-use infra_ports::memory::{Chances, Executor, MemoryLog, MemoryStore, Node};
+use infra_ports::memory::{Chances, Executor, Faults, MemoryLog, MemoryStore, Node};
 use infra_ports::store::{Mutation, TableStore};
 use projectors::{Config, Health, Projectors, Stop};
 use schemas::avro::LogEvent;
@@ -226,6 +228,36 @@ fn a_store_that_fails_for_good_stops_the_projection() {
         matches!(health, Health::Stopped(Stop::Store(_))),
         "{health:?}"
     );
+}
+
+/// A store that can be read but takes no writes.
+struct Full;
+
+impl Faults for Full {
+    fn point(&self, _site: &'static str) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn choose(&self, site: &'static str, _options: u32) -> u32 {
+        u32::from(site == "store.write")
+    }
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_waited_for_until_told_to_stop() {
+    let (log, ada) = (empty_log(), user(0));
+    append(&log, &[send(DIRECT, &ada, 0)]);
+    let mut bench = bench(log, MemoryStore::with_faults(Arc::new(Full)));
+    bench.run();
+    let health = bench.chats_health();
+    assert!(matches!(health, Health::Retrying { .. }), "{health:?}");
+    let chats = bench.projectors.status("chats").unwrap();
+    assert_eq!(chats.applied(home(DIRECT)), Offset(0));
+    let projectors = bench.projectors;
+    let stopped = bench
+        .executor
+        .block_on(Node(5), async move { projectors.stop().await });
+    assert!(matches!(stopped, Ok(Err(Stop::GaveUp(_)))), "{stopped:?}");
 }
 
 #[test]

@@ -179,7 +179,7 @@ impl<P: Projection> Instance<P> {
         if !error.is_retryable() {
             return Err(error.into());
         }
-        self.retry.pause_after("read the log", &error).await;
+        self.retry.pause_after("read the log", &error).await?;
         let tail = self.tail().await;
         self.board.recovered();
         tail

@@ -62,7 +62,8 @@ impl Running {
         self.status.clone()
     }
 
-    /// Tells it to stop and waits until everything folded is written and checkpointed.
+    /// Tells it to stop and waits until everything folded is written and checkpointed, or a port
+    /// fails once more.
     ///
     /// # Errors
     /// Why it had stopped by itself.
@@ -82,7 +83,10 @@ pub fn start<P: Projection>(
     partitions: Vec<Partition>,
 ) -> Running {
     let board = Arc::new(Board::new(P::NAME, &partitions));
-    let retry = Retry::new(ports.runtime.clone(), board.clone(), config.first_pause);
+    let (stop, told_to_stop) = watch::channel(false);
+    let stops = Some(told_to_stop.clone());
+    let (runtime, pause) = (ports.runtime.clone(), config.first_pause);
+    let retry = Retry::new(runtime, board.clone(), pause, stops);
     let checkpoints = Checkpoints {
         store: ports.store.clone(),
         projection: P::NAME,
@@ -104,7 +108,6 @@ pub fn start<P: Projection>(
         rows_per_read: config.rows_per_read,
     };
     let (count, weight) = (ports.log.partitions(), config.cache_weight);
-    let (stop, told_to_stop) = watch::channel(false);
     let instance = Instance {
         folding: Folding::new(Arc::new(projection), tables, retry.clone(), count, weight),
         log: ports.log.clone(),

@@ -1,12 +1,15 @@
 //! The one place where port calls are tried again.
 //!
 //! A retryable error is waited out with growing pauses, for ever: nothing is skipped and nothing
-//! overtakes. Any other error is a [`Stop`]. While it waits, health says so.
+//! overtakes. Any other error is a [`Stop`]. While it waits, health says so. Only being told to stop
+//! ends the waiting: what is not written then is folded again at the next start.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use infra_ports::{BoxFuture, LogError, Runtime, StoreError};
+
+use tokio::sync::watch;
 
 use super::status::Board;
 use super::stop::Stop;
@@ -37,14 +40,22 @@ pub(crate) struct Retry {
     runtime: Arc<dyn Runtime>,
     board: Arc<Board>,
     first_pause: Duration,
+    stop: Option<watch::Receiver<bool>>,
 }
 
 impl Retry {
-    pub(crate) fn new(runtime: Arc<dyn Runtime>, board: Arc<Board>, first_pause: Duration) -> Self {
+    /// Tries for ever, unless told to stop by `stop`.
+    pub(crate) fn new(
+        runtime: Arc<dyn Runtime>,
+        board: Arc<Board>,
+        first_pause: Duration,
+        stop: Option<watch::Receiver<bool>>,
+    ) -> Self {
         Self {
             runtime,
             board,
             first_pause,
+            stop,
         }
     }
 
@@ -68,7 +79,7 @@ impl Retry {
                     tracing::warn!(what, tries, %error, ?pause, "trying again");
                     self.board.retrying(format!("{what}: {error}"));
                     tries += 1;
-                    self.runtime.sleep(pause).await;
+                    self.wait(pause, what, &error).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -76,10 +87,34 @@ impl Retry {
     }
 
     /// For a caller that tries again by itself: says so and waits once.
-    pub(crate) async fn pause_after(&self, what: &'static str, error: &impl PortError) {
+    pub(crate) async fn pause_after<E: PortError>(
+        &self,
+        what: &'static str,
+        error: &E,
+    ) -> Result<(), Stop> {
         tracing::warn!(what, %error, "trying again");
         self.board.retrying(format!("{what}: {error}"));
-        self.runtime.sleep(self.pause(0)).await;
+        self.wait(self.pause(0), what, error).await
+    }
+
+    async fn wait<E: PortError>(
+        &self,
+        pause: Duration,
+        what: &'static str,
+        error: &E,
+    ) -> Result<(), Stop> {
+        let sleep = self.runtime.sleep(pause);
+        let Some(stop) = &self.stop else {
+            sleep.await;
+            return Ok(());
+        };
+        let reason = format!("{what}: {error}");
+        let mut stop = stop.clone();
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => Err(Stop::GaveUp(reason)),
+            () = sleep => Ok(()),
+        }
     }
 
     /// Doubles with each try, with up to a half of it by chance so that many do not come at once.

@@ -44,6 +44,10 @@ pub enum Stop {
     /// The store failed for good.
     #[error("store: {0}")]
     Store(StoreError),
+    /// It was told to stop while a port did not answer; what was not written is folded again at the
+    /// next start.
+    #[error("gave up when told to stop: {0}")]
+    GaveUp(String),
     /// An invariant of the projection itself does not hold.
     #[error("broken: {0}")]
     Broken(String),
@@ -57,6 +61,7 @@ impl Stop {
             Self::RebuildRequired { .. } => "rebuild_required",
             Self::Log(_) => "log",
             Self::Store(_) => "store",
+            Self::GaveUp(_) => "gave_up",
             Self::Broken(_) => "broken",
         }
     }
