@@ -2,8 +2,8 @@
 
 use infra_ports::EventLog;
 use infra_ports::memory::Chances;
-use infra_ports::memory::transport::Socket;
-use schemas::frames::Frame;
+use infra_ports::memory::transport::{Received, Socket};
+use schemas::frames::{Frame, decode_frame};
 
 use crate::Config;
 use crate::testing::*;
@@ -271,4 +271,62 @@ fn a_page_of_large_messages_fits_into_the_outbox() {
         page.before,
         page.messages.last().map(|message| message.entry.seq)
     );
+}
+
+/// A small generator of its own, so that the scene's choices stay as they are.
+fn dice(state: &mut u64, sides: u64) -> u64 {
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) % sides
+}
+
+#[test]
+fn a_device_that_comes_and_goes_has_everything_up_to_its_mark_and_gets_the_rest() {
+    for seed in 0..40 {
+        let mut scene = Scene::seeded(Config::default(), seed, Chances::SHUFFLED);
+        let chat = chat("d.ada.bob");
+        let (mut has, mut head, mut state) = (1, 1, seed);
+        scene.fill(&chat, "bob", 1..=1);
+        scene.cursor("ada", Some("phone"), &chat, 1);
+        for _ in 0..6 {
+            let client = scene.socket(Some("ada/phone"), Socket::default());
+            for _ in 0..dice(&mut state, 25) {
+                head += 1;
+                let event = message(&chat, "bob", &head.to_string());
+                // Told first or written first, as it happens.
+                if dice(&mut state, 2) == 0 {
+                    scene.tell(head, &event, &["ada"]);
+                    scene.rows(head, &event);
+                } else {
+                    scene.rows(head, &event);
+                    scene.tell(head, &event, &["ada"]);
+                }
+                scene.inbox("ada", &chat, head, 1);
+                scene.wait(dice(&mut state, 3));
+            }
+            let gone_early = dice(&mut state, 2) == 0;
+            let frames = match gone_early {
+                true => std::iter::from_fn(|| client.0.try_receive())
+                    .filter_map(|received| match received {
+                        Received::Text(text) => decode_frame(&text).unwrap().value,
+                        _ => None,
+                    })
+                    .collect(),
+                false => scene.frames(&client),
+            };
+            let got = seqs(&frames);
+            let expected: Vec<u64> = (has + 1..).take(got.len()).collect();
+            assert_eq!(got, expected, "seed {seed}");
+            assert!(
+                gone_early || got.last().is_none_or(|last| *last == head),
+                "seed {seed}"
+            );
+            // Not all of it is marked before the connection breaks; a mark never goes back.
+            let last = got.last().copied().unwrap_or(has);
+            has = last.saturating_sub(dice(&mut state, 3)).max(has);
+            scene.cursor("ada", Some("phone"), &chat, has);
+            client.0.cut();
+        }
+    }
 }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemas::errors::Refusal;
+use schemas::errors::{Code, Refusal};
 use schemas::frames::{Entries, Frame, MAX_BATCH};
 use schemas::ids::ChatId;
 use schemas::position::{Offset, Seq};
@@ -41,6 +41,11 @@ pub(super) async fn fill(gateway: Arc<Gateway>, session: Arc<Session>) {
             sent(&gateway, &session, signed_in, &chat, Some(page));
         }
         Ok(page) => stalled(&gateway, signed_in, &chat, origin, Some(page.through), None).await,
+        Err(refused) if matches!(refused.code, Code::NotMember | Code::ChatNotFound) => {
+            // The rows are there and show no stay: this person sees nothing of it.
+            let live = signed_in.track.lock().filled(&chat, through);
+            tracing::error!(%chat, %origin, entries = live.len(), "told of a chat they are not in");
+        }
         Err(refused) => stalled(&gateway, signed_in, &chat, origin, None, Some(refused)).await,
     }
 }
