@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use infra_ports::{EventLog, Record, RecordBatch, StoreError, TableStore, Visibility};
 use schemas::position::{Generation, Offset, Partition};
-use schemas::tables::{Digest, TableDef};
+use schemas::tables::{CheckpointRow, Digest, Table, TableDef};
 use schemas::topics::Topic;
 
 use crate::chats::Chats;
@@ -44,8 +44,8 @@ pub type Positions = Vec<(Topic, Partition, Offset)>;
 
 /// Builds a generation of the four projections' tables on from where it stands (from offset 0 when
 /// it is new) up to the present durable ends, and returns those. Called again it goes on, so a
-/// build reaches the live one in ever shorter rounds. `users` has a checkpoint afterwards from
-/// which an engine of this generation can go on.
+/// build reaches the live one in ever shorter rounds. Its checkpoints, that of `users` too, are kept
+/// in the generation itself and go with it ([`discard`]).
 ///
 /// # Errors
 /// A record that this build does not know; a topic of which the beginning is gone; a port that
@@ -139,6 +139,7 @@ impl<P: Projection> Build<P> {
             projection: P::NAME,
             generation,
             topic: P::ORIGIN,
+            kept_in: generation,
         };
         checkpoints.prepare(&retry, P::tables()).await?;
         let (partitions, weight) = (ports.log.partitions(), config.cache_weight);
@@ -248,6 +249,19 @@ pub fn tables() -> [(&'static str, &'static [&'static TableDef]); 4] {
         (Receipts::NAME, Receipts::tables()),
         (SettingsOfChats::NAME, SettingsOfChats::tables()),
     ]
+}
+
+/// Drops a generation that was built, with its checkpoints: the next build of it begins at offset 0.
+///
+/// # Errors
+/// Those of the store.
+pub async fn discard(store: &dyn TableStore, generation: Generation) -> Result<(), StoreError> {
+    // The checkpoints first: a crash in between must not leave them without their rows.
+    store.drop_tables(&[CheckpointRow::DEF], generation).await?;
+    for (_, tables) in tables() {
+        store.drop_tables(tables, generation).await?;
+    }
+    Ok(())
 }
 
 /// The digest of one table of a generation, in pages.

@@ -75,3 +75,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_generation_that_was_discarded_is_built_from_the_first_offset_again() {
+    let (log, store) = straight(&script(11, 200));
+    let built = Generation(2);
+    let executor = Executor::seeded(11, Chances::CALM);
+    let ports = ports(&log, &store, executor.runtime(Node(1)));
+    for _ in 0..2 {
+        now(rebuild::rebuild(&ports, &Config::default(), built)).unwrap();
+        assert_same_rows(&rows(&store, built), &rows(&store, LIVE), "built");
+        now(rebuild::discard(&store, built)).unwrap();
+    }
+}

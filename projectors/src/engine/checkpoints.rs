@@ -25,6 +25,9 @@ pub(crate) struct Checkpoints {
     pub(crate) projection: &'static str,
     pub(crate) generation: Generation,
     pub(crate) topic: Topic,
+    /// In which generation of the table they are kept: none for a live build. One that is being
+    /// built keeps its own, so that they go when it is dropped.
+    pub(crate) kept_in: Generation,
 }
 
 impl Checkpoints {
@@ -36,7 +39,10 @@ impl Checkpoints {
     ) -> Result<(), Stop> {
         let own = || self.store.create_tables(tables, self.generation);
         retry.run("create tables", own).await?;
-        let common = || self.store.create_tables(&[CheckpointRow::DEF], NO_BUILD);
+        let common = || {
+            self.store
+                .create_tables(&[CheckpointRow::DEF], self.kept_in)
+        };
         retry.run("create tables", common).await
     }
 
@@ -48,7 +54,7 @@ impl Checkpoints {
             topic: CompactString::const_new(self.topic.name()),
             partition,
         };
-        let read = || self.store.get_row::<CheckpointRow>(NO_BUILD, &key);
+        let read = || self.store.get_row::<CheckpointRow>(self.kept_in, &key);
         let row = retry.run("read a checkpoint", read).await?;
         Ok(row.map_or(Offset(0), |row| row.offset))
     }
@@ -63,7 +69,7 @@ impl Checkpoints {
                 partition: *partition,
                 offset: *offset,
             };
-            Mutation::put(NO_BUILD, &row, Version(offset.0))
+            Mutation::put(self.kept_in, &row, Version(offset.0))
         };
         next.iter().map(row).collect()
     }

@@ -28,7 +28,7 @@ use infra_ports::{EventLog, Runtime, TableStore};
 use schemas::position::{Generation, Partition};
 use tokio::sync::{mpsc, watch};
 
-use checkpoints::Checkpoints;
+use checkpoints::{Checkpoints, NO_BUILD};
 use config::EngineConfig;
 use folding::Folding;
 use instance::{Instance, Places};
@@ -92,6 +92,7 @@ pub fn start<P: Projection>(
         projection: P::NAME,
         generation,
         topic: P::ORIGIN,
+        kept_in: NO_BUILD,
     };
     let (jobs, jobs_in) = mpsc::channel(1);
     let (done_out, done) = mpsc::channel(1);
