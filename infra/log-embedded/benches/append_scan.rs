@@ -1,6 +1,7 @@
 //! Appending and scanning beside the raw limit of the machine: a loop of write and fdatasync into a
 //! preallocated file, and a sequential read of the same bytes. The ratios are printed at the end.
 #![allow(
+    clippy::disallowed_methods,
     missing_docs,
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -1,5 +1,6 @@
 //! The embedded log keeps the laws of the port, with roomy segments and with tiny ones.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "tests may fail loudly"

@@ -1,6 +1,7 @@
 //! Many at once, on real threads: appenders, tails that keep up and tails that fall behind, segments
 //! that change under them.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "tests may fail loudly"

@@ -42,7 +42,7 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     drop(metrics::set_global_recorder(recorder));
     infra_log_embedded::metrics::describe();
     ingest::metrics::describe();
+    delivery::metrics::describe();
     projectors::metrics::describe();
-    delivery::describe();
     Ok(handle)
 }

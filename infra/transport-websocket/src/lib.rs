@@ -11,6 +11,7 @@
     allow(
         clippy::unwrap_used,
         clippy::indexing_slicing,
+        clippy::disallowed_methods,
         reason = "tests may fail loudly"
     )
 )]

@@ -5,7 +5,6 @@ use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use infra_ports::TableStore;
 use projectors::Ports;
 use projectors::rebuild::{self, Compared};
 use schemas::position::Generation;
@@ -32,10 +31,10 @@ pub(super) async fn verify(
     let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
     ports.log.create_topics(&topics).await?;
     apply_the_rest(&ports, config).await?;
-    drop_rebuilt(ports.store.as_ref()).await?;
+    rebuild::discard(ports.store.as_ref(), BESIDE).await?;
     let positions = rebuild::rebuild(&ports, &config.projectors, BESIDE).await?;
     let compared = rebuild::compare(ports.store.as_ref(), FIRST_GENERATION, BESIDE).await?;
-    drop_rebuilt(ports.store.as_ref()).await?;
+    rebuild::discard(ports.store.as_ref(), BESIDE).await?;
     adapters.log.close().await?;
     adapters.store.close().await?;
     let events: u64 = positions.iter().map(|(_, _, end)| end.0).sum();
@@ -62,13 +61,6 @@ async fn apply_the_rest(ports: &Ports, config: &Config) -> anyhow::Result<()> {
         }
     }
     projectors.stop().await?;
-    Ok(())
-}
-
-async fn drop_rebuilt(store: &dyn TableStore) -> anyhow::Result<()> {
-    for (_, tables) in rebuild::tables() {
-        store.drop_tables(tables, BESIDE).await?;
-    }
     Ok(())
 }
 
