@@ -110,6 +110,7 @@ fn note(signed_in: &SignedIn, id: &ChatId, kind: MarkKind, seq: Seq) {
     let mut track = signed_in.track.lock();
     let chat = track.chat_mut(id);
     chat.delivered = chat.delivered.max(seq);
+    chat.sent = chat.sent.max(seq);
     if kind == MarkKind::Read {
         chat.read = chat.read.max(seq);
     }

@@ -237,6 +237,8 @@ impl Track {
     pub(crate) fn marked(&mut self, id: ChatId, delivered: Seq, read: Seq) {
         let chat = self.chats.entry(id).or_default();
         chat.delivered = chat.delivered.max(delivered);
+        // A mark means "push nothing up to here".
+        chat.sent = chat.sent.max(delivered);
         chat.read = chat.read.max(read);
     }
 
