@@ -59,6 +59,32 @@ impl NodeProcess {
         Ok(keys.mint(user, device, now, TOKEN_FOR)?)
     }
 
+    /// Has every table made again from the log and compared with the live ones. The node must not
+    /// run. Without this node's further arguments and environment: what verifies is sound.
+    ///
+    /// # Errors
+    /// When the program cannot be run.
+    pub fn verify(&self) -> anyhow::Result<Verified> {
+        let output = Command::new(&self.program)
+            .arg("verify")
+            .arg("--data")
+            .arg(&self.data)
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot run {}", self.program.display()))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        let (told, failed) = (text(&output.stdout), text(&output.stderr));
+        let said = if failed.is_empty() {
+            told
+        } else {
+            format!("{told}\n{failed}")
+        };
+        Ok(Verified {
+            equal: output.status.success(),
+            said,
+        })
+    }
+
     /// Starts it and waits until it is ready.
     ///
     /// # Errors
@@ -95,6 +121,15 @@ impl NodeProcess {
         node.wait_ready()?;
         Ok(node)
     }
+}
+
+/// What `cursus verify` found.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// The tables are what the log says.
+    pub equal: bool,
+    /// What it printed: a line a table, and what went wrong.
+    pub said: String,
 }
 
 /// A node that runs.
