@@ -15,15 +15,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use compact_str::CompactString;
+use infra_ports::store::{Mutation, TableStoreExt};
 use infra_ports::{EventLog, Record, RecordBatch, StoreError, TableStore, Visibility};
-use schemas::position::{Generation, Offset, Partition};
-use schemas::tables::{CheckpointRow, Digest, Table, TableDef};
+use schemas::position::{Generation, Offset, Partition, Version};
+use schemas::tables::{CheckpointKey, CheckpointRow, Digest, Table, TableDef};
 use schemas::topics::Topic;
 
 use crate::chats::Chats;
 use crate::config::Config;
 use crate::engine::Ports;
-use crate::engine::checkpoints::Checkpoints;
+use crate::engine::checkpoints::{Checkpoints, NO_BUILD};
 use crate::engine::chunk;
 use crate::engine::config::EngineConfig;
 use crate::engine::folding::Folding;
@@ -249,6 +251,38 @@ pub fn tables() -> [(&'static str, &'static [&'static TableDef]); 4] {
         (Receipts::NAME, Receipts::tables()),
         (SettingsOfChats::NAME, SettingsOfChats::tables()),
     ]
+}
+
+/// Makes a generation that was built one from which engines go on where the build ended. Readers are
+/// switched apart from this. A generation's number is never used again after it was live.
+///
+/// # Errors
+/// Those of the store.
+pub async fn adopt(ports: &Ports, generation: Generation) -> Result<(), StoreError> {
+    let origins = [
+        Chats::ORIGIN,
+        Inbox::ORIGIN,
+        Receipts::ORIGIN,
+        SettingsOfChats::ORIGIN,
+    ];
+    let store = &ports.store;
+    let common = &[CheckpointRow::DEF];
+    store.create_tables(common, NO_BUILD).await?;
+    store.create_tables(common, generation).await?;
+    for ((projection, _), topic) in tables().into_iter().zip(origins) {
+        for partition in (0..ports.log.partitions()).map(Partition) {
+            let key = CheckpointKey {
+                projection: CompactString::const_new(projection),
+                generation,
+                topic: CompactString::const_new(topic.name()),
+                partition,
+            };
+            let built = store.get_row::<CheckpointRow>(generation, &key).await?;
+            let rows = built.map(|row| Mutation::put(NO_BUILD, &row, Version(row.offset.0)));
+            store.write(rows.into_iter().collect()).await?;
+        }
+    }
+    store.sync().await
 }
 
 /// Drops a generation that was built, with its checkpoints: the next build of it begins at offset 0.

@@ -88,3 +88,21 @@ fn a_generation_that_was_discarded_is_built_from_the_first_offset_again() {
         now(rebuild::discard(&store, built)).unwrap();
     }
 }
+
+#[test]
+fn an_engine_goes_on_from_a_generation_that_was_built() {
+    let script = script(12, 240);
+    let (log, store) = (empty_log(), MemoryStore::new());
+    let built = Generation(2);
+    let mut executor = Executor::seeded(12, Chances::CALM);
+    let ports = ports(&log, &store, executor.runtime(Node(1)));
+    world::append(&log, &script[..160]);
+    run_straight(&log, &store, &Config::default());
+    now(rebuild::rebuild(&ports, &Config::default(), built)).unwrap();
+    now(rebuild::adopt(&ports, built)).unwrap();
+    world::append(&log, &script[160..]);
+    let projectors = projectors::start(&ports, &Config::default(), built);
+    world::settle(&mut executor, &log, &projectors);
+    let (_, expected) = straight(&script);
+    assert_same_rows(&rows(&store, built), &rows(&expected, LIVE), "gone on");
+}
