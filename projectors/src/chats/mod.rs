@@ -158,12 +158,13 @@ impl Projection for Chats {
         if place.version() <= state.position {
             return false;
         }
-        state.trim_recent(place.written);
         let target = match (event.target(), facts) {
             (None, _) => None,
             (Some(_), Some(looked_up)) => looked_up,
             (Some(seq), None) => state.recent(seq).flatten().cloned(),
         };
+        // Not before: what was at hand when the engine asked must be at hand here.
+        state.trim_recent(place.written);
         match fold::apply(state, event, target.as_ref(), place.record.offset) {
             Outcome::Accepted(accepted) => {
                 fan_out::entry(chat, state, &accepted, place.record, effects);
