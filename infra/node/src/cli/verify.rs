@@ -37,6 +37,7 @@ pub(super) async fn verify(
     rebuild::discard(ports.store.as_ref(), BESIDE).await?;
     adapters.log.close().await?;
     adapters.store.close().await?;
+    adapters.tasks.shutdown(config.shutdown_within).await;
     let events: u64 = positions.iter().map(|(_, _, end)| end.0).sum();
     say(events, &compared).context("standard output")?;
     let differ = compared.iter().filter(|table| !table.is_equal()).count();
