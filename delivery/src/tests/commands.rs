@@ -186,3 +186,19 @@ fn a_bad_token_is_answered_and_closed_with_4001() {
         Some(close::UNAUTHORIZED)
     );
 }
+
+#[test]
+fn sent_comes_before_the_entry_even_if_the_entry_is_faster() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = chat("d.ada.bob");
+    for n in 1..=20 {
+        scene.command(&client, "mine", &send(&chat, n));
+        scene.tell(n as u64, &message(&chat, "ada", &n.to_string()), &["ada"]);
+        let frames = scene.frames(&client);
+        assert!(
+            matches!(&frames[..], [Frame::Sent(_), Frame::Entry(_)]),
+            "{frames:?}"
+        );
+    }
+}

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use infra_ports::runtime::BoxFuture;
 use schemas::errors::{Code, Refusal, close};
 use schemas::events::MarkKind;
 use schemas::frames::{
@@ -12,7 +13,7 @@ use schemas::frames::{
 };
 use schemas::ids::Identity;
 
-use super::task::{Answering, Task};
+use super::task::{Taken, Task};
 use super::unsettled::name_of;
 use super::{Session, answer, refusal};
 use crate::gateway::Gateway;
@@ -127,31 +128,49 @@ impl Task {
         identity: &Identity,
         reference: Option<&str>,
         command: Command,
-    ) -> Result<Answering, Refusal> {
+    ) -> Result<BoxFuture<'static, Taken>, Refusal> {
         let name = name_of(identity, &command);
         if let (Some(name), Some(signed_in)) = (&name, self.session.signed_in()) {
-            signed_in.unsettled.lock().begin(name)?;
+            signed_in.unsettled.lock().begin(name, reference)?;
         }
         let commands = Arc::clone(&self.gateway.commands);
-        let session = Arc::clone(&self.session);
         let reference = reference.map(str::to_owned);
         let identity = identity.clone();
         Ok(Box::pin(async move {
             let reference = reference.as_deref();
-            let frame = match commands.accept(&identity, command).await {
-                Ok(Receipt::Sent(accepted)) => answer(reference, &Frame::Sent(accepted)),
-                Ok(Receipt::Settled(settled)) => answer(reference, &Frame::Settled(settled)),
-                Err(refused) => {
-                    // It may be in the log all the same when the log did not answer; the client
-                    // sends it again, so it may as well be forgotten.
-                    if let (Some((chat, id)), Some(signed_in)) = (&name, session.signed_in()) {
-                        signed_in.settle(chat, id);
-                    }
-                    refusal(reference, refused)
-                }
+            let (frame, is_taken) = match commands.accept(&identity, command).await {
+                Ok(Receipt::Sent(accepted)) => (answer(reference, &Frame::Sent(accepted)), true),
+                Ok(Receipt::Settled(done)) => (answer(reference, &Frame::Settled(done)), true),
+                Err(refused) => (refusal(reference, refused), false),
             };
-            vec![frame]
+            Taken {
+                name,
+                frame,
+                is_taken,
+            }
         }))
+    }
+
+    /// Answers a command, unless its entry was faster and the answer went before it.
+    pub(super) fn answer_taken(&self, taken: Taken) {
+        let Taken {
+            name,
+            frame,
+            is_taken,
+        } = taken;
+        let (Some(name), Some(signed_in)) = (name, self.session.signed_in()) else {
+            return self.session.put(frame);
+        };
+        let mut unsettled = signed_in.unsettled.lock();
+        let is_owed = match is_taken {
+            true => unsettled.answer(&name),
+            // It may be in the log all the same when the log did not answer; the client sends it
+            // again, so it may as well be forgotten.
+            false => unsettled.forget(&name.0, &name.1).is_some(),
+        };
+        if is_owed {
+            self.session.put(frame);
+        }
     }
 }
 

@@ -88,7 +88,7 @@ fn sent(
     let own = &signed_in.identity;
     for entry in page.iter().flat_map(|page| &page.entries) {
         if entry.author == own.user && entry.device == own.device {
-            signed_in.settle(chat, &entry.client_id);
+            session.sent_before_entry(signed_in, chat, &entry.client_id, entry.at);
         }
     }
     let mut track = signed_in.track.lock();

@@ -29,13 +29,14 @@ use infra_ports::transport::{encode_close, encode_ping, encode_text};
 use parking_lot::Mutex;
 use schemas::errors::{Code, Refusal, close};
 use schemas::events::{MarkKind, MarkTold, StatusTold, VerdictTold};
-use schemas::frames::{Closing, Frame, Ticks, encode_frame};
-use schemas::ids::{ChatId, ClientId, Identity, UserId};
+use schemas::frames::{Accepted, Closing, Frame, Ticks, encode_frame};
+use schemas::ids::{ChatId, ClientId, Identity, MessageId, UserId};
+use schemas::position::Timestamp;
 use tokio::sync::Notify;
 
 use self::outbox::{Outbox, Put};
 use self::track::{Offer, Track};
-use self::unsettled::Unsettled;
+use self::unsettled::{Unsettled, Waiting};
 use super::Gateway;
 use super::hubs::Hub;
 use super::pushed::Pushed;
@@ -221,7 +222,7 @@ impl Session {
             return false;
         };
         if signed_in.is_own(&pushed.author) && pushed.device == signed_in.identity.device {
-            signed_in.settle(&pushed.chat, &pushed.client_id);
+            self.sent_before_entry(signed_in, &pushed.chat, &pushed.client_id, pushed.taken_at);
         }
         let mut track = signed_in.track.lock();
         match track.offer(pushed) {
@@ -241,12 +242,38 @@ impl Session {
         false
     }
 
+    /// An entry of this device is about to be sent: where the answer to its command is still owed,
+    /// it goes first.
+    fn sent_before_entry(
+        &self,
+        signed_in: &SignedIn,
+        chat: &ChatId,
+        client_id: &ClientId,
+        at: Timestamp,
+    ) {
+        let mut unsettled = signed_in.unsettled.lock();
+        let Some(Waiting::ForAnswer(reference)) = unsettled.forget(chat, client_id) else {
+            return;
+        };
+        let Identity { user, device, .. } = &signed_in.identity;
+        let id = MessageId::of(chat, user, device, client_id).to_string();
+        let accepted = Accepted {
+            chat: chat.clone(),
+            client_id: client_id.clone(),
+            id: id.into(),
+            at,
+        };
+        self.put(answer(reference.as_deref(), &Frame::Sent(accepted)));
+    }
+
     /// Tells the author's own device what became of a command.
     pub(crate) fn push_verdict(&self, told: &VerdictTold, frame: &Bytes) {
         if let Some(signed_in) = self.signed_in()
             && signed_in.identity.device == told.device
         {
-            signed_in.settle(&told.chat, &told.client_id);
+            let mut unsettled = signed_in.unsettled.lock();
+            unsettled.verdict(&told.chat, &told.client_id);
+            drop(unsettled);
             self.put(frame.clone());
         }
     }
@@ -298,10 +325,6 @@ impl Session {
 impl SignedIn {
     fn is_own(&self, author: &UserId) -> bool {
         self.identity.user == *author
-    }
-
-    fn settle(&self, chat: &ChatId, client_id: &ClientId) {
-        self.unsettled.lock().settle(chat, client_id);
     }
 }
 

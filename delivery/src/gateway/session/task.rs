@@ -15,6 +15,7 @@ use schemas::errors::{Code, Refusal, close};
 use schemas::frames::{Frame, decode_command};
 
 use super::marks::Marks;
+use super::unsettled::CommandName;
 use super::{Life, Session, fill, load, refusal, retry};
 use crate::gateway::Gateway;
 use crate::gateway::session::track::Phase;
@@ -28,13 +29,23 @@ const MAX_READ: usize = 64;
 /// Something that will answer a client with ready frames.
 pub(super) type Answering = BoxFuture<'static, Vec<Bytes>>;
 
+/// What became of a command that was handed over.
+pub(super) struct Taken {
+    /// Its name, if it will have an entry or a verdict.
+    pub(super) name: Option<CommandName>,
+    /// The answer, ready to leave.
+    pub(super) frame: Bytes,
+    /// False when it was refused.
+    pub(super) is_taken: bool,
+}
+
 /// The session's own side.
 pub(super) struct Task {
     pub(super) gateway: Arc<Gateway>,
     pub(super) session: Arc<Session>,
     reader: Box<dyn FrameReader>,
     /// Commands: answered in their order.
-    pub(super) commands: FuturesOrdered<Answering>,
+    pub(super) commands: FuturesOrdered<BoxFuture<'static, Taken>>,
     /// Reads and marks: answered as they are ready.
     pub(super) others: FuturesUnordered<Answering>,
     pub(super) marks: Marks,
@@ -48,6 +59,7 @@ pub(super) struct Task {
 enum Woken {
     ByOthers,
     Writable,
+    Taken(Taken),
     Frames(Vec<Bytes>),
     MarksDue,
     Stepped,
@@ -130,8 +142,8 @@ impl Task {
             biased;
             () = self.session.wake.notified() => Woken::ByOthers,
             () = outbox.writable(), if outbox.is_blocked() => Woken::Writable,
-            Some(frames) = self.commands.next(), if !self.commands.is_empty() => {
-                Woken::Frames(frames)
+            Some(taken) = self.commands.next(), if !self.commands.is_empty() => {
+                Woken::Taken(taken)
             }
             Some(frames) = self.others.next(), if !self.others.is_empty() => {
                 Woken::Frames(frames)
@@ -150,10 +162,11 @@ impl Task {
             Woken::Writable => {
                 self.session.outbox.unblock();
             }
-            Woken::Frames(frames) => {
-                frames.into_iter().for_each(|frame| self.session.put(frame));
+            Woken::Taken(taken) => {
+                self.answer_taken(taken);
                 self.answer_what_is_ready();
             }
+            Woken::Frames(frames) => frames.into_iter().for_each(|f| self.session.put(f)),
             Woken::MarksDue => self.send_marks(),
             Woken::Stepped => self.step = None,
             Woken::Came(came) => return self.take_all(came),
@@ -166,7 +179,7 @@ impl Task {
     fn answer_what_is_ready(&mut self) {
         for _ in 0..MAX_READ {
             match self.commands.next().now_or_never() {
-                Some(Some(frames)) => frames.into_iter().for_each(|f| self.session.put(f)),
+                Some(Some(taken)) => self.answer_taken(taken),
                 Some(None) | None => return,
             }
         }

@@ -1,7 +1,10 @@
 //! Commands of a session that wait for their entry or verdict: at most 256 a chat, as many as the
 //! fold remembers. What a session does not know of (sent over another socket) does not count here.
+//!
+//! An entry may be told before its command's own append is answered. `sent` still comes first:
+//! whoever is first says it, under the lock of this.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use schemas::errors::{Code, Refusal};
 use schemas::frames::{Command, MAX_UNSETTLED};
@@ -9,7 +12,18 @@ use schemas::ids::{ChatId, ClientId, Identity};
 
 /// The unsettled commands of one session.
 #[derive(Debug, Default)]
-pub(crate) struct Unsettled(BTreeMap<ChatId, BTreeSet<ClientId>>);
+pub(crate) struct Unsettled(BTreeMap<ChatId, BTreeMap<ClientId, Waiting>>);
+
+/// What a client is still owed for a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// The answer under this `ref`, and the verdict.
+    ForAnswer(Option<String>),
+    /// The answer; its verdict came already.
+    ForAnswerOnly,
+    /// The verdict.
+    ForVerdict,
+}
 
 /// Names a command until it is settled.
 pub(crate) type CommandName = (ChatId, ClientId);
@@ -52,24 +66,51 @@ impl Unsettled {
     ///
     /// # Errors
     /// `too_many_unsettled` when its chat has as many as it may.
-    pub(crate) fn begin(&mut self, (chat, client_id): &CommandName) -> Result<(), Refusal> {
+    pub(crate) fn begin(
+        &mut self,
+        (chat, client_id): &CommandName,
+        reference: Option<&str>,
+    ) -> Result<(), Refusal> {
         let waiting = self.0.entry(chat.clone()).or_default();
-        if waiting.len() >= MAX_UNSETTLED && !waiting.contains(client_id) {
+        if waiting.len() >= MAX_UNSETTLED && !waiting.contains_key(client_id) {
             return Err(Refusal::plain(Code::TooManyUnsettled));
         }
-        waiting.insert(client_id.clone());
+        let owed = Waiting::ForAnswer(reference.map(str::to_owned));
+        waiting.insert(client_id.clone(), owed);
         Ok(())
     }
 
-    /// Its entry or verdict came, or it was refused before it was appended.
-    pub(crate) fn settle(&mut self, chat: &ChatId, client_id: &ClientId) {
-        let Some(waiting) = self.0.get_mut(chat) else {
-            return;
+    /// The append was answered. True when the client is to be told so: nobody did yet.
+    pub(crate) fn answer(&mut self, (chat, client_id): &CommandName) -> bool {
+        let Some(waiting) = self.0.get_mut(chat).and_then(|all| all.get_mut(client_id)) else {
+            return false;
         };
-        waiting.remove(client_id);
-        if waiting.is_empty() {
+        if *waiting == Waiting::ForAnswerOnly {
+            self.forget(chat, client_id);
+        } else {
+            *waiting = Waiting::ForVerdict;
+        }
+        true
+    }
+
+    /// Its verdict came; the answer may still be owed.
+    pub(crate) fn verdict(&mut self, chat: &ChatId, client_id: &ClientId) {
+        let waiting = self.0.get_mut(chat).and_then(|all| all.get_mut(client_id));
+        match waiting {
+            Some(waiting @ Waiting::ForAnswer(_)) => *waiting = Waiting::ForAnswerOnly,
+            Some(Waiting::ForAnswerOnly) | None => {}
+            Some(Waiting::ForVerdict) => drop(self.forget(chat, client_id)),
+        }
+    }
+
+    /// Its entry came, or it was refused before it was appended. Answers what was still owed.
+    pub(crate) fn forget(&mut self, chat: &ChatId, client_id: &ClientId) -> Option<Waiting> {
+        let all = self.0.get_mut(chat)?;
+        let waiting = all.remove(client_id);
+        if all.is_empty() {
             self.0.remove(chat);
         }
+        waiting
     }
 }
 
@@ -83,15 +124,15 @@ mod tests {
         let name = |n: usize| (chat.clone(), ClientId::new(n.to_string()).unwrap());
         let mut unsettled = Unsettled::default();
         for n in 0..MAX_UNSETTLED {
-            assert_eq!(unsettled.begin(&name(n)), Ok(()));
+            assert_eq!(unsettled.begin(&name(n), None), Ok(()));
         }
-        assert_eq!(unsettled.begin(&name(0)), Ok(()), "a resend");
-        let refused = unsettled.begin(&name(MAX_UNSETTLED)).unwrap_err();
+        assert_eq!(unsettled.begin(&name(0), None), Ok(()), "a resend");
+        let refused = unsettled.begin(&name(MAX_UNSETTLED), None).unwrap_err();
         assert_eq!(refused.code, Code::TooManyUnsettled);
-        unsettled.settle(&chat, &name(7).1);
-        assert_eq!(unsettled.begin(&name(MAX_UNSETTLED)), Ok(()));
+        unsettled.forget(&chat, &name(7).1);
+        assert_eq!(unsettled.begin(&name(MAX_UNSETTLED), None), Ok(()));
         for n in 0..=MAX_UNSETTLED {
-            unsettled.settle(&chat, &name(n).1);
+            unsettled.forget(&chat, &name(n).1);
         }
         assert!(unsettled.0.is_empty(), "an idle session holds nothing");
     }
