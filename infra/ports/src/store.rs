@@ -163,6 +163,10 @@ pub enum StoreError {
     /// It did not answer in time, or has no room; the write may have happened.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// A write or a sync failed, and nobody knows what the disk holds: no write is taken until the
+    /// store is opened again. Reads go on.
+    #[error("the store is poisoned: {0}")]
+    Poisoned(String),
     /// Bytes that are not those of a row.
     #[error("damaged row in {table}: {reason}")]
     Damaged {

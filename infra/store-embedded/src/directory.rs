@@ -1,7 +1,7 @@
 //! The store's directory: its lock against a second process, and its format.
 //!
-//! The format is written before the first table and never changed; the file is renamed into its
-//! place, so it is there whole or not at all.
+//! The format is written before the first table and never changed. Small files are renamed into
+//! their places, so they are there whole or not at all.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -11,6 +11,7 @@ use crate::errors::OpenError;
 
 /// The format that this build writes, and the newest it knows.
 const FORMAT: u32 = 1;
+const NAME: &str = "FORMAT";
 const MAGIC: &str = "cursus-store ";
 
 /// A directory that belongs to this process until it is dropped.
@@ -58,17 +59,12 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 }
 
 fn check_format(path: &Path, tables: &Path) -> Result<(), OpenError> {
-    let place = path.join("FORMAT");
-    let text = match fs::read_to_string(&place) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound && !tables.exists() => {
-            return write_format(path, &place).map_err(|source| file(&place, source));
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
+    let Some(text) = text(&path.join(NAME))? else {
+        if tables.exists() {
             return Err(not_a_store(path, "it has tables but no FORMAT file"));
         }
-        Err(error) if error.kind() == ErrorKind::InvalidData => String::new(),
-        Err(source) => return Err(file(&place, source)),
+        return replace(path, NAME, &format!("{MAGIC}{FORMAT}\n"))
+            .map_err(|source| file(&path.join(NAME), source));
     };
     let number = text
         .strip_prefix(MAGIC)
@@ -84,19 +80,31 @@ fn check_format(path: &Path, tables: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn not_a_store(path: &Path, reason: &'static str) -> OpenError {
+pub(crate) fn not_a_store(path: &Path, reason: &'static str) -> OpenError {
     OpenError::NotAStore {
         path: path.to_owned(),
         reason,
     }
 }
 
-fn write_format(path: &Path, place: &Path) -> std::io::Result<()> {
-    let new = path.join("FORMAT.new");
+/// The text of a file; empty when it is none, nothing when there is no file.
+pub(crate) fn text(place: &Path) -> Result<Option<String>, OpenError> {
+    match fs::read_to_string(place) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::InvalidData => Ok(Some(String::new())),
+        Err(source) => Err(file(place, source)),
+    }
+}
+
+/// Writes a small file that is there whole, old or new, whenever the machine dies; durable when it
+/// returns.
+pub(crate) fn replace(path: &Path, name: &str, text: &str) -> std::io::Result<()> {
+    let new = path.join(format!("{name}.new"));
     let mut file = File::create(&new)?;
-    writeln!(file, "{MAGIC}{FORMAT}")?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&new, place)?;
+    fs::rename(&new, path.join(name))?;
     File::open(path)?.sync_all()
 }
 

@@ -11,6 +11,7 @@ use schemas::tables::TableDef;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::errors::{OpenError, at_port};
+use crate::horizon::Horizon;
 use crate::room::Room;
 use crate::stripes::Stripes;
 
@@ -21,6 +22,7 @@ type Keyspaces = BTreeMap<Generation, BTreeMap<String, Keyspace>>;
 pub(crate) struct Engine {
     keyspaces: RwLock<Keyspaces>,
     pub(crate) database: Database,
+    horizon: Horizon,
     pub(crate) stripes: Stripes,
     pub(crate) room: Room,
     memtable_bytes: u64,
@@ -41,9 +43,11 @@ impl Engine {
             .worker_threads(config.worker_threads.max(1))
             .open()
             .map_err(failed)?;
+        let horizon = Horizon::reach(&config.path, &database)?;
         let mut engine = Self {
             keyspaces: RwLock::default(),
             database,
+            horizon,
             stripes: Stripes::new(),
             room: Room::of(&config.path, config.min_free_bytes),
             memtable_bytes: config.memtable_bytes,
@@ -100,6 +104,7 @@ impl Engine {
         let there = keyspaces.entry(generation).or_default();
         for table in tables {
             if !there.contains_key(table.name) {
+                self.about_to_change()?;
                 let name = keyspace_name(table, generation);
                 let keyspace = self.database.keyspace(&name, || self.options());
                 there.insert(
@@ -109,6 +114,12 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// What comes next creates or drops a table.
+    fn about_to_change(&self) -> Result<(), StoreError> {
+        let kept = self.horizon.stay_ahead(&self.database);
+        kept.map_err(|e| StoreError::Unavailable(format!("the horizon of tables: {e}")))
     }
 
     /// Drops the tables of a generation that exist.
@@ -124,9 +135,12 @@ impl Engine {
             return Ok(());
         };
         for table in tables {
-            if let Some(keyspace) = there.remove(table.name) {
-                let dropped = self.database.delete_keyspace(keyspace);
+            if let Some(keyspace) = there.get(table.name) {
+                self.about_to_change()?;
+                let dropped = self.database.delete_keyspace(keyspace.clone());
                 dropped.map_err(|e| at_port(table.name, &e))?;
+                // Only now: a drop that failed is tried again.
+                there.remove(table.name);
             }
         }
         Ok(())

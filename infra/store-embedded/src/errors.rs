@@ -65,15 +65,15 @@ pub enum BulkError {
     Store(#[from] StoreError),
 }
 
-/// What an error of fjall means for a caller who works on `table`.
+/// What an error of fjall means for a caller who works on `table`. The first failed write or sync is
+/// one of input and output; all after it find the store poisoned.
 pub(crate) fn at_port(table: &'static str, error: &fjall::Error) -> StoreError {
-    // Poisoned: after a failed write or sync none is taken until the store is opened again.
+    if matches!(error, fjall::Error::Poisoned) {
+        return StoreError::Poisoned("a write or a sync failed before".into());
+    }
     let out_of_service = matches!(
         error,
-        fjall::Error::Io(_)
-            | fjall::Error::Storage(fjall::LsmError::Io(_))
-            | fjall::Error::Poisoned
-            | fjall::Error::Locked
+        fjall::Error::Io(_) | fjall::Error::Storage(fjall::LsmError::Io(_)) | fjall::Error::Locked
     );
     if out_of_service {
         StoreError::Unavailable(error.to_string())
@@ -95,7 +95,13 @@ mod tests {
         assert!(at_port("t", &fjall::Error::Io(full())).is_retryable());
         let within = fjall::Error::Storage(fjall::LsmError::Io(full()));
         assert!(at_port("t", &within).is_retryable());
-        assert!(at_port("t", &fjall::Error::Poisoned).is_retryable());
         assert!(!at_port("t", &fjall::Error::InvalidTrailer).is_retryable());
+    }
+
+    #[test]
+    fn a_poisoned_store_is_no_damage_and_trying_again_does_not_help() {
+        let error = at_port("t", &fjall::Error::Poisoned);
+        assert!(matches!(error, StoreError::Poisoned(_)), "{error}");
+        assert!(!error.is_retryable());
     }
 }

@@ -6,6 +6,7 @@
 //! ```text
 //! <path>/LOCK      held while open
 //! <path>/FORMAT    "cursus-store 1"
+//! <path>/HORIZON   a sequence number above those of all created and dropped tables
 //! <path>/tables/   fjall's own; keyspace <table>_g<generation>
 //!
 //! key    [partition key][clustering key]           ordered bytes, see schemas::tables
@@ -22,6 +23,15 @@
 //! (tens of microseconds a batch), so they run in the caller's thread; a hand-over to another one
 //! would cost more than they take. Only a sync waits for the disk, and a write when compaction falls
 //! far behind: those who write much and sync (projectors) have threads of their own.
+//!
+//! Creating and dropping: durable at once, whatever was opened before. fjall alone does not keep
+//! that over reopenings: rows of a dropped table come back under its successor, or a new table is
+//! gone. The module `horizon` says why, and keeps it.
+//!
+//! After a failed write or sync the store takes no further write until it is opened again
+//! ([`Poisoned`](infra_ports::StoreError::Poisoned)); reads go on. It does not open itself again:
+//! after a failed sync the kernel may call the next one a success without the rows, and a checkpoint
+//! could then outlive the rows before it. Projections stop and health says so.
 //!
 //! Damage: fjall's journal does not tell bit rot from a torn tail. These tables can be made again
 //! from the log, which does.
@@ -42,6 +52,7 @@ mod config;
 mod directory;
 mod engine;
 mod errors;
+mod horizon;
 mod metrics;
 mod room;
 mod store;

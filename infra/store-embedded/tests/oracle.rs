@@ -272,8 +272,18 @@ impl Pair {
     }
 }
 
+/// Few cases, as they write to a disk, unless the environment asks for more.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    ProptestConfig {
+        cases: if asked { default.cases } else { 48 },
+        ..default
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn answers_are_those_of_a_map(calls in proptest::collection::vec(call(), 1..60)) {

@@ -7,6 +7,6 @@ pub mod store;
 pub mod transport;
 
 pub use faults::{Faults, NoFaults};
-pub use store::MemoryStore;
 pub use log::MemoryLog;
 pub use runtime::{Chances, Executor, Halt, Node, SimFaults, SimRuntime};
+pub use store::MemoryStore;
