@@ -252,7 +252,7 @@ impl Session {
         at: Timestamp,
     ) {
         let mut unsettled = signed_in.unsettled.lock();
-        let Some(Waiting::ForAnswer(reference)) = unsettled.forget(chat, client_id) else {
+        let Some(Waiting::Answer(reference)) = unsettled.forget(chat, client_id) else {
             return;
         };
         let Identity { user, device, .. } = &signed_in.identity;

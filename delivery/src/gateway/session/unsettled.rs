@@ -18,11 +18,11 @@ pub(crate) struct Unsettled(BTreeMap<ChatId, BTreeMap<ClientId, Waiting>>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Waiting {
     /// The answer under this `ref`, and the verdict.
-    ForAnswer(Option<String>),
+    Answer(Option<String>),
     /// The answer; its verdict came already.
-    ForAnswerOnly,
+    LateAnswer,
     /// The verdict.
-    ForVerdict,
+    Verdict,
 }
 
 /// Names a command until it is settled.
@@ -75,7 +75,7 @@ impl Unsettled {
         if waiting.len() >= MAX_UNSETTLED && !waiting.contains_key(client_id) {
             return Err(Refusal::plain(Code::TooManyUnsettled));
         }
-        let owed = Waiting::ForAnswer(reference.map(str::to_owned));
+        let owed = Waiting::Answer(reference.map(str::to_owned));
         waiting.insert(client_id.clone(), owed);
         Ok(())
     }
@@ -85,10 +85,10 @@ impl Unsettled {
         let Some(waiting) = self.0.get_mut(chat).and_then(|all| all.get_mut(client_id)) else {
             return false;
         };
-        if *waiting == Waiting::ForAnswerOnly {
+        if *waiting == Waiting::LateAnswer {
             self.forget(chat, client_id);
         } else {
-            *waiting = Waiting::ForVerdict;
+            *waiting = Waiting::Verdict;
         }
         true
     }
@@ -97,9 +97,9 @@ impl Unsettled {
     pub(crate) fn verdict(&mut self, chat: &ChatId, client_id: &ClientId) {
         let waiting = self.0.get_mut(chat).and_then(|all| all.get_mut(client_id));
         match waiting {
-            Some(waiting @ Waiting::ForAnswer(_)) => *waiting = Waiting::ForAnswerOnly,
-            Some(Waiting::ForAnswerOnly) | None => {}
-            Some(Waiting::ForVerdict) => drop(self.forget(chat, client_id)),
+            Some(waiting @ Waiting::Answer(_)) => *waiting = Waiting::LateAnswer,
+            Some(Waiting::LateAnswer) | None => {}
+            Some(Waiting::Verdict) => drop(self.forget(chat, client_id)),
         }
     }
 
