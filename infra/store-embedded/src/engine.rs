@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Snapshot};
 use infra_ports::StoreError;
 use parking_lot::RwLock;
 use schemas::position::Generation;
@@ -23,7 +23,10 @@ pub(crate) struct Engine {
     keyspaces: RwLock<Keyspaces>,
     pub(crate) database: Database,
     horizon: Horizon,
+    /// Held by a writer from its comparison of versions to the end of its batch.
     pub(crate) stripes: Stripes,
+    /// Held while a batch goes in, and while a snapshot is taken.
+    pub(crate) gates: Stripes,
     pub(crate) room: Room,
     memtable_bytes: u64,
     _directory: Directory,
@@ -49,6 +52,7 @@ impl Engine {
             database,
             horizon,
             stripes: Stripes::new(),
+            gates: Stripes::new(),
             room: Room::of(&config.path, config.min_free_bytes),
             memtable_bytes: config.memtable_bytes,
             _directory: directory,
@@ -92,6 +96,17 @@ impl Engine {
             table: table.name,
             generation,
         })
+    }
+
+    /// What all tables hold now; of this partition no half of a batch.
+    pub(crate) fn snapshot(
+        &self,
+        table: &'static TableDef,
+        generation: Generation,
+        partition: &[u8],
+    ) -> Snapshot {
+        let _whole = self.gates.lock_one(table, generation, partition);
+        self.database.snapshot()
     }
 
     /// Creates the tables of a generation that do not exist.

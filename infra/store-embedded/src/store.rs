@@ -173,7 +173,8 @@ impl TableStore for EmbeddedStore {
             let keyspace = engine.keyspace(table, generation)?;
             let key = [partition, cluster].concat();
             // Not the keyspace's own `get`: it sees rows of a batch that is not whole yet.
-            let found = engine.database.snapshot().get(&keyspace, &key);
+            let snapshot = engine.snapshot(table, generation, partition);
+            let found = snapshot.get(&keyspace, &key);
             match found.map_err(|e| at_port(table.name, &e))? {
                 Some(bytes) => row(table, &key, &bytes),
                 None => Ok(None),
@@ -193,10 +194,8 @@ impl TableStore for EmbeddedStore {
             let Some(bounds) = range.bounds() else {
                 return Ok(Vec::new());
             };
-            let found = engine
-                .database
-                .snapshot()
-                .range(&keyspace, within(partition, bounds));
+            let snapshot = engine.snapshot(table, generation, partition);
+            let found = snapshot.range(&keyspace, within(partition, bounds));
             if range.reverse {
                 take_rows(table, found.rev(), range.limit)
             } else {
@@ -217,6 +216,7 @@ impl TableStore for EmbeddedStore {
             let low = after.map_or(Unbounded, |(partition, cluster)| {
                 Excluded([&*partition, &*cluster].concat())
             });
+            // Pages of a table written to are no picture of one moment, so no gate is waited for.
             let found = engine
                 .database
                 .snapshot()

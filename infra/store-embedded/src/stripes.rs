@@ -1,4 +1,10 @@
-//! Locks striped by partition: who compares versions of a row must be alone with its partition.
+//! Locks striped by partition, for two ends.
+//!
+//! Who compares versions of a row must be alone with its partition. And a batch must be whole before
+//! a reader of its partition takes a snapshot: fjall (3.1.13) publishes sequence numbers at every
+//! flush and compaction, that of a batch whose rows are still being put in its place among them, so
+//! that a snapshot taken then has some of the rows and not the others. Each end has locks of its own,
+//! as readers need not wait while versions are compared.
 //!
 //! Stripes are taken in rising order, so two writers never wait for each other in a circle.
 
@@ -7,6 +13,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use infra_ports::Mutation;
 use parking_lot::{Mutex, MutexGuard};
+use schemas::position::Generation;
+use schemas::tables::TableDef;
 
 /// More than there are writers by far.
 const STRIPES: u64 = 64;
@@ -31,6 +39,17 @@ impl Stripes {
             .collect()
     }
 
+    /// Locks one partition.
+    pub(crate) fn lock_one(
+        &self,
+        table: &'static TableDef,
+        generation: Generation,
+        partition: &[u8],
+    ) -> Option<MutexGuard<'_, ()>> {
+        let stripe = stripe_of(table, generation, partition);
+        self.0.get(stripe).map(Mutex::lock)
+    }
+
     /// Locks all partitions of all tables.
     pub(crate) fn lock_all(&self) -> Vec<MutexGuard<'_, ()>> {
         self.0.iter().map(Mutex::lock).collect()
@@ -38,12 +57,11 @@ impl Stripes {
 }
 
 fn stripe(mutation: &Mutation) -> usize {
+    stripe_of(mutation.table, mutation.generation, &mutation.partition)
+}
+
+fn stripe_of(table: &'static TableDef, generation: Generation, partition: &[u8]) -> usize {
     let mut hasher = DefaultHasher::new();
-    (
-        mutation.table.name,
-        mutation.generation,
-        &*mutation.partition,
-    )
-        .hash(&mut hasher);
+    (table.name, generation, partition).hash(&mut hasher);
     usize::try_from(hasher.finish() % STRIPES).unwrap_or(0)
 }

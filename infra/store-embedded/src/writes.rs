@@ -43,6 +43,7 @@ pub(crate) fn apply(engine: &Engine, mutations: &[Mutation]) -> Result<(), Store
         };
         change.merge(mutation);
     }
+    let _not_seen_by_halves = engine.gates.lock(mutations);
     commit(engine, &keyspaces.opened, changes).inspect_err(|_| metrics::refused())
 }
 

@@ -18,6 +18,9 @@ use tempfile::TempDir;
 const ONE: Generation = Generation(1);
 const TWO: Generation = Generation(2);
 
+/// Batches of each of three writers.
+const ROUNDS: u64 = 500;
+
 fn config(dir: &TempDir) -> Config {
     Config {
         path: dir.path().to_owned(),
@@ -172,7 +175,13 @@ fn a_bulk_load_out_of_order_or_into_rows_loads_nothing() {
 #[test]
 fn threads_at_once_see_partitions_whole_and_the_newest_version_wins() {
     let dir = tempfile::tempdir().unwrap();
-    let store = opened(&dir);
+    // Rows are written out all the time: that must not make half a batch visible.
+    let small = Config {
+        memtable_bytes: 2_048,
+        ..config(&dir)
+    };
+    let store = EmbeddedStore::open(&small).unwrap();
+    now(store.create_tables(&[HiddenRow::DEF], ONE)).unwrap();
     let done = AtomicBool::new(false);
     let partition = encode_row(&row("a", 1, 0)).partition;
     std::thread::scope(|scope| {
@@ -180,10 +189,10 @@ fn threads_at_once_see_partitions_whole_and_the_newest_version_wins() {
             .map(|writer| {
                 let store = &store;
                 scope.spawn(move || {
-                    for round in 0..300u64 {
+                    for round in 0..ROUNDS {
                         let version = round * 3 + writer + 1;
                         let at = i64::try_from(version).unwrap();
-                        let rows = (1..=10).map(|seq| put(&row("a", seq, at), version));
+                        let rows = (1..=100).map(|seq| put(&row("a", seq, at), version));
                         now(store.write(rows.collect())).unwrap();
                     }
                 })
@@ -193,12 +202,12 @@ fn threads_at_once_see_partitions_whole_and_the_newest_version_wins() {
             let (mut scans, mut newest) = (0u32, 0);
             while !done.load(Ordering::Relaxed) || scans == 0 {
                 let range = ScanRange {
-                    limit: 100,
+                    limit: 200,
                     ..ScanRange::default()
                 };
                 let rows = now(store.scan(HiddenRow::DEF, ONE, &partition, range)).unwrap();
                 let Some(first) = rows.first() else { continue };
-                assert_eq!(rows.len(), 10);
+                assert_eq!(rows.len(), 100);
                 assert!(
                     rows.iter().all(|row| row.version == first.version),
                     "a torn batch"
@@ -218,6 +227,6 @@ fn threads_at_once_see_partitions_whole_and_the_newest_version_wins() {
     assert!(
         all(&store, ONE)
             .iter()
-            .all(|row| row.version == Version(900))
+            .all(|row| row.version == Version(3 * ROUNDS))
     );
 }
