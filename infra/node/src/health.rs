@@ -1,5 +1,5 @@
-//! Whether the node is alive and ready: red until the projectors have caught up, when one of them
-//! has stopped, and when messages do not flow.
+//! Whether the node is alive and ready: red until the projectors have caught up, when one of them or
+//! the worker has stopped, and when messages do not flow.
 //!
 //! Messages do not flow when records wait for a projection and none of them has been applied for
 //! longer than `ready_lag`: a node that looks healthy while nothing is delivered is not ready.
@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use delivery::Delivery;
 use infra_ports::Runtime;
 use parking_lot::Mutex;
 use projectors::{Health as ProjectionHealth, Status};
@@ -32,6 +33,8 @@ pub(crate) struct ProjectionReport {
 pub(crate) struct Report {
     /// Each projection.
     pub(crate) projections: BTreeMap<&'static str, ProjectionReport>,
+    /// False when the worker that pushes to sockets has ended.
+    pub(crate) delivering: bool,
     /// True while the node goes down.
     pub(crate) shutting_down: bool,
     #[serde(skip)]
@@ -42,7 +45,7 @@ impl Report {
     /// True when every projection has caught up and messages flow.
     pub(crate) fn is_ready(&self) -> bool {
         let flows = |p: &ProjectionReport| p.state == "caught_up" && p.stuck_ms < self.ready_lag_ms;
-        !self.shutting_down && self.projections.values().all(flows)
+        !self.shutting_down && self.delivering && self.projections.values().all(flows)
     }
 
     /// False when a projection has stopped by itself: somebody must act.
@@ -61,6 +64,7 @@ struct Seen {
 pub(crate) struct Health {
     runtime: Arc<dyn Runtime>,
     projections: Vec<Status>,
+    delivery: Delivery,
     ready_lag: Duration,
     seen: Mutex<BTreeMap<&'static str, Seen>>,
     shutting_down: std::sync::atomic::AtomicBool,
@@ -71,12 +75,14 @@ impl Health {
     pub(crate) fn new(
         runtime: Arc<dyn Runtime>,
         projections: Vec<Status>,
+        delivery: Delivery,
         ready_lag: Duration,
     ) -> Self {
         let (seen, shutting_down) = (Mutex::default(), false.into());
         Self {
             runtime,
             projections,
+            delivery,
             ready_lag,
             seen,
             shutting_down,
@@ -98,6 +104,7 @@ impl Health {
             .collect();
         Report {
             projections,
+            delivering: self.delivery.is_delivering(),
             shutting_down: self
                 .shutting_down
                 .load(std::sync::atomic::Ordering::Relaxed),

@@ -1,7 +1,10 @@
 //! The composition root: puts adapters, ingest, projectors and delivery together, serves them on
 //! one port, and takes them down in order. Holds no domain logic.
 
-#![allow(clippy::disallowed_methods, reason = "the composition root runs on tokio itself")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the composition root runs on tokio itself"
+)]
 #![cfg_attr(
     test,
     allow(

@@ -20,6 +20,7 @@ use projectors::Projectors;
 use schemas::ids::{DeviceId, UserId};
 use schemas::position::Generation;
 use schemas::topics::TOPICS;
+use tokio::sync::Notify;
 
 use crate::bridge::{AppliedOf, CommandsOf, VerdictsOf};
 use crate::config::Config;
@@ -45,6 +46,8 @@ pub struct Adapters {
     pub runtime: Arc<dyn Runtime>,
     /// The same, to be waited for at the end.
     pub tasks: TokioRuntime,
+    /// Told when the adapters are closed.
+    pub ending: Arc<Notify>,
 }
 
 impl Adapters {
@@ -58,14 +61,30 @@ impl Adapters {
         let runtime: Arc<dyn Runtime> = Arc::new(tasks.clone());
         let log = open_log(config)?;
         let store = open_store(config)?;
-        let retention = keep_retention(Arc::clone(&log), Arc::clone(&runtime));
+        let ending = Arc::new(Notify::new());
+        let retention = keep_retention(Arc::clone(&log), Arc::clone(&runtime), Arc::clone(&ending));
         runtime.spawn_dedicated("retention", Box::pin(retention));
         Ok(Self {
             log,
             store,
             runtime,
             tasks,
+            ending,
         })
+    }
+
+    /// Closes log and store, and waits for the dedicated tasks; what fails is traced.
+    pub async fn close(&self, within: Duration) {
+        if let Err(error) = self.log.close().await {
+            tracing::error!(%error, "closing the log");
+        }
+        if let Err(error) = self.store.close().await {
+            tracing::error!(%error, "closing the tables");
+        }
+        self.ending.notify_one();
+        for task in self.tasks.shutdown(within).await {
+            tracing::warn!(task, "did not end in time");
+        }
     }
 }
 
@@ -121,6 +140,7 @@ impl Node {
         let health = Health::new(
             Arc::clone(&runtime),
             projectors.statuses(),
+            delivery.clone(),
             config.ready_lag,
         );
         let health = Arc::new(health);
@@ -186,29 +206,13 @@ impl Node {
         if let Err(stop) = self.projectors.stop().await {
             tracing::error!(%stop, "a projection had stopped by itself");
         }
-        for error in [
-            self.adapters.log.close().await.err().map(|e| e.to_string()),
-            self.adapters
-                .store
-                .close()
-                .await
-                .err()
-                .map(|e| e.to_string()),
-        ]
-        .into_iter()
-        .flatten()
-        {
-            tracing::error!(error, "closing");
-        }
-        for task in self.adapters.tasks.shutdown(part).await {
-            tracing::warn!(task, "did not end in time");
-        }
+        self.adapters.close(part).await;
     }
 }
 
 /// Drops whole segments whose time is over, now and then. On a thread of its own: deleting a file
 /// takes its time.
-async fn keep_retention(log: Arc<EmbeddedLog>, runtime: Arc<dyn Runtime>) {
+async fn keep_retention(log: Arc<EmbeddedLog>, runtime: Arc<dyn Runtime>, ending: Arc<Notify>) {
     loop {
         match log.enforce_retention(runtime.now()) {
             Ok(0) => {}
@@ -216,7 +220,11 @@ async fn keep_retention(log: Arc<EmbeddedLog>, runtime: Arc<dyn Runtime>) {
             Err(LogError::Closed) => return,
             Err(error) => tracing::warn!(%error, "retention is not enforced"),
         }
-        runtime.sleep(RETENTION_EVERY).await;
+        tokio::select! {
+            biased;
+            () = ending.notified() => return,
+            () = runtime.sleep(RETENTION_EVERY) => {}
+        }
     }
 }
 

@@ -23,7 +23,10 @@ impl JumpingClock {
     /// The same adapters, with this clock on the wall.
     pub fn wrap(self: &Arc<Self>, adapters: Adapters) -> Adapters {
         let (clock, runtime) = (Arc::clone(self), adapters.runtime);
-        Adapters { runtime: Arc::new(OffRuntime { clock, runtime }), ..adapters }
+        Adapters {
+            runtime: Arc::new(OffRuntime { clock, runtime }),
+            ..adapters
+        }
     }
 }
 
@@ -46,7 +49,12 @@ impl Runtime for OffRuntime {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp(self.runtime.now().0.saturating_add(self.clock.off_ms.load(Ordering::Relaxed)))
+        Timestamp(
+            self.runtime
+                .now()
+                .0
+                .saturating_add(self.clock.off_ms.load(Ordering::Relaxed)),
+        )
     }
 
     fn elapsed(&self) -> Duration {

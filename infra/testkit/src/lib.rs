@@ -14,7 +14,6 @@
         reason = "tests may fail loudly"
     )
 )]
-
 #![allow(
     clippy::disallowed_methods,
     reason = "stands beside a node, on real threads, time and sockets; flaws inside one use its ports"

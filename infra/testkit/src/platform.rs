@@ -56,7 +56,11 @@ impl Platform {
     /// # Errors
     /// When the node does not start again.
     pub async fn restart(self) -> anyhow::Result<Self> {
-        let Self { node, mut config, data } = self;
+        let Self {
+            node,
+            mut config,
+            data,
+        } = self;
         config.listen = node.address();
         node.shutdown().await;
         let adapters = Adapters::embedded(&config)?;

@@ -25,7 +25,10 @@ fn text(text: &str) -> Value {
 }
 
 fn send(chat: &str, client_id: &str, body: Value) -> String {
-    command("send", json!({ "chat": chat, "client_id": client_id, "body": body }))
+    command(
+        "send",
+        json!({ "chat": chat, "client_id": client_id, "body": body }),
+    )
 }
 
 /// What is answered with an `error` on a live session, which goes on.
@@ -42,16 +45,25 @@ fn refused_frames() -> Vec<(&'static str, String)> {
         ("malformed_frame", "{}".into()),
         ("malformed_frame", r#"{"type":7}"#.into()),
         ("malformed_frame", r#"{"type":"ping","ref":7}"#.into()),
-        ("malformed_frame", r#"{"type":"ping"}{"type":"ping"}"#.into()),
+        (
+            "malformed_frame",
+            r#"{"type":"ping"}{"type":"ping"}"#.into(),
+        ),
         ("malformed_frame", "[".repeat(10_000)),
-        ("too_long", format!(r#"{{"type":"ping","ref":"{}"}}"#, "r".repeat(65))),
+        (
+            "too_long",
+            format!(r#"{{"type":"ping","ref":"{}"}}"#, "r".repeat(65)),
+        ),
         ("unknown_type", command("fly", json!({}))),
         ("unknown_type", command("", json!({}))),
         ("unknown_type", command("entry", json!({}))),
         ("hello_twice", command("hello", json!({}))),
         ("invalid_field", command("send", json!({}))),
         ("invalid_field", command("send", json!("text"))),
-        ("invalid_field", command("send", json!({ "chat": chat, "body": text("x") }))),
+        (
+            "invalid_field",
+            command("send", json!({ "chat": chat, "body": text("x") })),
+        ),
         ("invalid_field", send("bob", "c1", text("x"))),
         ("invalid_field", send("d.bob.ada", "c1", text("x"))),
         ("invalid_field", send("d.ada.ada", "c1", text("x"))),
@@ -63,49 +75,220 @@ fn refused_frames() -> Vec<(&'static str, String)> {
         ("invalid_field", send(chat, "ünï", text("x"))),
         ("invalid_field", send(chat, "c1", json!("text"))),
         ("invalid_field", send(chat, "c1", json!({ "kind": "text" }))),
-        ("invalid_field", send(chat, "c1", json!({ "kind": "smell", "text": "x" }))),
-        ("invalid_field", send(chat, "c1", json!({ "kind": "text", "text": "x", "data": "AA==" }))),
-        ("invalid_field", send(chat, "c1", json!({ "kind": "image", "data": "AA==" }))),
-        ("invalid_field", send(chat, "c1", json!({ "kind": "image", "content_type": "image/png", "data": "%%" }))),
-        ("invalid_field", send(chat, "c1", json!({ "kind": "text", "text": "x", "content_type": "no type" }))),
+        (
+            "invalid_field",
+            send(chat, "c1", json!({ "kind": "smell", "text": "x" })),
+        ),
+        (
+            "invalid_field",
+            send(
+                chat,
+                "c1",
+                json!({ "kind": "text", "text": "x", "data": "AA==" }),
+            ),
+        ),
+        (
+            "invalid_field",
+            send(chat, "c1", json!({ "kind": "image", "data": "AA==" })),
+        ),
+        (
+            "invalid_field",
+            send(
+                chat,
+                "c1",
+                json!({ "kind": "image", "content_type": "image/png", "data": "%%" }),
+            ),
+        ),
+        (
+            "invalid_field",
+            send(
+                chat,
+                "c1",
+                json!({ "kind": "text", "text": "x", "content_type": "no type" }),
+            ),
+        ),
         ("invalid_field", send(chat, "c1", text(""))),
-        ("body_too_large", send(chat, "c1", text(&"x".repeat(64 * 1024 + 1)))),
-        ("too_long", send(chat, "c1", json!({ "kind": "text", "text": "x", "fields": { "f": "x".repeat(9_000) } }))),
-        ("invalid_field", command("send", json!({ "chat": chat, "client_id": "c1", "body": text("x"), "reply_to": -1 }))),
-        ("invalid_field", command("edit", json!({ "chat": chat, "client_id": "c1", "seq": "1", "body": text("x") }))),
-        ("invalid_field", command("edit", json!({ "chat": chat, "client_id": "c1", "seq": 0, "body": text("x") }))),
-        ("invalid_field", command("delete", json!({ "chat": chat, "client_id": "c1", "seq": 1.5 }))),
-        ("too_long", command("react", json!({ "chat": chat, "client_id": "c1", "seq": 1, "reaction": "x".repeat(33) }))),
-        ("invalid_field", command("react", json!({ "chat": chat, "client_id": "c1", "seq": 1, "reaction": "" }))),
-        ("invalid_field", group(json!({ "client_id": "c1", "title": "" }))),
+        (
+            "body_too_large",
+            send(chat, "c1", text(&"x".repeat(64 * 1024 + 1))),
+        ),
+        (
+            "too_long",
+            send(
+                chat,
+                "c1",
+                json!({ "kind": "text", "text": "x", "fields": { "f": "x".repeat(9_000) } }),
+            ),
+        ),
+        (
+            "invalid_field",
+            command(
+                "send",
+                json!({ "chat": chat, "client_id": "c1", "body": text("x"), "reply_to": -1 }),
+            ),
+        ),
+        (
+            "invalid_field",
+            command(
+                "edit",
+                json!({ "chat": chat, "client_id": "c1", "seq": "1", "body": text("x") }),
+            ),
+        ),
+        (
+            "invalid_field",
+            command(
+                "edit",
+                json!({ "chat": chat, "client_id": "c1", "seq": 0, "body": text("x") }),
+            ),
+        ),
+        (
+            "invalid_field",
+            command(
+                "delete",
+                json!({ "chat": chat, "client_id": "c1", "seq": 1.5 }),
+            ),
+        ),
+        (
+            "too_long",
+            command(
+                "react",
+                json!({ "chat": chat, "client_id": "c1", "seq": 1, "reaction": "x".repeat(33) }),
+            ),
+        ),
+        (
+            "invalid_field",
+            command(
+                "react",
+                json!({ "chat": chat, "client_id": "c1", "seq": 1, "reaction": "" }),
+            ),
+        ),
+        (
+            "invalid_field",
+            group(json!({ "client_id": "c1", "title": "" })),
+        ),
         ("invalid_field", group(json!({ "client_id": "c1" }))),
-        ("too_long", group(json!({ "client_id": "c1", "title": "x".repeat(129) }))),
-        ("too_long", group(json!({ "client_id": "c1", "title": "x", "description": "x".repeat(1_025) }))),
-        ("invalid_field", group(json!({ "client_id": "c1", "title": "x", "members": ["Bob"] }))),
-        ("too_many_members", group(json!({ "client_id": "c1", "title": "x", "members": many, "max_members": 1_024 }))),
-        ("too_many_members", group(json!({ "client_id": "c1", "title": "x", "max_members": 1_025 }))),
-        ("invalid_field", command("change_chat", json!({ "chat": GROUP, "client_id": "c1" }))),
-        ("invalid_field", command("add_member", json!({ "chat": GROUP, "client_id": "c1", "user": "" }))),
-        ("invalid_field", command("add_member", json!({ "chat": GROUP, "client_id": "c1", "user": "eve", "role": "king" }))),
-        ("invalid_field", command("remove_member", json!({ "chat": GROUP, "client_id": "c1" }))),
-        ("not_a_group", command("change_chat", json!({ "chat": chat, "client_id": "v5", "title": "x" }))),
-        ("not_a_group", command("add_member", json!({ "chat": chat, "client_id": "v6", "user": "eve" }))),
-        ("not_a_group", command("leave", json!({ "chat": chat, "client_id": "v7" }))),
-        ("mark_ahead", command("delivered", json!({ "chat": chat, "seq": 1_000_000 }))),
-        ("mark_ahead", command("read", json!({ "chat": chat, "seq": 9_007_199_254_740_991_u64 }))),
-        ("invalid_field", command("read", json!({ "chat": chat, "seq": -1 }))),
-        ("invalid_field", command("mute", json!({ "chat": chat, "until": "tomorrow" }))),
-        ("invalid_field", command("pin", json!({ "chat": chat, "pinned": 1 }))),
+        (
+            "too_long",
+            group(json!({ "client_id": "c1", "title": "x".repeat(129) })),
+        ),
+        (
+            "too_long",
+            group(json!({ "client_id": "c1", "title": "x", "description": "x".repeat(1_025) })),
+        ),
+        (
+            "invalid_field",
+            group(json!({ "client_id": "c1", "title": "x", "members": ["Bob"] })),
+        ),
+        (
+            "too_many_members",
+            group(
+                json!({ "client_id": "c1", "title": "x", "members": many, "max_members": 1_024 }),
+            ),
+        ),
+        (
+            "too_many_members",
+            group(json!({ "client_id": "c1", "title": "x", "max_members": 1_025 })),
+        ),
+        (
+            "invalid_field",
+            command("change_chat", json!({ "chat": GROUP, "client_id": "c1" })),
+        ),
+        (
+            "invalid_field",
+            command(
+                "add_member",
+                json!({ "chat": GROUP, "client_id": "c1", "user": "" }),
+            ),
+        ),
+        (
+            "invalid_field",
+            command(
+                "add_member",
+                json!({ "chat": GROUP, "client_id": "c1", "user": "eve", "role": "king" }),
+            ),
+        ),
+        (
+            "invalid_field",
+            command("remove_member", json!({ "chat": GROUP, "client_id": "c1" })),
+        ),
+        (
+            "not_a_group",
+            command(
+                "change_chat",
+                json!({ "chat": chat, "client_id": "v5", "title": "x" }),
+            ),
+        ),
+        (
+            "not_a_group",
+            command(
+                "add_member",
+                json!({ "chat": chat, "client_id": "v6", "user": "eve" }),
+            ),
+        ),
+        (
+            "not_a_group",
+            command("leave", json!({ "chat": chat, "client_id": "v7" })),
+        ),
+        (
+            "mark_ahead",
+            command("delivered", json!({ "chat": chat, "seq": 1_000_000 })),
+        ),
+        (
+            "mark_ahead",
+            command(
+                "read",
+                json!({ "chat": chat, "seq": 9_007_199_254_740_991_u64 }),
+            ),
+        ),
+        (
+            "invalid_field",
+            command("read", json!({ "chat": chat, "seq": -1 })),
+        ),
+        (
+            "invalid_field",
+            command("mute", json!({ "chat": chat, "until": "tomorrow" })),
+        ),
+        (
+            "invalid_field",
+            command("pin", json!({ "chat": chat, "pinned": 1 })),
+        ),
         ("invalid_field", command("chats", json!({ "limit": 101 }))),
-        ("invalid_field", command("chats", json!({ "cursor": "not a cursor" }))),
+        (
+            "invalid_field",
+            command("chats", json!({ "cursor": "not a cursor" })),
+        ),
         ("not_member", send("d.bob.eve", "c1", text("x"))),
-        ("invalid_field", command("add_member", json!({ "chat": GROUP, "client_id": "c1", "user": "eve", "role": "owner" }))),
-        ("invalid_field", group(json!({ "client_id": "c1", "title": "bell \u{7}" }))),
-        ("not_member", command("history", json!({ "chat": "d.bob.eve" }))),
-        ("chat_not_found", command("timeline", json!({ "chat": GROUP, "from": 1 }))),
-        ("chat_not_found", command("members", json!({ "chat": GROUP }))),
-        ("invalid_field", command("history", json!({ "chat": chat, "limit": 0 }))),
-        ("message_not_found", command("status", json!({ "chat": chat, "seq": 999 }))),
+        (
+            "invalid_field",
+            command(
+                "add_member",
+                json!({ "chat": GROUP, "client_id": "c1", "user": "eve", "role": "owner" }),
+            ),
+        ),
+        (
+            "invalid_field",
+            group(json!({ "client_id": "c1", "title": "bell \u{7}" })),
+        ),
+        (
+            "not_member",
+            command("history", json!({ "chat": "d.bob.eve" })),
+        ),
+        (
+            "chat_not_found",
+            command("timeline", json!({ "chat": GROUP, "from": 1 })),
+        ),
+        (
+            "chat_not_found",
+            command("members", json!({ "chat": GROUP })),
+        ),
+        (
+            "invalid_field",
+            command("history", json!({ "chat": chat, "limit": 0 })),
+        ),
+        (
+            "message_not_found",
+            command("status", json!({ "chat": chat, "seq": 999 })),
+        ),
     ]
 }
 
@@ -114,11 +297,41 @@ fn refused_by_the_log() -> Vec<(&'static str, String)> {
     let chat = "d.ada.bob";
     vec![
         ("chat_not_found", send(GROUP, "v1", text("x"))),
-        ("message_not_found", command("edit", json!({ "chat": chat, "client_id": "v2", "seq": 999, "body": text("x") }))),
-        ("message_not_found", command("delete", json!({ "chat": chat, "client_id": "v3", "seq": 999 }))),
-        ("message_not_found", command("react", json!({ "chat": chat, "client_id": "v4", "seq": 999, "reaction": "x" }))),
-        ("not_allowed", command("edit", json!({ "chat": chat, "client_id": "v8", "seq": 1, "body": text("x") }))),
-        ("not_allowed", command("delete", json!({ "chat": chat, "client_id": "v9", "seq": 1 }))),
+        (
+            "message_not_found",
+            command(
+                "edit",
+                json!({ "chat": chat, "client_id": "v2", "seq": 999, "body": text("x") }),
+            ),
+        ),
+        (
+            "message_not_found",
+            command(
+                "delete",
+                json!({ "chat": chat, "client_id": "v3", "seq": 999 }),
+            ),
+        ),
+        (
+            "message_not_found",
+            command(
+                "react",
+                json!({ "chat": chat, "client_id": "v4", "seq": 999, "reaction": "x" }),
+            ),
+        ),
+        (
+            "not_allowed",
+            command(
+                "edit",
+                json!({ "chat": chat, "client_id": "v8", "seq": 1, "body": text("x") }),
+            ),
+        ),
+        (
+            "not_allowed",
+            command(
+                "delete",
+                json!({ "chat": chat, "client_id": "v9", "seq": 1 }),
+            ),
+        ),
     ]
 }
 
@@ -129,21 +342,35 @@ async fn bad_frames_are_answered_with_their_code_and_nobody_else_notices() {
     let bob = platform.token("bob", "phone").unwrap();
     let mut other = RawClient::live(&platform.url(), &bob).await.unwrap();
     let mut client = RawClient::live(&platform.url(), &ada).await.unwrap();
-    other.send(send("d.ada.bob", "b1", text("first"))).await.unwrap();
+    other
+        .send(send("d.ada.bob", "b1", text("first")))
+        .await
+        .unwrap();
     client.until("entry").await.unwrap();
     for (code, frame) in refused_frames() {
         client.send(frame.clone()).await.unwrap();
         let error = client.until("error").await.unwrap();
-        assert_eq!(error["code"], code, "{} was answered with {error}", &frame[..frame.len().min(200)]);
+        assert_eq!(
+            error["code"],
+            code,
+            "{} was answered with {error}",
+            &frame[..frame.len().min(200)]
+        );
     }
     for (code, frame) in refused_by_the_log() {
         client.send(frame.clone()).await.unwrap();
         let verdict = client.until("verdict").await.unwrap();
         assert_eq!(verdict["code"], code, "{frame} was answered with {verdict}");
     }
-    client.send(send("d.ada.bob", "a1", text("still here"))).await.unwrap();
+    client
+        .send(send("d.ada.bob", "a1", text("still here")))
+        .await
+        .unwrap();
     let entry = client.until("entry").await.unwrap();
-    assert_eq!((&entry["seq"], &entry["client_id"]), (&json!(2), &json!("a1")));
+    assert_eq!(
+        (&entry["seq"], &entry["client_id"]),
+        (&json!(2), &json!("a1"))
+    );
     other.until("entry").await.unwrap();
     let entry = other.until("entry").await.unwrap();
     assert_eq!(entry["client_id"], "a1", "bob saw nothing of the rest");
@@ -162,14 +389,26 @@ async fn sessions_without_a_valid_token_are_closed() {
     let without = format!("{none}.{}.", good.split('.').nth(1).unwrap());
     for bad in ["x", "a.b.c", &parts.join("."), &without, &"x".repeat(5_000)] {
         let mut client = RawClient::connect(&url, None).await.unwrap();
-        client.send(json!({ "type": "hello", "data": { "token": bad } }).to_string()).await.unwrap();
+        client
+            .send(json!({ "type": "hello", "data": { "token": bad } }).to_string())
+            .await
+            .unwrap();
         assert_eq!(client.until("error").await.unwrap()["code"], "unauthorized");
         assert_eq!(client.until_closed().await.unwrap(), Some(4001));
     }
     let mut client = RawClient::connect(&url, None).await.unwrap();
-    client.send(send("d.ada.bob", "c1", text("x"))).await.unwrap();
-    assert_eq!(client.until("error").await.unwrap()["code"], "hello_required");
-    client.send(json!({ "type": "hello", "data": { "token": good } }).to_string()).await.unwrap();
+    client
+        .send(send("d.ada.bob", "c1", text("x")))
+        .await
+        .unwrap();
+    assert_eq!(
+        client.until("error").await.unwrap()["code"],
+        "hello_required"
+    );
+    client
+        .send(json!({ "type": "hello", "data": { "token": good } }).to_string())
+        .await
+        .unwrap();
     assert_eq!(client.until("welcome").await.unwrap()["user"], "ada");
     platform.shutdown().await;
 }
@@ -199,31 +438,183 @@ async fn what_is_not_the_protocol_closes_its_own_socket_only() {
 }
 
 /// (method, path, content type, token, body, status, code)
-type Request = (&'static str, &'static str, Option<&'static str>, bool, String, u16, &'static str);
+type Request = (
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    bool,
+    String,
+    u16,
+    &'static str,
+);
 
 fn refused_requests() -> Vec<Request> {
     let js = Some("application/json");
     let body = |v: Value| v.to_string();
     let message = "/v1/chats/d.ada.bob/messages";
     vec![
-        ("GET", "/v1/nowhere", None, true, String::new(), 404, "route_not_found"),
-        ("PUT", "/v1/chats", js, true, String::new(), 405, "method_not_allowed"),
-        ("GET", "/v1/chats", None, false, String::new(), 401, "unauthorized"),
-        ("POST", "/v1/chats", js, false, body(json!({ "client_id": "c", "title": "x" })), 401, "unauthorized"),
-        ("POST", message, js, true, "{".into(), 400, "malformed_frame"),
-        ("POST", message, js, true, body(json!({})), 400, "invalid_field"),
-        ("POST", message, Some("text/plain"), true, body(json!({})), 415, "unsupported_media"),
-        ("POST", message, js, true, "x".repeat(300 * 1024), 413, "frame_too_large"),
-        ("POST", message, js, true, body(json!({ "client_id": "c", "body": text("") })), 400, "invalid_field"),
-        ("POST", "/v1/chats/nonsense/messages", js, true, body(json!({ "client_id": "c", "body": text("x") })), 400, "invalid_field"),
-        ("POST", "/v1/chats/g.00112233445566778899aabbccddeeff/messages", js, true, body(json!({ "client_id": "c", "body": text("x") })), 404, "chat_not_found"),
-        ("POST", "/v1/chats/d.ada.bob/members", js, true, body(json!({ "client_id": "c9", "user": "eve" })), 409, "not_a_group"),
-        ("POST", "/v1/chats", js, true, body(json!({ "client_id": "c", "title": "x", "max_members": 5_000 })), 400, "too_many_members"),
-        ("GET", "/v1/chats?limit=1000", None, true, String::new(), 400, "invalid_field"),
-        ("GET", "/v1/chats?limit=many", None, true, String::new(), 400, "invalid_field"),
-        ("GET", "/v1/chats/d.bob.eve/messages", None, true, String::new(), 403, "not_member"),
-        ("GET", "/v1/chats/d.ada.bob/messages?before=x", None, true, String::new(), 400, "invalid_field"),
-        ("GET", "/v1/connect", None, true, String::new(), 400, "unsupported_protocol"),
+        (
+            "GET",
+            "/v1/nowhere",
+            None,
+            true,
+            String::new(),
+            404,
+            "route_not_found",
+        ),
+        (
+            "PUT",
+            "/v1/chats",
+            js,
+            true,
+            String::new(),
+            405,
+            "method_not_allowed",
+        ),
+        (
+            "GET",
+            "/v1/chats",
+            None,
+            false,
+            String::new(),
+            401,
+            "unauthorized",
+        ),
+        (
+            "POST",
+            "/v1/chats",
+            js,
+            false,
+            body(json!({ "client_id": "c", "title": "x" })),
+            401,
+            "unauthorized",
+        ),
+        (
+            "POST",
+            message,
+            js,
+            true,
+            "{".into(),
+            400,
+            "malformed_frame",
+        ),
+        (
+            "POST",
+            message,
+            js,
+            true,
+            body(json!({})),
+            400,
+            "invalid_field",
+        ),
+        (
+            "POST",
+            message,
+            Some("text/plain"),
+            true,
+            body(json!({})),
+            415,
+            "unsupported_media",
+        ),
+        (
+            "POST",
+            message,
+            js,
+            true,
+            "x".repeat(300 * 1024),
+            413,
+            "frame_too_large",
+        ),
+        (
+            "POST",
+            message,
+            js,
+            true,
+            body(json!({ "client_id": "c", "body": text("") })),
+            400,
+            "invalid_field",
+        ),
+        (
+            "POST",
+            "/v1/chats/nonsense/messages",
+            js,
+            true,
+            body(json!({ "client_id": "c", "body": text("x") })),
+            400,
+            "invalid_field",
+        ),
+        (
+            "POST",
+            "/v1/chats/g.00112233445566778899aabbccddeeff/messages",
+            js,
+            true,
+            body(json!({ "client_id": "c", "body": text("x") })),
+            404,
+            "chat_not_found",
+        ),
+        (
+            "POST",
+            "/v1/chats/d.ada.bob/members",
+            js,
+            true,
+            body(json!({ "client_id": "c9", "user": "eve" })),
+            409,
+            "not_a_group",
+        ),
+        (
+            "POST",
+            "/v1/chats",
+            js,
+            true,
+            body(json!({ "client_id": "c", "title": "x", "max_members": 5_000 })),
+            400,
+            "too_many_members",
+        ),
+        (
+            "GET",
+            "/v1/chats?limit=1000",
+            None,
+            true,
+            String::new(),
+            400,
+            "invalid_field",
+        ),
+        (
+            "GET",
+            "/v1/chats?limit=many",
+            None,
+            true,
+            String::new(),
+            400,
+            "invalid_field",
+        ),
+        (
+            "GET",
+            "/v1/chats/d.bob.eve/messages",
+            None,
+            true,
+            String::new(),
+            403,
+            "not_member",
+        ),
+        (
+            "GET",
+            "/v1/chats/d.ada.bob/messages?before=x",
+            None,
+            true,
+            String::new(),
+            400,
+            "invalid_field",
+        ),
+        (
+            "GET",
+            "/v1/connect",
+            None,
+            true,
+            String::new(),
+            400,
+            "unsupported_protocol",
+        ),
     ]
 }
 
@@ -242,14 +633,20 @@ async fn bad_requests_are_answered_with_their_status_and_code() {
                 request = request.header("Authorization", format!("Bearer {token}"));
             }
             let agent = ureq::Agent::new_with_config(
-                ureq::Agent::config_builder().http_status_as_error(false).build(),
+                ureq::Agent::config_builder()
+                    .http_status_as_error(false)
+                    .build(),
             );
             let mut answer = agent.run(request.body(body).unwrap()).unwrap();
             let status = answer.status().as_u16();
             (status, answer.body_mut().read_json::<Value>().unwrap())
         });
         let (got, json) = answer.await.unwrap();
-        assert_eq!((got, json["error"]["code"].as_str()), (status, Some(code)), "{method} {path}: {json}");
+        assert_eq!(
+            (got, json["error"]["code"].as_str()),
+            (status, Some(code)),
+            "{method} {path}: {json}"
+        );
     }
     platform.shutdown().await;
 }

@@ -30,12 +30,19 @@ fn blocks(page: &str, kind: &str) -> Vec<String> {
 
 #[test]
 fn every_example_of_the_server_is_a_frame_that_it_would_send() {
-    for line in blocks(&page(), "json server").iter().flat_map(|block| block.lines()) {
+    for line in blocks(&page(), "json server")
+        .iter()
+        .flat_map(|block| block.lines())
+    {
         let received = decode_frame(line.as_bytes()).unwrap_or_else(|e| panic!("{e}: {line}"));
-        let frame = received.value.unwrap_or_else(|| panic!("unknown type: {line}"));
+        let frame = received
+            .value
+            .unwrap_or_else(|| panic!("unknown type: {line}"));
         let again = encode_frame(received.reference.as_deref(), &frame);
-        let (shown, sent): (Value, Value) =
-            (serde_json::from_str(line).unwrap(), serde_json::from_slice(&again).unwrap());
+        let (shown, sent): (Value, Value) = (
+            serde_json::from_str(line).unwrap(),
+            serde_json::from_slice(&again).unwrap(),
+        );
         assert_eq!(shown, sent);
     }
 }
@@ -46,7 +53,10 @@ async fn every_example_of_a_client_is_answered_without_an_error() {
     let token = platform.token("ada", "phone").unwrap();
     let mut client = RawClient::connect(&platform.url(), None).await.unwrap();
     let (page, mut group) = (page(), String::new());
-    for line in blocks(&page, "json client").iter().flat_map(|block| block.lines()) {
+    for line in blocks(&page, "json client")
+        .iter()
+        .flat_map(|block| block.lines())
+    {
         let text = line.replace("{token}", &token).replace("{group}", &group);
         let command: Value = serde_json::from_str(&text).unwrap();
         client.send(text.clone()).await.unwrap();
@@ -54,7 +64,10 @@ async fn every_example_of_a_client_is_answered_without_an_error() {
             client.until("live").await.unwrap();
             continue;
         }
-        let answer = client.answer(command["ref"].as_str().unwrap()).await.unwrap();
+        let answer = client
+            .answer(command["ref"].as_str().unwrap())
+            .await
+            .unwrap();
         assert_ne!(answer["type"], "error", "{text} was answered with {answer}");
         if command["type"] == "create_group" {
             group = answer["data"]["chat"].as_str().unwrap().to_owned();
@@ -68,9 +81,17 @@ async fn every_example_of_a_client_is_answered_without_an_error() {
         let (head, body) = request.split_once('\n').unwrap_or((&request, ""));
         let (method, path) = head.split_once(' ').unwrap();
         let url = platform.http(&path.replace("{group}", &group));
-        let (bearer, body, method) = (format!("Bearer {token}"), body.to_owned(), method.to_owned());
+        let (bearer, body, method) = (
+            format!("Bearer {token}"),
+            body.to_owned(),
+            method.to_owned(),
+        );
         let status = tokio::task::spawn_blocking(move || match method.as_str() {
-            "GET" => ureq::get(&url).header("Authorization", &bearer).call().unwrap().status(),
+            "GET" => ureq::get(&url)
+                .header("Authorization", &bearer)
+                .call()
+                .unwrap()
+                .status(),
             "POST" => ureq::post(&url)
                 .header("Authorization", &bearer)
                 .content_type("application/json")

@@ -34,12 +34,18 @@ fn direct(a: &str, b: &str) -> ChatId {
 async fn connect(platform: &Platform, name: &str, device: &str) -> Client {
     let token = platform.token(name, device).unwrap();
     let client = Client::connect(Config::new(platform.url(), token));
-    tokio::time::timeout(PATIENCE, client.live()).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, client.live())
+        .await
+        .unwrap()
+        .unwrap();
     client
 }
 
 async fn next(client: &Client) -> Event {
-    tokio::time::timeout(PATIENCE, client.next()).await.expect("an event in time").unwrap()
+    tokio::time::timeout(PATIENCE, client.next())
+        .await
+        .expect("an event in time")
+        .unwrap()
 }
 
 /// The next entry of a chat.
@@ -54,14 +60,22 @@ async fn next_entry(client: &Client, chat: &ChatId) -> Entry {
 }
 
 async fn accepted(pending: Result<cursus_client::Pending, cursus_client::ClientError>) -> Seq {
-    match tokio::time::timeout(PATIENCE, pending.unwrap().outcome()).await.unwrap().unwrap() {
+    match tokio::time::timeout(PATIENCE, pending.unwrap().outcome())
+        .await
+        .unwrap()
+        .unwrap()
+    {
         Outcome::Accepted { seq, .. } => seq,
         Outcome::Refused(refusal) => panic!("refused: {refusal}"),
     }
 }
 
 async fn refused(pending: Result<cursus_client::Pending, cursus_client::ClientError>) -> Code {
-    match tokio::time::timeout(PATIENCE, pending.unwrap().outcome()).await.unwrap().unwrap() {
+    match tokio::time::timeout(PATIENCE, pending.unwrap().outcome())
+        .await
+        .unwrap()
+        .unwrap()
+    {
         Outcome::Accepted { seq, .. } => panic!("accepted at {seq}"),
         Outcome::Refused(refusal) => refusal.code,
     }
@@ -75,7 +89,11 @@ fn take_events(client: &Client) {
 
 async fn unread(client: &Client, chat: &ChatId) -> u64 {
     let chats = client.chats(None, None).await.unwrap();
-    chats.chats.iter().find(|line| line.chat == *chat).map_or(0, |line| line.unread)
+    chats
+        .chats
+        .iter()
+        .find(|line| line.chat == *chat)
+        .map_or(0, |line| line.unread)
 }
 
 /// Asks until the answer is as wanted: tables follow the log by moments.
@@ -88,19 +106,33 @@ async fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) -> 
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asked).await.expect("the wanted answer in time")
+    tokio::time::timeout(PATIENCE, asked)
+        .await
+        .expect("the wanted answer in time")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn message_goes_from_one_socket_to_another_and_ticks_come_back() {
     let platform = Platform::start().await.unwrap();
-    let (ada, bob) = (connect(&platform, "ada", "phone").await, connect(&platform, "bob", "phone").await);
+    let (ada, bob) = (
+        connect(&platform, "ada", "phone").await,
+        connect(&platform, "bob", "phone").await,
+    );
     let chat = direct("ada", "bob");
-    assert_eq!(accepted(ada.send(&chat, WireBody::text("hello")).await).await, Seq(1));
+    assert_eq!(
+        accepted(ada.send(&chat, WireBody::text("hello")).await).await,
+        Seq(1)
+    );
     let entry = next_entry(&bob, &chat).await;
     assert_eq!((entry.seq, entry.author.as_str()), (Seq(1), "ada"));
     let body = WireBody::text("hello");
-    assert_eq!(entry.event, EntryEvent::Message { body, reply_to: None });
+    assert_eq!(
+        entry.event,
+        EntryEvent::Message {
+            body,
+            reply_to: None
+        }
+    );
     let delivered = until(|| async {
         match next(&ada).await {
             Event::Ticks(ticks) => Some(ticks),
@@ -162,7 +194,10 @@ async fn group_of_1024_gets_one_message_each_and_its_status_counts_them() {
     let who = status.who.unwrap();
     assert_eq!(who.iter().filter(|one| one.delivered).count(), 100);
     assert_eq!(accepted(ada.leave(&chat).await).await, seq.next());
-    assert_eq!(refused(ada.send(&chat, WireBody::text("gone")).await).await, Code::NotMember);
+    assert_eq!(
+        refused(ada.send(&chat, WireBody::text("gone")).await).await,
+        Code::NotMember
+    );
     platform.shutdown().await;
 }
 
@@ -180,7 +215,11 @@ async fn three_devices_of_one_user_see_the_same_and_each_others_reads() {
     take_events(&bob);
     for device in &devices {
         assert_eq!(next_entry(device, &chat).await.seq, Seq(1));
-        assert_eq!(next_entry(device, &chat).await.author.as_str(), "ada", "own sends appear");
+        assert_eq!(
+            next_entry(device, &chat).await.author.as_str(),
+            "ada",
+            "own sends appear"
+        );
     }
     accepted(bob.send(&chat, WireBody::text("three")).await).await;
     for device in &devices {
@@ -222,16 +261,33 @@ async fn resend_after_a_lost_acknowledgement_makes_no_second_message() {
         (!history.messages.is_empty()).then_some(history)
     });
     assert_eq!(history.await.messages.len(), 1);
-    assert_eq!(accepted(client.send(&chat, WireBody::text("next")).await).await, Seq(2));
+    assert_eq!(
+        accepted(client.send(&chat, WireBody::text("next")).await).await,
+        Seq(2)
+    );
     platform.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn removed_member_sees_the_removal_and_nothing_after() {
     let platform = Platform::start().await.unwrap();
-    let (ada, bob) = (connect(&platform, "ada", "phone").await, connect(&platform, "bob", "phone").await);
-    let group = Group { title: "g".into(), members: vec![user("bob")], ..Group::default() };
-    let chat = match ada.create_group(group).await.unwrap().outcome().await.unwrap() {
+    let (ada, bob) = (
+        connect(&platform, "ada", "phone").await,
+        connect(&platform, "bob", "phone").await,
+    );
+    let group = Group {
+        title: "g".into(),
+        members: vec![user("bob")],
+        ..Group::default()
+    };
+    let chat = match ada
+        .create_group(group)
+        .await
+        .unwrap()
+        .outcome()
+        .await
+        .unwrap()
+    {
         Outcome::Accepted { chat, .. } => chat,
         Outcome::Refused(refusal) => panic!("{refusal}"),
     };
@@ -244,13 +300,23 @@ async fn removed_member_sees_the_removal_and_nothing_after() {
         last = next_entry(&bob, &chat).await;
     }
     assert_eq!(last.event, EntryEvent::MemberRemoved { user: user("bob") });
-    assert_eq!(refused(bob.send(&chat, WireBody::text("still?")).await).await, Code::NotMember);
+    assert_eq!(
+        refused(bob.send(&chat, WireBody::text("still?")).await).await,
+        Code::NotMember
+    );
     let page = until(|| async {
         let page = bob.timeline(&chat, Seq(1)).await.unwrap();
-        page.entries.iter().any(|e| e.seq == removed).then_some(page)
+        page.entries
+            .iter()
+            .any(|e| e.seq == removed)
+            .then_some(page)
     });
     assert!(page.await.entries.iter().all(|entry| entry.seq < after));
-    let again = accepted(ada.add_member(&chat, &user("bob"), schemas::events::Role::Member).await).await;
+    let again = accepted(
+        ada.add_member(&chat, &user("bob"), schemas::events::Role::Member)
+            .await,
+    )
+    .await;
     let entry = next_entry(&bob, &chat).await;
     assert_eq!(entry.seq, again, "what came between is not seen");
     platform.shutdown().await;
@@ -304,7 +370,10 @@ async fn slow_reader_is_closed_resumes_and_nobody_else_waits() {
     let chat = direct("ada", "bob");
     let token = platform.token("bob", "slow").unwrap();
     let mut slow = RawClient::live(&platform.url(), &token).await.unwrap();
-    let (ada, bob) = (connect(&platform, "ada", "phone").await, connect(&platform, "bob", "phone").await);
+    let (ada, bob) = (
+        connect(&platform, "ada", "phone").await,
+        connect(&platform, "bob", "phone").await,
+    );
     take_events(&ada);
     let text = "x".repeat(16 * 1024);
     let count = 2_000;
@@ -327,8 +396,13 @@ async fn slow_reader_is_closed_resumes_and_nobody_else_waits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clock_that_jumps_back_moves_no_chat_back() {
     let clock = Arc::new(JumpingClock::default());
-    let platform = Platform::start_on(|_| {}, |adapters| clock.wrap(adapters)).await.unwrap();
-    let (ada, bob) = (connect(&platform, "ada", "phone").await, connect(&platform, "bob", "phone").await);
+    let platform = Platform::start_on(|_| {}, |adapters| clock.wrap(adapters))
+        .await
+        .unwrap();
+    let (ada, bob) = (
+        connect(&platform, "ada", "phone").await,
+        connect(&platform, "bob", "phone").await,
+    );
     let chat = direct("ada", "bob");
     accepted(ada.send(&chat, WireBody::text("now")).await).await;
     clock.jump(-3_600_000);
@@ -349,12 +423,18 @@ async fn clock_that_jumps_back_moves_no_chat_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn restart_in_order_loses_nothing_and_clients_come_back_by_themselves() {
     let platform = Platform::start().await.unwrap();
-    let (ada, bob) = (connect(&platform, "ada", "phone").await, connect(&platform, "bob", "phone").await);
+    let (ada, bob) = (
+        connect(&platform, "ada", "phone").await,
+        connect(&platform, "bob", "phone").await,
+    );
     let chat = direct("ada", "bob");
     accepted(ada.send(&chat, WireBody::text("before")).await).await;
     assert_eq!(next_entry(&bob, &chat).await.seq, Seq(1));
     let platform = platform.restart().await.unwrap();
-    assert_eq!(accepted(ada.send(&chat, WireBody::text("after")).await).await, Seq(2));
+    assert_eq!(
+        accepted(ada.send(&chat, WireBody::text("after")).await).await,
+        Seq(2)
+    );
     assert_eq!(next_entry(&bob, &chat).await.seq, Seq(2));
     platform.shutdown().await;
 }

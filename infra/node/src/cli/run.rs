@@ -18,7 +18,13 @@ pub(super) async fn run(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let adapters = adapters(&config)?;
-    let node = Node::start(config.clone(), adapters).await?;
+    let node = match Node::start(config.clone(), adapters.clone()).await {
+        Ok(node) => node,
+        Err(error) => {
+            adapters.close(config.shutdown_within).await;
+            return Err(error);
+        }
+    };
     say(&config, &node).context("standard output")?;
     tokio::select! {
         biased;

@@ -35,9 +35,7 @@ pub(super) async fn verify(
     let positions = rebuild::rebuild(&ports, &config.projectors, BESIDE).await?;
     let compared = rebuild::compare(ports.store.as_ref(), FIRST_GENERATION, BESIDE).await?;
     rebuild::discard(ports.store.as_ref(), BESIDE).await?;
-    adapters.log.close().await?;
-    adapters.store.close().await?;
-    adapters.tasks.shutdown(config.shutdown_within).await;
+    adapters.close(config.shutdown_within).await;
     let events: u64 = positions.iter().map(|(_, _, end)| end.0).sum();
     say(events, &compared).context("standard output")?;
     let differ = compared.iter().filter(|table| !table.is_equal()).count();

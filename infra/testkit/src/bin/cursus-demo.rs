@@ -1,6 +1,11 @@
 //! `make demo`: a conversation that survives a `kill -9`, shown line by line, and the proof that
 //! nothing was lost. Ends with an error when anything is not as promised.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test runs on real threads and a real clock"
+)]
+
 use std::io::IsTerminal;
 use std::time::Duration;
 
