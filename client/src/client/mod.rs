@@ -131,11 +131,11 @@ impl Client {
     /// # Errors
     /// `Closed`; `Refused` with `invalid_field` for a command without a client id.
     pub async fn command(&self, command: Command) -> Result<Pending, ClientError> {
-        let Some(client_id) = crate::session::client_id_of(&command) else {
+        let Some((_, client_id)) = command.logged() else {
             let reason = "client_id: this command has none; ask for its answer";
             return Err(Refusal::new(Code::InvalidField, reason).into());
         };
-        let (pending, promise) = Pending::new(client_id);
+        let (pending, promise) = Pending::new(client_id.clone());
         self.request(Request::Command { command, promise }).await?;
         Ok(pending)
     }

@@ -18,7 +18,7 @@ use schemas::events::MarkKind;
 use schemas::frames::{
     Command, Hello, MAX_FRAME_BYTES, MarkUpTo, TimelineQuery, Welcome, encode_command,
 };
-use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
+use schemas::ids::{ChatId, DeviceId, UserId};
 use schemas::position::Seq;
 
 use self::heads::Heads;
@@ -343,11 +343,6 @@ impl Session {
             }
         }
     }
-}
-
-/// The client id of a command that the log decides; none for settings, marks and reads.
-pub(crate) fn client_id_of(command: &Command) -> Option<ClientId> {
-    outgoing::key_of(command).map(|(_, client_id)| client_id)
 }
 
 fn command_ref(ticket: Ticket) -> String {

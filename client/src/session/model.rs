@@ -12,6 +12,7 @@ use schemas::frames::{
 use schemas::position::{Ordinal, Timestamp};
 
 use super::*;
+use schemas::ids::ClientId;
 
 const CHATS: usize = 3;
 

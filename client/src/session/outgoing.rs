@@ -291,31 +291,7 @@ impl Outbox {
 
 /// The key of a logged command; none for settings, marks and reads.
 pub(super) fn key_of(command: &Command) -> Option<Key> {
-    let (chat, id) = match command {
-        Command::Send(c) => (Some(&c.chat), &c.client_id),
-        Command::Edit(c) => (Some(&c.chat), &c.client_id),
-        Command::Delete(c) => (Some(&c.chat), &c.client_id),
-        Command::React(c) => (Some(&c.chat), &c.client_id),
-        Command::CreateGroup(c) => (None, &c.client_id),
-        Command::ChangeChat(c) => (Some(&c.chat), &c.client_id),
-        Command::AddMember(c) => (Some(&c.chat), &c.client_id),
-        Command::RemoveMember(c) => (Some(&c.chat), &c.client_id),
-        Command::Leave(c) => (Some(&c.chat), &c.client_id),
-        Command::SetRole(c) => (Some(&c.chat), &c.client_id),
-        Command::Hello(_)
-        | Command::Delivered(_)
-        | Command::Read(_)
-        | Command::Mute(_)
-        | Command::Archive(_)
-        | Command::Pin(_)
-        | Command::Hide(_)
-        | Command::Chats(_)
-        | Command::History(_)
-        | Command::Timeline(_)
-        | Command::Status(_)
-        | Command::Members(_)
-        | Command::Ping {} => return None,
-    };
+    let (chat, id) = command.logged()?;
     Some((chat.cloned(), id.clone()))
 }
 

@@ -9,6 +9,7 @@ use schemas::frames::{
 use schemas::position::{Ordinal, Timestamp};
 
 use super::*;
+use schemas::ids::ClientId;
 
 fn chat() -> ChatId {
     ChatId::new("d.ada.bob").unwrap()

@@ -287,3 +287,35 @@ pub enum Command {
     Members(MembersQuery),
     Ping {},
 }
+
+impl Command {
+    /// The chat, if it has one yet, and the client id of a command that the log decides; none for
+    /// marks, settings and reads, which are answered at once.
+    pub fn logged(&self) -> Option<(Option<&ChatId>, &ClientId)> {
+        Some(match self {
+            Self::Send(c) => (Some(&c.chat), &c.client_id),
+            Self::Edit(c) => (Some(&c.chat), &c.client_id),
+            Self::Delete(c) => (Some(&c.chat), &c.client_id),
+            Self::React(c) => (Some(&c.chat), &c.client_id),
+            Self::CreateGroup(c) => (None, &c.client_id),
+            Self::ChangeChat(c) => (Some(&c.chat), &c.client_id),
+            Self::AddMember(c) => (Some(&c.chat), &c.client_id),
+            Self::RemoveMember(c) => (Some(&c.chat), &c.client_id),
+            Self::Leave(c) => (Some(&c.chat), &c.client_id),
+            Self::SetRole(c) => (Some(&c.chat), &c.client_id),
+            Self::Hello(_)
+            | Self::Delivered(_)
+            | Self::Read(_)
+            | Self::Mute(_)
+            | Self::Archive(_)
+            | Self::Pin(_)
+            | Self::Hide(_)
+            | Self::Chats(_)
+            | Self::History(_)
+            | Self::Timeline(_)
+            | Self::Status(_)
+            | Self::Members(_)
+            | Self::Ping {} => return None,
+        })
+    }
+}

@@ -30,35 +30,9 @@ pub(crate) type CommandName = (ChatId, ClientId);
 
 /// Chat and client id of a command that will have an entry or a verdict.
 pub(crate) fn name_of(identity: &Identity, command: &Command) -> Option<CommandName> {
-    let (chat, client_id) = match command {
-        Command::Send(c) => (&c.chat, &c.client_id),
-        Command::Edit(c) => (&c.chat, &c.client_id),
-        Command::Delete(c) => (&c.chat, &c.client_id),
-        Command::React(c) => (&c.chat, &c.client_id),
-        Command::ChangeChat(c) => (&c.chat, &c.client_id),
-        Command::AddMember(c) => (&c.chat, &c.client_id),
-        Command::RemoveMember(c) => (&c.chat, &c.client_id),
-        Command::Leave(c) => (&c.chat, &c.client_id),
-        Command::SetRole(c) => (&c.chat, &c.client_id),
-        Command::CreateGroup(c) => {
-            let chat = ChatId::group(&identity.user, &identity.device, &c.client_id);
-            return Some((chat, c.client_id.clone()));
-        }
-        Command::Hello(_)
-        | Command::Delivered(_)
-        | Command::Read(_)
-        | Command::Mute(_)
-        | Command::Archive(_)
-        | Command::Pin(_)
-        | Command::Hide(_)
-        | Command::Chats(_)
-        | Command::History(_)
-        | Command::Timeline(_)
-        | Command::Status(_)
-        | Command::Members(_)
-        | Command::Ping {} => return None,
-    };
-    Some((chat.clone(), client_id.clone()))
+    let (chat, client_id) = command.logged()?;
+    let made = || ChatId::group(&identity.user, &identity.device, client_id);
+    Some((chat.cloned().unwrap_or_else(made), client_id.clone()))
 }
 
 impl Unsettled {
