@@ -1,0 +1,121 @@
+//! Nodes as processes: killed, restarted, stopped, started twice.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may fail loudly"
+)]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use infra_testkit::process::NodeProcess;
+use infra_testkit::raw::RawClient;
+use schemas::ids::{DeviceId, UserId};
+use serde_json::{Value, json};
+
+fn node(folder: &Path) -> NodeProcess {
+    let program = Path::new(env!("CARGO_BIN_EXE_cursus-under-test"));
+    NodeProcess::new(program, &folder.join("data"), &[]).unwrap()
+}
+
+fn token(process: &NodeProcess, user: &str) -> String {
+    let (user, device) = (UserId::new(user).unwrap(), DeviceId::new("phone").unwrap());
+    process.token(&user, &device).unwrap()
+}
+
+fn message(client_id: &str) -> String {
+    let body = json!({ "kind": "text", "text": client_id });
+    let data = json!({ "chat": "d.ada.bob", "client_id": client_id, "body": body });
+    json!({ "type": "send", "ref": client_id, "data": data }).to_string()
+}
+
+async fn timeline(client: &mut RawClient) -> Vec<Value> {
+    let ask = r#"{"type":"timeline","ref":"t","data":{"chat":"d.ada.bob","from":1}}"#;
+    client.send(ask).await.unwrap();
+    let answer = client.answer("t").await.unwrap();
+    answer["data"]["entries"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resend_after_a_kill_makes_no_second_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = node(folder.path());
+    let running = process.start().unwrap();
+    let ada = token(&process, "ada");
+    let mut client = RawClient::live(&running.url(), &ada).await.unwrap();
+    for id in ["one", "two", "three"] {
+        client.send(message(id)).await.unwrap();
+        assert_eq!(client.answer(id).await.unwrap()["type"], "sent");
+    }
+    running.kill().unwrap();
+    let running = process.start().unwrap();
+    let mut client = RawClient::live(&running.url(), &ada).await.unwrap();
+    for id in ["three", "one", "two"] {
+        client.send(message(id)).await.unwrap();
+        let verdict = client.until("verdict").await.unwrap();
+        assert_eq!(verdict["client_id"], id);
+        assert!(verdict["seq"].is_u64(), "{verdict}");
+    }
+    let entries = timeline(&mut client).await;
+    let ids: Vec<_> = entries
+        .iter()
+        .map(|entry| entry["client_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, ["one", "two", "three"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_sends_clients_away_with_1012_and_ends_within_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = node(folder.path());
+    let elsewhere = "ws://127.0.0.1:1/v1/connect";
+    process
+        .environment
+        .push(("CURSUS__RECONNECT_TO".into(), elsewhere.into()));
+    let running = process.start().unwrap();
+    let mut client = RawClient::live(&running.url(), &token(&process, "ada"))
+        .await
+        .unwrap();
+    client.send(message("last")).await.unwrap();
+    client.answer("last").await.unwrap();
+    let stopped = tokio::task::spawn_blocking(move || running.terminate().unwrap());
+    let closing = client.until("closing").await.unwrap();
+    assert_eq!(
+        (&closing["code"], &closing["reconnect_to"]),
+        (&json!("shutting_down"), &json!(elsewhere))
+    );
+    assert_eq!(client.until_closed().await.unwrap(), Some(1012));
+    let (took, well) = stopped.await.unwrap();
+    assert!(well && took < Duration::from_secs(10), "{took:?}");
+    let running = process.start().unwrap();
+    let mut client = RawClient::live(&running.url(), &token(&process, "ada"))
+        .await
+        .unwrap();
+    assert_eq!(timeline(&mut client).await.len(), 1);
+}
+
+#[test]
+fn second_node_on_the_same_data_refuses_and_the_first_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = node(folder.path());
+    let running = process.start().unwrap();
+    let second = Command::new(&process.program)
+        .args([
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            &process.data.to_string_lossy(),
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success());
+    assert!(said.contains("another process"), "{said}");
+    let health = format!("http://{}/readyz", process.address);
+    assert_eq!(ureq::get(&health).call().unwrap().status(), 200);
+    running.kill().unwrap();
+}
