@@ -15,9 +15,10 @@
 //!
 //! Ordering and durability: older never overwrites newer, by comparison with what the key holds
 //! under a lock striped by partition; a deleted row stays as a tombstone of its version, so that an
-//! older write does not bring it back. All mutations of one call are one atomic batch; readers
-//! see those of a partition together. What was written survives the death of the process, and that of the machine up to a suffix of the writes;
-//! [`sync`](infra_ports::TableStore::sync) makes all durable.
+//! older write does not bring it back. All mutations of one call are one atomic batch; readers see
+//! those of a partition together. What was written survives the death of the process, and that of
+//! the machine up to a suffix of the writes; [`sync`](infra_ports::TableStore::sync) makes all
+//! durable.
 //!
 //! Calls block: reads touch memory and page cache, writes copy into the operating system's buffers
 //! (tens of microseconds a batch), so they run in the caller's thread; a hand-over to another one
