@@ -29,7 +29,7 @@ pub(super) struct Outputs<O, E> {
 /// Sends every line of `input` to the chat and waits until all are settled.
 ///
 /// # Errors
-/// When a message was refused (after all others were settled), the input is no UTF-8 text, an
+/// When a message was refused or the input is no UTF-8 text (both after all others were settled), an
 /// output cannot be written, or the client was closed.
 pub(super) async fn run(
     client: &Client,
@@ -44,6 +44,7 @@ pub(super) async fn run(
         .spawn(move || read_lines(input, &read))?;
     let mut under_way: VecDeque<(u64, Pending)> = VecDeque::new();
     let (mut number, mut refused, mut open) = (0, 0, true);
+    let mut broken = Ok(());
     while open || !under_way.is_empty() {
         tokio::select! {
             biased;
@@ -59,15 +60,19 @@ pub(super) async fn run(
                 None => open = false,
                 Some(line) => {
                     number += 1;
-                    let line = line.with_context(|| format!("line {number}"))?;
-                    if !line.is_empty() {
-                        let pending = client.send(chat, WireBody::text(line)).await?;
-                        under_way.push_back((number, pending));
+                    match line.with_context(|| format!("line {number}")) {
+                        Ok(line) if line.is_empty() => {}
+                        Ok(line) => {
+                            let pending = client.send(chat, WireBody::text(line)).await?;
+                            under_way.push_back((number, pending));
+                        }
+                        Err(error) => (open, broken) = (false, Err(error)),
                     }
                 }
             },
         }
     }
+    broken?;
     if refused > 0 {
         bail!("{refused} of {number} lines were refused");
     }
