@@ -48,4 +48,5 @@ torture: ## kill -9 a node under load, ROUNDS times (SEED=n repeats a run)
 	$(CARGO) run --release -q -p infra-testkit --bin cursus-torture -- --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 bench: ## codec, fold, log append and scan beside the raw loops of this machine
-	$(CARGO) bench -q --workspace --benches
+	$(CARGO) bench -q -p schemas -p projectors -p infra-log-embedded \
+	  --bench codec --bench fold --bench append_scan
