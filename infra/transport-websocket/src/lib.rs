@@ -1,6 +1,6 @@
 //! Frames of a session over a WebSocket (RFC 6455), server side.
 //!
-//! The way in: the node checks the request with [`handshake`] and answers 101; hyper hands the
+//! The way in: the node checks the request with [`handshake()`] and answers 101; hyper hands the
 //! connection over; [`open`] splits it into a reader and a writer. tungstenite only reads: what it
 //! would write by itself (pongs, the answer to a close) comes out of the reader as
 //! `Inbound::Reply`, so that all bytes leave through the session's outbox. The writer takes wire
