@@ -55,7 +55,7 @@ impl Gateway {
         };
         let expires_at = signed_in.identity.expires_at;
         if self.runtime.now() < expires_at {
-            // The wall clock was set back.
+            // It is later than the farthest alarm, or the wall clock was set back.
             self.alarm_at(expires_at, session.id, Alarm::Expiry);
             return;
         }

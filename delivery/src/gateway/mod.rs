@@ -37,6 +37,9 @@ use crate::metrics;
 use crate::reads::Reads;
 use crate::seams::{Applied, CHATS, Commands};
 
+/// The farthest alarm: a later moment is looked at again then.
+const FARTHEST_ALARM: Duration = Duration::from_secs(600);
+
 /// What a gateway works with.
 pub(crate) struct Parts {
     pub(crate) config: Config,
@@ -160,6 +163,8 @@ impl Gateway {
         let hub = hubs.of(&identity.user);
         if session.sign_in(identity, Arc::clone(&hub)) {
             hub.join(Arc::clone(session));
+            // Before any command of the session: no verdict may pass by unheard.
+            self.link.subscribe(&hub.user, hub.id);
         }
         drop(hubs);
         session.wake();
@@ -235,10 +240,11 @@ impl Gateway {
         Duration::from_millis(200)
     }
 
-    /// Sets an alarm for a moment of the wall clock.
+    /// Sets an alarm for a moment of the wall clock, or for [`FARTHEST_ALARM`] from now, when it is to
+    /// be looked at again: an alarm outlives its session, so none is set for years.
     pub(crate) fn alarm_at(&self, at: Timestamp, session: SessionId, alarm: Alarm) {
         let left = at.0.saturating_sub(self.runtime.now().0);
-        let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+        let left = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(FARTHEST_ALARM);
         let moment = self.runtime.elapsed().saturating_add(left);
         self.wheel.set(moment, session, alarm);
     }

@@ -41,10 +41,12 @@ impl Reads {
             let overlays = self.overlays(chat, &rows).await?;
             Ok((rows, overlays))
         };
-        let (mut rows, overlays) = found
+        let (mut rows, mut overlays) = found
             .await
             .map_err(|error: StoreError| unavailable(&error))?;
-        let fits = fitting(&rows).min(limit);
+        // Changes made while this person was away are not theirs to see; a deletion takes away only.
+        overlays.retain(|row| row.what == DELETED || visible(&access.stays, row.seq));
+        let fits = fitting(&rows, &overlays).min(limit);
         let more = rows.len() > fits;
         rows.truncate(fits);
         let before = rows.last().filter(|_| more).map(|row| row.seq);
@@ -163,13 +165,21 @@ impl Reads {
 }
 
 /// How many rows make a page: at least one, and no more bytes than a page has. Pure.
-fn fitting(rows: &[MessageRow]) -> usize {
+fn fitting(rows: &[MessageRow], overlays: &[OverlayRow]) -> usize {
     let mut bytes = 0;
     let fits = rows.iter().take_while(|row| {
-        bytes += row.event.len();
+        let changes = of(overlays, row.seq).map(|overlay| overlay.event.len());
+        bytes += row.event.len() + changes.sum::<usize>();
         bytes <= PAGE_BYTES
     });
     fits.count().max(1)
+}
+
+/// What became of one message, among overlays in the order of their targets.
+fn of(overlays: &[OverlayRow], target: Seq) -> impl Iterator<Item = &OverlayRow> {
+    let first = overlays.partition_point(|overlay| overlay.target < target);
+    let own = overlays.iter().skip(first);
+    own.take_while(move |overlay| overlay.target == target)
 }
 
 /// A message with what became of it. Pure.
@@ -181,13 +191,8 @@ fn message(row: &MessageRow, overlays: &[OverlayRow]) -> Result<Message, Refusal
         deleted: false,
         reactions: std::collections::BTreeMap::new(),
     };
-    let first = overlays.partition_point(|overlay| overlay.target < row.seq);
-    let own = overlays
-        .iter()
-        .skip(first)
-        .take_while(|overlay| overlay.target == row.seq);
     let mut deleted = false;
-    for overlay in own {
+    for overlay in of(overlays, row.seq) {
         if overlay.what == DELETED {
             deleted = true;
             continue;

@@ -1,7 +1,7 @@
 //! How far a message has got: two look-ups in the chat's step functions, minus its author; who is a
 //! read of `marks`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use infra_ports::StoreError;
@@ -50,13 +50,13 @@ impl Reads {
         let (counts, own, marks) = found
             .await
             .map_err(|error: StoreError| unavailable(&error))?;
-        let own = how_far(&own, &row.author, *seq);
+        let own = how_far(own.iter(), &row.author, *seq);
         let count = |of: Option<u32>, own: bool| of.unwrap_or(0).saturating_sub(u32::from(own));
         let who = marks.map(|marks| {
-            audience
-                .iter()
-                .map(|user| how_far(&marks, user, *seq))
-                .collect()
+            let by_user = by_user(&marks);
+            let of = |user| by_user.get(user).map_or(&[][..], Vec::as_slice);
+            let one = |user| how_far(of(user).iter().copied(), user, *seq);
+            audience.iter().map(one).collect()
         });
         Ok(Status {
             chat: chat.clone(),
@@ -117,13 +117,22 @@ fn present(rows: Vec<MemberRow>, seq: Seq) -> BTreeSet<UserId> {
     present.map(|row| row.user).collect()
 }
 
-/// How far a message has got with one member, whichever of their devices is ahead. Pure.
-fn how_far(marks: &[MarkRow], user: &UserId, seq: Seq) -> StatusOf {
-    let own = || {
-        marks
-            .iter()
-            .filter(|mark| mark.user == *user && mark.since < seq)
-    };
+/// The marks of a chat by whose they are: a group has thousands.
+fn by_user(marks: &[MarkRow]) -> BTreeMap<&UserId, Vec<&MarkRow>> {
+    let mut by_user: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for mark in marks {
+        by_user.entry(&mark.user).or_default().push(mark);
+    }
+    by_user
+}
+
+/// How far a message has got with one member, by their marks, whichever device is ahead. Pure.
+fn how_far<'a>(
+    marks: impl Iterator<Item = &'a MarkRow> + Clone,
+    user: &UserId,
+    seq: Seq,
+) -> StatusOf {
+    let own = || marks.clone().filter(|mark| mark.since < seq);
     StatusOf {
         user: user.clone(),
         delivered: own().any(|mark| mark.delivered.max(mark.read) >= seq),

@@ -2,7 +2,8 @@
 //!
 //! Keeps no checkpoint and writes nothing: what nobody here waits for is passed over, and a device
 //! that was away resumes from its inbox. Runs on a thread of its own; a batch is what the log has
-//! at a wake-up. When the tail breaks, its users are told so (`detached`) and resume.
+//! at a wake-up. A broken tail is begun again where it
+//! stood; when the log no longer has that place, its users are told so (`detached`) and resume.
 
 mod subscriptions;
 
@@ -34,6 +35,15 @@ pub(crate) struct Worker {
     stopped: watch::Receiver<bool>,
 }
 
+/// Says that nothing more is delivered, whatever ends the worker.
+struct Farewell(Arc<dyn Deliveries>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.ended();
+    }
+}
+
 /// Where each partition of `users` ends now: what is told from here on is delivered.
 pub(crate) async fn ends(log: &dyn EventLog) -> Result<Vec<Offset>, LogError> {
     let mut ends = Vec::new();
@@ -62,8 +72,10 @@ impl Worker {
         }
     }
 
-    /// Runs until it is told to stop or the log is closed.
+    /// Runs until it is told to stop or the log is closed. However it ends, by a panic too, the
+    /// deliveries hear of it.
     pub(crate) async fn run(mut self) {
+        let _farewell = Farewell(Arc::clone(&self.deliveries));
         let mut pause = FIRST_PAUSE;
         loop {
             let from = self.subscriptions.next();

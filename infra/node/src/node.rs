@@ -108,6 +108,8 @@ impl Node {
     /// When the port is taken, no token could be valid, or log or store do not answer.
     pub async fn start(config: Config, adapters: Adapters) -> anyhow::Result<Self> {
         let metrics = telemetry::start_metrics()?;
+        let upkeep = telemetry::keep_up(metrics.clone(), Arc::clone(&adapters.runtime));
+        adapters.runtime.spawn("metrics-upkeep", Box::pin(upkeep));
         let listener = bind(config.listen)?;
         let address = listener.local_addr()?;
         let keys = keys::node_keys(&config, address)?;
@@ -199,10 +201,11 @@ impl Node {
     async fn take_down(&self) {
         let part = self.config.shutdown_within / 4;
         self.health.going_down();
-        self.delivery
-            .shutdown(self.config.reconnect_to.clone())
-            .await;
-        self.server.stop(part).await;
+        // The listener closes at once; requests that run get their verdicts while sessions leave.
+        tokio::join!(
+            self.delivery.shutdown(self.config.reconnect_to.clone()),
+            self.server.stop(part)
+        );
         if let Err(stop) = self.projectors.stop().await {
             tracing::error!(%stop, "a projection had stopped by itself");
         }

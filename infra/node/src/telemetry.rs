@@ -1,8 +1,14 @@
 //! Traces to standard error, metrics for Prometheus.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use infra_ports::Runtime;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
+/// How often samples are folded into their buckets.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// Upper bounds of latency buckets, in seconds: 100 µs to 10 s.
 const SECONDS: [f64; 16] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
@@ -45,4 +51,13 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     delivery::metrics::describe();
     projectors::metrics::describe();
     Ok(handle)
+}
+
+/// Folds what histograms have gathered, for ever: nobody may be asking for metrics, and samples
+/// that are not folded pile up.
+pub(crate) async fn keep_up(metrics: PrometheusHandle, runtime: Arc<dyn Runtime>) {
+    loop {
+        runtime.sleep(UPKEEP_EVERY).await;
+        metrics.run_upkeep();
+    }
 }

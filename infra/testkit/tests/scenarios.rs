@@ -81,6 +81,17 @@ async fn refused(pending: Result<cursus_client::Pending, cursus_client::ClientEr
     }
 }
 
+/// Where a message with this text stands.
+async fn page_seq(client: &Client, chat: &ChatId, text: &str) -> Seq {
+    let history = client.history(chat, None, None).await.unwrap();
+    let same = |event: &EntryEvent| matches!(event, EntryEvent::Message { body, .. } if body.text.as_deref() == Some(text));
+    let found = history
+        .messages
+        .iter()
+        .find(|message| same(&message.entry.event));
+    found.expect("the message is in the history").entry.seq
+}
+
 /// Takes events of a client that nobody looks at, so that its socket is read.
 fn take_events(client: &Client) {
     let client = client.clone();
@@ -312,6 +323,26 @@ async fn removed_member_sees_the_removal_and_nothing_after() {
             .then_some(page)
     });
     assert!(page.await.entries.iter().all(|entry| entry.seq < after));
+    // What is changed after bob has left is not his to see, on a message he may see either.
+    let seen = page_seq(&bob, &chat, "seen").await;
+    accepted(
+        ada.edit(&chat, seen, WireBody::text("the new door code"))
+            .await,
+    )
+    .await;
+    until(|| async {
+        let history = ada.history(&chat, None, None).await.ok()?;
+        let message = history.messages.into_iter().find(|m| m.entry.seq == seen)?;
+        message.edited.map(drop)
+    })
+    .await;
+    let history = bob.history(&chat, None, None).await.unwrap();
+    assert!(
+        history
+            .messages
+            .iter()
+            .all(|message| message.edited.is_none())
+    );
     let again = accepted(
         ada.add_member(&chat, &user("bob"), schemas::events::Role::Member)
             .await,

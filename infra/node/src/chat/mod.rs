@@ -54,12 +54,12 @@ pub(crate) async fn run(options: ChatOptions) -> anyhow::Result<()> {
     let Some(token) = options.token.clone() else {
         bail!("--token is missing");
     };
-    if let Some(with) = &options.with {
-        direct(&me, with)?;
-    }
+    let with = options.with.as_deref();
+    let with = with.map(|with| direct(&me, with)).transpose()?;
     let config = Config::new(&options.server, token);
     if std::io::stdin().is_terminal() {
-        let start = options.with.or(options.group);
+        // By its id: a group may have somebody's name as its title.
+        let start = with.map(|chat| chat.to_string()).or(options.group);
         return terminal::run(Client::connect(config), me, start, &options.server).await;
     }
     let chat = named(&config, &me, &options).await?;

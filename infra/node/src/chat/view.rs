@@ -87,8 +87,14 @@ impl View {
             let other = UserId::new(text.trim_start_matches('@')).ok()?;
             ChatId::direct(&self.me, &other).ok()
         };
+        if text.starts_with('@') {
+            return direct();
+        }
+        // A chat with that person comes before a group that calls itself by their name.
+        let known = || direct().filter(|chat| self.titles.contains_key(chat));
         listed
             .or_else(|| ChatId::new(text).ok())
+            .or_else(known)
             .or_else(titled)
             .or_else(direct)
     }

@@ -18,6 +18,11 @@ use tokio::sync::{Semaphore, watch};
 
 /// How long a connection may take to send its request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection serves requests: a peer that does not read its answers, or does not send
+/// its body, must not keep a place for ever. Sessions have left by then.
+const CONNECTION_FOR: Duration = Duration::from_secs(60);
+/// How long the last request of a connection may take; more than a verdict does.
+const LAST_REQUEST_WITHIN: Duration = Duration::from_secs(15);
 /// Connections that wait to be accepted: as many as a storm of reconnects brings.
 const BACKLOG: u32 = 4096;
 /// After a failed accept (no more files): wait before the next.
@@ -117,10 +122,17 @@ async fn serve_connection(
     let told_to_stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
     let ended = tokio::select! {
         biased;
-        ended = connection.as_mut() => ended,
-        () = told_to_stop => {
+        ended = connection.as_mut() => Ok(ended),
+        () = told_to_stop => Err(()),
+        () = tokio::time::sleep(CONNECTION_FOR) => Err(()),
+    };
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(()) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            // Who does not take the last answer by then is left.
+            let last = tokio::time::timeout(LAST_REQUEST_WITHIN, connection).await;
+            last.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
