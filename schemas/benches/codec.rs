@@ -10,6 +10,8 @@
 
 use std::hint::black_box;
 
+use std::time::Duration;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 #[path = "../tests/avro/one_event.rs"]
@@ -41,5 +43,13 @@ fn decode(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, encode, decode);
+/// Short: there are two for each of two dozen events.
+fn short() -> Criterion {
+    let criterion = Criterion::default().sample_size(30);
+    criterion
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(600))
+}
+
+criterion_group! { name = benches; config = short(); targets = encode, decode }
 criterion_main!(benches);
