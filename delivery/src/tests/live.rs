@@ -202,7 +202,7 @@ fn verdicts_go_to_the_device_that_asked_and_marks_and_settings_to_all() {
 }
 
 #[test]
-fn ticks_count_those_beside_the_author() {
+fn ticks_say_what_the_record_counts() {
     let mut scene = Scene::new();
     let chat = chat("d.ada.bob");
     scene.inbox("ada", &chat, 4, 1);
@@ -229,7 +229,7 @@ fn ticks_count_those_beside_the_author() {
         .collect();
     assert_eq!(
         ticks,
-        [(4, 1, 1), (5, 2, 1)],
-        "the author's own mark covers 4 only"
+        [(4, 2, 1), (5, 2, 1)],
+        "the fold counts beside the author, a session changes nothing"
     );
 }

@@ -139,6 +139,19 @@ impl Marks {
         (&self.delivered, &self.read)
     }
 
+    /// Whether a user counts among those who have, and who have read, the message at `seq`.
+    pub fn covers(&self, user: &UserId, seq: Seq) -> (bool, bool) {
+        let stays = self.by_user.get(user).into_iter().flat_map(BTreeMap::keys);
+        let reached = stays.filter(|since| **since < seq).map(|since| {
+            let furthest = self.furthest(user, *since);
+            let read = furthest.read.seq >= seq;
+            (read || furthest.delivered.seq >= seq, read)
+        });
+        reached.fold((false, false), |(a, b), (delivered, read)| {
+            (a || delivered, b || read)
+        })
+    }
+
     /// Devices with marks, over all stays.
     pub fn devices(&self) -> usize {
         self.devices

@@ -110,18 +110,20 @@ impl Projection for Receipts {
         };
         let (delivered, read) = marks.counters();
         let (delivered, read) = (delivered.count_at(ticks.seq), read.count_at(ticks.seq));
-        let mut by_partition: BTreeMap<Partition, Vec<UserId>> = BTreeMap::new();
+        // Counts are beside the author, so authors who count themselves are told apart.
+        let mut alike: BTreeMap<(Partition, (bool, bool)), Vec<UserId>> = BTreeMap::new();
         for author in ticks.authors {
+            let own = marks.covers(&author, ticks.seq);
             let home = home(&author, effects);
-            by_partition.entry(home).or_default().push(author);
+            alike.entry((home, own)).or_default().push(author);
         }
-        for (partition, recipients) in by_partition {
+        for ((partition, own), recipients) in alike {
             let told = UserEvent::StatusTold(StatusTold {
                 recipients,
                 chat: chat.clone(),
                 seq: ticks.seq,
-                delivered,
-                read,
+                delivered: delivered.saturating_sub(u32::from(own.0)),
+                read: read.saturating_sub(u32::from(own.1)),
                 origin,
             });
             effects.tell(partition, &told, at);

@@ -145,3 +145,22 @@ proptest! {
         prop_assert_eq!(backwards.counters(), state.counters());
     }
 }
+
+#[test]
+fn counts_beside_an_author_know_whether_they_count_themselves() {
+    let (delivered, read) = (MarkKind::Delivered, MarkKind::Read);
+    let state = folded(&[
+        mark(1, 1, delivered, 0, 5),
+        mark(2, 1, read, 0, 5),
+        mark(3, 1, read, 5, 9),
+    ]);
+    assert_eq!(state.covers(&user(1), Seq(5)), (true, false));
+    assert_eq!(state.covers(&user(1), Seq(6)), (false, false));
+    assert_eq!(state.covers(&user(2), Seq(5)), (true, true));
+    assert_eq!(
+        state.covers(&user(3), Seq(5)),
+        (false, false),
+        "not a member yet"
+    );
+    assert_eq!(state.covers(&user(4), Seq(1)), (false, false));
+}

@@ -58,9 +58,9 @@ pub struct StatusTold {
     pub chat: ChatId,
     /// The place the counts are of: the newest mark among those merged into this hint.
     pub seq: Seq,
-    /// Members who have the message at `seq`, the author among them if their own mark covers it.
+    /// Members who have the message at `seq`, beside the recipient.
     pub delivered: u32,
-    /// Members who have read it.
+    /// Members who have read it, beside the recipient.
     pub read: u32,
     /// Offset of the newest merged mark in its `receipts` partition.
     pub origin: Offset,

@@ -280,22 +280,11 @@ impl Session {
 
     /// Tells an author how far a message got, beside the author.
     pub(crate) fn push_ticks(&self, told: &StatusTold) {
-        let Some(signed_in) = self.signed_in() else {
-            return;
-        };
-        let track = signed_in.track.lock();
-        let (delivered, read) = match track.chat(&told.chat) {
-            Some(chat) => (
-                chat.delivered.max(chat.read) >= told.seq,
-                chat.read >= told.seq,
-            ),
-            None => (false, false),
-        };
         let ticks = Ticks {
             chat: told.chat.clone(),
             seq: told.seq,
-            delivered: told.delivered.saturating_sub(u32::from(delivered)),
-            read: told.read.saturating_sub(u32::from(read)),
+            delivered: told.delivered,
+            read: told.read,
         };
         self.put(wire(&Frame::Ticks(ticks)));
     }
