@@ -26,6 +26,7 @@ const RINGS: &[(&str, u32)] = &[
     ("infra-transport-websocket", 2),
     ("infra-node", 4),
     ("infra-testkit", 5),
+    ("infra-load", 6),
 ];
 const MAX_LINES: usize = 500;
 const BANNED_ROOMS: [&str; 5] = ["util", "utils", "common", "helpers", "misc"];

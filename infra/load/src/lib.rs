@@ -1,0 +1,15 @@
+//! The load program: how fast and how small a node is, beside what the machine can do at all.
+//!
+//! ```text
+//!  raw/        loops without us: write+fdatasync, echo, sends, scan, bare store   ─┐
+//!  fleet/      many sockets that check what they receive                           ├─▶ figure ─▶ report ─▶ render
+//!  scenarios/  open-loop load on a real node, over sockets                         │
+//!  inside/     log, store, folds and rebuild in this process, without sockets     ─┘
+//! ```
+//!
+//! Every figure is a ratio against a raw loop measured in the same run, the median of several
+//! interleaved runs with their spread. Correctness is checked while measuring: a run that loses,
+//! repeats or swaps one message is a failed run and says so, and gives no figure.
+
+pub mod figure;
+pub mod report;
