@@ -11,5 +11,23 @@
 //! interleaved runs with their spread. Correctness is checked while measuring: a run that loses,
 //! repeats or swaps one message is a failed run and says so, and gives no figure.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        reason = "tests may fail loudly"
+    )
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "stands beside a node, on real threads, time and sockets"
+)]
+
+pub mod command;
 pub mod figure;
+pub mod fleet;
+pub mod progress;
+pub mod raw;
 pub mod report;
+pub mod scenarios;

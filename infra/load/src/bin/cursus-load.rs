@@ -1,12 +1,41 @@
 //! `cursus-load`: the load program. See the library for what it measures.
 
+use std::process::ExitCode;
+
 use clap::Parser;
+use infra_load::command::run::{self, RunOptions};
+use infra_load::raw::echo;
 
 /// Loads a node over sockets, measures it beside the raw limits of the machine, and writes the pages.
 #[derive(Parser)]
 #[command(version)]
-struct Arguments {}
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
 
-fn main() {
-    Arguments::parse();
+#[derive(clap::Subcommand)]
+enum Command {
+    /// One scenario on a node
+    Run(RunOptions),
+    /// Serve as a bare WebSocket echo: what a node is compared with
+    #[command(name = echo::ARGUMENT)]
+    EchoServer,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run(options) => run::run(&options),
+        Command::EchoServer => echo::serve(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the program's own answer")]
+            {
+                eprintln!("{error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,0 +1,144 @@
+//! The loop: sends what is due, marks, writes, waits, takes what came; until all has arrived.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::{Fleet, Nanos};
+use crate::progress::Progress;
+
+/// Messages sent between two looks at what came.
+const BURST: usize = 64;
+/// How long connecting may take without any socket becoming live.
+const OPEN_WITHIN: Nanos = 30_000_000_000;
+/// Handshakes under way at once while a fleet is set up: fewer than a backlog holds.
+const HANDSHAKES: usize = 256;
+
+/// A message to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shot {
+    /// When it should leave.
+    pub due: Nanos,
+    /// By which socket.
+    pub from: usize,
+    /// Into which of its chats.
+    pub view: usize,
+    /// Which latencies it counts for.
+    pub class: usize,
+}
+
+/// What is sent, and how long it is waited for.
+#[derive(Debug, Clone)]
+pub struct Run<I> {
+    /// Messages in the order of their time.
+    pub shots: I,
+    /// The text of each.
+    pub text: String,
+    /// Messages that should leave in here are measured.
+    pub measured: Range<Nanos>,
+    /// Classes of latencies.
+    pub classes: usize,
+    /// After the last message, so long for everything to arrive and to be marked.
+    pub patience: Duration,
+}
+
+impl Fleet {
+    /// Connects sockets and waits until all are live.
+    ///
+    /// # Errors
+    /// When one is refused or does not become live.
+    pub fn connect_all(
+        &mut self,
+        logins: impl IntoIterator<Item = super::socket::Login>,
+    ) -> anyhow::Result<()> {
+        let mut logins = logins.into_iter().peekable();
+        let mut moved = (0, self.now());
+        while logins.peek().is_some() || self.opening() > 0 {
+            while self.opening() < HANDSHAKES
+                && let Some(login) = logins.next()
+            {
+                self.connect(&login)?;
+            }
+            let now = self.now();
+            if self.len() - self.opening() != moved.0 {
+                moved = (self.len() - self.opening(), now);
+            }
+            anyhow::ensure!(
+                now - moved.1 < OPEN_WITHIN && !self.ledger.is_faulty(),
+                "{} of {} sockets are not live: {:?}",
+                self.opening(),
+                self.len(),
+                self.ledger.close()
+            );
+            self.step(now, now + 10_000_000)?;
+        }
+        Ok(())
+    }
+
+    /// Sends everything at its time and waits until all has arrived and is marked, or patience ends.
+    /// What is wrong then stands in the ledger.
+    ///
+    /// # Errors
+    /// When the system does not wait.
+    pub fn run(
+        &mut self,
+        run: Run<impl Iterator<Item = Shot>>,
+        progress: &Progress,
+    ) -> anyhow::Result<()> {
+        self.tally.begin(run.measured.clone(), run.classes);
+        let patience = Nanos::try_from(run.patience.as_nanos())?;
+        let mut shots = run.shots.peekable();
+        let mut last_due = self.now();
+        while !self.ledger.is_faulty() {
+            let now = self.now();
+            let mut burst = 0;
+            while let Some(shot) = shots.next_if(|shot| shot.due <= now && burst < BURST) {
+                self.send(shot.due, shot.from, shot.view, shot.class, &run.text);
+                (last_due, burst) = (shot.due, burst + 1);
+            }
+            let next = shots.peek().map(|shot| shot.due);
+            let deadline = last_due.max(run.measured.end) + patience;
+            if next.is_none() && ((self.is_settled() && self.dirty.is_empty()) || now > deadline) {
+                break;
+            }
+            self.step(now, next.unwrap_or(deadline))?;
+            progress.at(now);
+        }
+        Ok(())
+    }
+
+    /// True when everything sent was answered and has arrived, and every mark was answered.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.ledger.is_settled() && self.marks.is_settled()
+    }
+
+    /// One round: marks, writes, and takes what comes until then.
+    ///
+    /// # Errors
+    /// When the system does not wait.
+    pub fn step(&mut self, now: Nanos, until: Nanos) -> anyhow::Result<()> {
+        self.mark(now);
+        self.flush();
+        let marks = self.marks.next_due().unwrap_or(until);
+        self.wait(until.min(marks))
+    }
+
+    /// Closes the books of a run: fails with everything that was wrong.
+    ///
+    /// # Errors
+    /// When a message was lost, repeated or swapped, or something was refused, in words.
+    pub fn close_books(&mut self) -> anyhow::Result<()> {
+        let unsettled = self.marks.unsettled();
+        if unsettled > 0 {
+            self.ledger
+                .fault(format!("lost: {unsettled} marks were not answered"));
+        }
+        let faults = self.ledger.close();
+        anyhow::ensure!(
+            faults.is_empty(),
+            "a failed run:\n  {}",
+            faults.join("\n  ")
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,5 @@
+//! The raw limits of the machine: loops without us, measured in the same run as the figure that
+//! stands beside them.
+
+pub mod echo;
+pub mod fsync;

@@ -1,0 +1,64 @@
+//! Small loads on a real node: a sound one passes, a broken one is found out.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The program of another crate that was built with this test.
+fn program(name: &str) -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_cursus-load")).with_file_name(name);
+    if !built.is_file() {
+        let package = if name == "cursus" {
+            "infra-node"
+        } else {
+            "infra-testkit"
+        };
+        let cargo = Command::new(env!("CARGO"))
+            .args(["build", "-q", "-p", package, "--bin", name])
+            .status();
+        assert!(cargo.unwrap().success(), "{name} does not build");
+    }
+    built
+}
+
+fn load(node: &str, arguments: &[&str], flaw: Option<&str>) -> Output {
+    let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cursus-load"));
+    command
+        .args(["run"])
+        .args(arguments)
+        .args(["--json", "--program"])
+        .arg(program(node))
+        .arg("--scratch")
+        .arg(scratch.path());
+    if let Some(flaw) = flaw {
+        command.env("CURSUS_FLAW", flaw);
+    }
+    command.output().unwrap()
+}
+
+#[test]
+fn one_to_one_measures_a_sound_node_beside_its_raw_limits() {
+    let output = load(
+        "cursus",
+        &[
+            "one-to-one",
+            "--rate",
+            "100",
+            "--sockets",
+            "10",
+            "--seconds",
+            "1",
+        ],
+        None,
+    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let number = |pointer: &str| told.pointer(pointer).and_then(serde_json::Value::as_f64);
+    assert_eq!(number("/node/delivered_us/count"), Some(100.0));
+    assert_eq!(number("/echo/delivered_us/count"), Some(100.0));
+    assert!(number("/node/marks").unwrap() > 0.0);
+    assert!(number("/ratio_p50").unwrap() > 0.0 && number("/fdatasync_us/p50").unwrap() > 0.0);
+}
