@@ -1,5 +1,6 @@
 //! All four projections at once, over all partitions: what a node with the role runs.
 
+use infra_ports::EventLog;
 use schemas::position::{Generation, Partition};
 use schemas::topics::Topic;
 
@@ -63,6 +64,30 @@ impl Projectors {
     pub fn status(&self, projection: &str) -> Option<Status> {
         let mut statuses = self.running.iter().map(Running::status);
         statuses.find(|status| status.name() == projection)
+    }
+
+    /// Waits until the tables hold everything that is in the log when it is called, and what follows
+    /// from that.
+    ///
+    /// # Errors
+    /// Why a projection stopped; those of the log.
+    ///
+    /// Cancel safety: may be dropped at any time.
+    pub async fn apply_all(&self, log: &dyn EventLog) -> Result<(), Stop> {
+        for status in self.statuses() {
+            let topic = origin(status.name()).unwrap_or(Chats::ORIGIN);
+            // What chats has just told is durable before its checkpoint moves.
+            log.sync(topic).await?;
+            for partition in (0..log.partitions()).map(Partition) {
+                let end = log.positions(topic, partition).await?.durable_end;
+                tokio::select! {
+                    biased;
+                    () = status.wait_applied(partition, end) => {}
+                    ended = status.ended() => ended?,
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Stops all, chats first: each writes and checkpoints what it has folded.

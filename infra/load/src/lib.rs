@@ -24,9 +24,11 @@
     reason = "stands beside a node, on real threads, time and sockets"
 )]
 
+pub mod circumstances;
 pub mod command;
 pub mod figure;
 pub mod fleet;
+pub mod inside;
 pub mod progress;
 pub mod raw;
 pub mod report;

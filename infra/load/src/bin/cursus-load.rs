@@ -4,7 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use infra_load::command::run::{self, RunOptions};
+use infra_load::inside;
 use infra_load::raw::echo;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Loads a node over sockets, measures it beside the raw limits of the machine, and writes the pages.
 #[derive(Parser)]
@@ -18,6 +22,8 @@ struct Arguments {
 enum Command {
     /// One scenario on a node
     Run(RunOptions),
+    /// Log, tables, folds, rebuild, reads and the start of a node, without sockets
+    Inside(inside::Options),
     /// Serve as a bare WebSocket echo: what a node is compared with
     #[command(name = echo::ARGUMENT)]
     EchoServer,
@@ -26,6 +32,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
+        Command::Inside(options) => inside::run(&options),
         Command::EchoServer => echo::serve(),
     };
     match done {

@@ -46,19 +46,7 @@ pub(super) async fn verify(
 /// A node that was killed has records in its log that are not in its tables yet.
 async fn apply_the_rest(ports: &Ports, config: &Config) -> anyhow::Result<()> {
     let projectors = projectors::start(ports, &config.projectors, FIRST_GENERATION);
-    for status in projectors.statuses() {
-        for partition in (0..ports.log.partitions()).map(schemas::position::Partition) {
-            let topic = projectors::origin(status.name()).context("a projection has an origin")?;
-            // What chats has just told is durable before its checkpoint moves.
-            ports.log.sync(topic).await?;
-            let end = ports.log.positions(topic, partition).await?.durable_end;
-            tokio::select! {
-                biased;
-                () = status.wait_applied(partition, end) => {}
-                ended = status.ended() => ended.with_context(|| status.name())?,
-            }
-        }
-    }
+    projectors.apply_all(ports.log.as_ref()).await?;
     projectors.stop().await?;
     Ok(())
 }

@@ -1,0 +1,109 @@
+//! Measures without sockets: the log, the projectors, reads and the start of a node, each beside the
+//! raw loop of the same work, interleaved, in this process.
+//!
+//! One file a measure. What is measured is checked as well: a run whose tables are not what was
+//! sent, or whose rebuild differs in a bit, gives no figure.
+
+mod corpus;
+mod ground;
+mod projection;
+mod recording;
+mod scan;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use crate::figure::Figure;
+use crate::report::{Circumstances, Plot, Results};
+use ground::Ground;
+
+/// What the inner measures take.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The long set: larger logs, more runs
+    #[arg(long)]
+    full: bool,
+    /// Only these, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Area>,
+    /// Where results are written
+    #[arg(long, default_value = "bench/results")]
+    results: PathBuf,
+    /// Where data is kept while measuring; a file system like the one that a node would use
+    #[arg(long, default_value = "target/load-data")]
+    scratch: PathBuf,
+    /// What the events are drawn from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// An area of measures, one results file each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Area {
+    /// Appending to the log and scanning it
+    Log,
+    /// Live projection and rebuild
+    Projection,
+}
+
+/// What the measures of an area found.
+struct Found {
+    figures: Vec<Figure>,
+    plots: Vec<Plot>,
+    settings: String,
+}
+
+/// Measures and writes a results file for each area.
+///
+/// # Errors
+/// When something that was measured did not do what it should, or the disk refuses.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let ground = Ground {
+        full: options.full,
+        seed: options.seed,
+        scratch: options.scratch.clone(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let areas = match options.only.as_slice() {
+        [] => Area::value_variants(),
+        some => some,
+    };
+    for area in areas {
+        let name = area.name();
+        ground.say(&format!("{name}:"));
+        let found = runtime.block_on(area.measure(&ground));
+        let found = found.with_context(|| format!("the measures of {name} failed"))?;
+        write(&name, found, &ground, &options.results)?;
+    }
+    Ok(())
+}
+
+impl Area {
+    fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    async fn measure(self, ground: &Ground) -> anyhow::Result<Found> {
+        match self {
+            Self::Log => scan::measure(ground).await,
+            Self::Projection => projection::measure(ground).await,
+        }
+    }
+}
+
+fn write(area: &str, found: Found, ground: &Ground, results: &Path) -> anyhow::Result<()> {
+    let set = ground.either("short set", "full set");
+    let settings = format!("{set}; {}", found.settings);
+    Results {
+        area: area.to_owned(),
+        circumstances: Circumstances::here(&ground.scratch, settings),
+        figures: found.figures,
+        plots: found.plots,
+    }
+    .write(results)
+}
