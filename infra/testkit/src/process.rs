@@ -15,6 +15,8 @@ use schemas::position::Timestamp;
 
 /// How long a node may take to come up, on a busy machine.
 const START_WITHIN: Duration = Duration::from_secs(60);
+/// How often it is asked whether it is ready.
+const ASK_EVERY: Duration = Duration::from_millis(5);
 /// How long a token of a run is valid.
 const TOKEN_FOR: Duration = Duration::from_secs(6 * 60 * 60);
 
@@ -90,6 +92,16 @@ impl NodeProcess {
     /// # Errors
     /// When it does not come up within a minute, with what it said.
     pub fn start(&self) -> anyhow::Result<RunningNode> {
+        let node = self.start_serving()?;
+        node.wait_ready(START_WITHIN)?;
+        Ok(node)
+    }
+
+    /// Starts it and waits until it serves sockets, whether it has caught up or not.
+    ///
+    /// # Errors
+    /// When it ends before, with what it said.
+    pub fn start_serving(&self) -> anyhow::Result<RunningNode> {
         let log = self.data.with_extension("log");
         let errors = std::fs::File::options()
             .create(true)
@@ -118,7 +130,6 @@ impl NodeProcess {
         }
         // The pipe stays open, so that later lines do not end the node.
         std::thread::Builder::new().spawn(move || lines.for_each(drop))?;
-        node.wait_ready()?;
         Ok(node)
     }
 }
@@ -174,15 +185,19 @@ impl RunningNode {
         Ok((begun.elapsed(), status.success()))
     }
 
-    fn wait_ready(&self) -> anyhow::Result<()> {
+    /// Waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// When it does not within this time.
+    pub fn wait_ready(&self, within: Duration) -> anyhow::Result<()> {
         let begun = Instant::now();
         let url = format!("http://{}/readyz", self.address);
         loop {
             if ureq::get(&url).call().is_ok() {
                 return Ok(());
             }
-            anyhow::ensure!(begun.elapsed() < START_WITHIN, "not ready within a minute");
-            std::thread::sleep(Duration::from_millis(20));
+            anyhow::ensure!(begun.elapsed() < within, "not ready within {within:?}");
+            std::thread::sleep(ASK_EVERY);
         }
     }
 }
