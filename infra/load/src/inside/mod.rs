@@ -6,9 +6,14 @@
 
 mod corpus;
 mod ground;
-mod projection;
 mod recording;
+
+mod append;
+mod fan_out;
+mod history;
+mod projection;
 mod scan;
+mod start;
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +51,10 @@ enum Area {
     Log,
     /// Live projection and rebuild
     Projection,
+    /// Pages of history
+    Reads,
+    /// The start of a node, by the size of its log
+    Start,
 }
 
 /// What the measures of an area found.
@@ -90,8 +99,19 @@ impl Area {
 
     async fn measure(self, ground: &Ground) -> anyhow::Result<Found> {
         match self {
-            Self::Log => scan::measure(ground).await,
-            Self::Projection => projection::measure(ground).await,
+            Self::Log => {
+                let appends = append::measure(ground).await?;
+                let mut found = scan::measure(ground).await?;
+                found.figures.splice(0..0, appends);
+                Ok(found)
+            }
+            Self::Projection => {
+                let mut found = projection::measure(ground).await?;
+                found.figures.extend(fan_out::measure(ground).await?);
+                Ok(found)
+            }
+            Self::Reads => history::measure(ground).await,
+            Self::Start => start::measure(ground).await,
         }
     }
 }

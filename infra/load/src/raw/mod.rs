@@ -4,3 +4,4 @@
 pub mod echo;
 pub mod fsync;
 pub mod scan;
+pub mod zeroed;
