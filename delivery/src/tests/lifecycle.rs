@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use infra_ports::Runtime;
 use infra_ports::memory::transport::{Received, Socket};
+use infra_ports::{Inbound, Runtime, TransportError};
 use schemas::errors::{Code, close};
 use schemas::events::{UserEvent, VerdictTold};
 use schemas::frames::{Frame, decode_frame};
@@ -171,6 +171,50 @@ fn an_idle_session_is_small() {
     let run = crate::gateway::session::run(gateway, session, reader, None);
     let size = size + size_of_val(&run);
     assert!(size < 2_048, "a session and its task take {size} bytes");
+}
+
+/// A peer that breaks the protocol and, from the moment on at which it should be gone, always has
+/// something to say.
+struct Flood {
+    runtime: std::sync::Arc<dyn Runtime>,
+    until: Duration,
+    said: u32,
+}
+
+#[async_trait::async_trait]
+impl infra_ports::FrameReader for Flood {
+    async fn next(&mut self) -> Result<Inbound, TransportError> {
+        self.said += 1;
+        assert!(self.said < 10_000, "it is listened to for ever");
+        if self.said == 1 {
+            self.until = self.runtime.elapsed() + Config::default().close_within;
+            return Err(TransportError::Malformed("flood".into()));
+        }
+        let quiet = self.until.saturating_sub(self.runtime.elapsed());
+        if !quiet.is_zero() {
+            self.runtime.sleep(quiet).await;
+        }
+        Ok(Inbound::Alive)
+    }
+}
+
+#[test]
+fn a_peer_that_never_stops_talking_is_left_when_its_close_took_too_long() {
+    let mut scene = Scene::new();
+    let (_, writer, peer) = infra_ports::memory::transport::pair(Socket::default());
+    let runtime = std::sync::Arc::new(scene.executor.runtime(NODE));
+    let flood = Flood {
+        runtime: std::sync::Arc::clone(&runtime) as _,
+        until: Duration::ZERO,
+        said: 0,
+    };
+    let session = scene.delivery.serve(Box::new(flood), writer, None);
+    runtime.spawn("session", Box::pin(session));
+    scene.wait(3_000);
+    let received: Vec<_> = std::iter::from_fn(|| peer.try_receive()).collect();
+    assert_eq!(close_code(&received), Some(close::PROTOCOL));
+    assert!(scene.executor.panics().is_empty());
+    assert_eq!(scene.executor.tasks(NODE), 2, "worker and alarms only");
 }
 
 #[test]

@@ -61,6 +61,22 @@ fn a_new_device_gets_the_newest_50_of_the_newest_20_chats() {
 }
 
 #[test]
+fn a_chat_that_cannot_be_read_does_not_hold_back_live() {
+    let mut scene = Scene::new();
+    let (chat, open) = (group(1), chat("d.ada.bob"));
+    scene.fill(&chat, "bob", 1..=3);
+    // A line of the list without a stay in the chat.
+    scene.inbox("ada", &chat, 3, 1);
+    let (client, frames) = scene.connect("ada/phone");
+    assert!(
+        matches!(&frames[..], [Frame::Welcome(_), Frame::Live {}]),
+        "{frames:?}"
+    );
+    scene.tell(1, &message(&open, "bob", "1"), &["ada"]);
+    assert_eq!(seqs(&scene.frames(&client)), [1]);
+}
+
+#[test]
 fn a_device_far_behind_gets_everything_at_its_own_pace_while_others_go_on() {
     let config = Config {
         outbox_bytes: 120_000,

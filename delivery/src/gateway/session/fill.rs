@@ -43,8 +43,10 @@ pub(super) async fn fill(gateway: Arc<Gateway>, session: Arc<Session>) {
         Ok(page) => stalled(&gateway, signed_in, &chat, origin, Some(page.through), None).await,
         Err(refused) if matches!(refused.code, Code::NotMember | Code::ChatNotFound) => {
             // The rows are there and show no stay: this person sees nothing of it.
-            let live = signed_in.track.lock().filled(&chat, through);
+            let mut track = signed_in.track.lock();
+            let live = track.filled(&chat, through);
             tracing::error!(%chat, %origin, entries = live.len(), "told of a chat they are not in");
+            gateway.live_if_done(&session, &mut track);
         }
         Err(refused) => stalled(&gateway, signed_in, &chat, origin, None, Some(refused)).await,
     }

@@ -140,6 +140,8 @@ impl Task {
         let reads = closing || (has_room && under_way < MAX_UNDER_WAY);
         tokio::select! {
             biased;
+            // First, or a peer that never stops talking would keep a closing session for ever.
+            () = ready(&mut self.linger), if closing => Woken::LingeredOut,
             () = self.session.wake.notified() => Woken::ByOthers,
             () = outbox.writable(), if outbox.is_blocked() => Woken::Writable,
             Some(taken) = self.commands.next(), if !self.commands.is_empty() => {
@@ -151,7 +153,6 @@ impl Task {
             () = ready(&mut self.marks.timer), if self.marks.timer.is_some() => Woken::MarksDue,
             () = ready(&mut self.step), if self.step.is_some() && has_room => Woken::Stepped,
             came = self.reader.next(), if reads => Woken::Came(came),
-            () = ready(&mut self.linger), if closing => Woken::LingeredOut,
         }
     }
 
