@@ -81,9 +81,11 @@ impl Reads {
         page.await.map_err(|error: StoreError| unavailable(&error))
     }
 
-    /// Adds the titles of groups.
+    /// Adds the titles of groups; who has left gets none, since the present one may have been given
+    /// after they left.
     async fn entitle(&self, chats: &mut [ChatSummary]) -> Result<(), StoreError> {
-        for summary in chats.iter_mut().filter(|summary| summary.chat.is_group()) {
+        let named = |summary: &&mut ChatSummary| summary.chat.is_group() && summary.member;
+        for summary in chats.iter_mut().filter(named) {
             let key = ChatKey {
                 chat: summary.chat.clone(),
             };

@@ -15,7 +15,7 @@ use schemas::tables::{
 };
 
 use super::timeline::message_key;
-use super::{Reads, unavailable};
+use super::{Reads, event_of, unavailable};
 
 impl Reads {
     /// How many, and if asked for who, have a message and have read it.
@@ -34,6 +34,10 @@ impl Reads {
         let Some(row) = row.filter(|_| visible(&access.stays, *seq)) else {
             return Err(Refusal::plain(Code::MessageNotFound));
         };
+        if !event_of(&row.event)?.is_countable() {
+            let reason = "seq: an entry that is no message has no status";
+            return Err(Refusal::new(Code::MessageNotFound, reason));
+        }
         let audience = self.audience(chat, *seq, &row.author).await?;
         let found = async {
             let counts = self

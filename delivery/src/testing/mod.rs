@@ -227,19 +227,8 @@ impl Scene {
 
     pub(crate) fn inbox(&mut self, name: &str, chat: &ChatId, head: u64, at: i64) {
         let row = InboxRow {
-            user: user(name),
-            chat: chat.clone(),
-            head: Seq(head),
-            ordinal: Ordinal(head),
             at: Timestamp(at),
-            preview_seq: Seq(head),
-            preview_author: Some(user("bob")),
-            preview_kind: BodyKind::Text,
-            preview: String::new(),
-            own: Ordinal(0),
-            since: Seq(0),
-            since_ordinal: Ordinal(0),
-            until: Seq(0),
+            ..inbox_row(name, chat, head, 0)
         };
         self.put(&row, head + 1);
     }
@@ -267,6 +256,25 @@ impl Scene {
             joined_at: Timestamp(0),
         };
         self.put(&row, since.max(until) + 1);
+    }
+}
+
+/// A line of a user's chat list; `until` is not 0 for who has left.
+pub(crate) fn inbox_row(name: &str, chat: &ChatId, head: u64, until: u64) -> InboxRow {
+    InboxRow {
+        user: user(name),
+        chat: chat.clone(),
+        head: Seq(head),
+        ordinal: Ordinal(head),
+        at: Timestamp(0),
+        preview_seq: Seq(head),
+        preview_author: Some(user("bob")),
+        preview_kind: BodyKind::Text,
+        preview: String::new(),
+        own: Ordinal(0),
+        since: Seq(0),
+        since_ordinal: Ordinal(0),
+        until: Seq(until),
     }
 }
 

@@ -309,3 +309,48 @@ fn the_chat_list_comes_over_frames_too() {
         ("a group", 1, Seq(2))
     );
 }
+
+#[test]
+fn who_has_left_a_group_is_not_told_its_present_title() {
+    let mut scene = Scene::new();
+    let chat = group(4);
+    scene.fill(&chat, "bob", 1..=3);
+    scene.stay(&chat, "ada", 1, 2);
+    let left = inbox_row("ada", &chat, 2, 2);
+    scene.put(&left, 3);
+    let query = ChatsQuery {
+        cursor: None,
+        limit: None,
+    };
+    let reads = scene.delivery.reads().clone();
+    let list = scene
+        .run(async move { reads.chats(&user("ada"), &query).await })
+        .unwrap();
+    let line = &list.chats[0];
+    assert_eq!((line.member, line.title.as_str()), (false, ""));
+}
+
+#[test]
+fn only_messages_have_a_status() {
+    let mut scene = Scene::new();
+    let chat = group(1);
+    scene.fill(&chat, "bob", 1..=1);
+    scene.rows(2, &added(&chat, "bob", "cyd", "a-1"));
+    scene.stay(&chat, "bob", 1, 0);
+    let mut status = |seq| {
+        let query = StatusQuery {
+            chat: chat.clone(),
+            seq: Seq(seq),
+            who: false,
+        };
+        let reads = scene.delivery.reads().clone();
+        scene.run(async move { reads.status(&user("bob"), &query).await })
+    };
+    assert!(status(1).is_ok());
+    let refused = status(2).unwrap_err();
+    assert_eq!(refused.code, Code::MessageNotFound);
+    assert_eq!(
+        refused.message,
+        "seq: an entry that is no message has no status"
+    );
+}

@@ -64,7 +64,10 @@ impl View {
     pub(super) fn list(&mut self, chats: &[ChatSummary], now: Timestamp) -> Vec<String> {
         self.listed = chats.iter().map(|chat| chat.chat.clone()).collect();
         for chat in chats {
-            self.titles.insert(chat.chat.clone(), chat.title.clone());
+            // Who has left is told no title, and may know one from before.
+            if chat.member || !self.titles.contains_key(&chat.chat) {
+                self.titles.insert(chat.chat.clone(), chat.title.clone());
+            }
             self.unread.insert(chat.chat.clone(), chat.unread);
         }
         if chats.is_empty() {
