@@ -39,11 +39,9 @@ pub(super) fn title(text: String) -> Result<String, Refusal> {
     if text.is_empty() {
         return Err(Refusal::new(Code::InvalidField, "title: empty"));
     }
-    if text.chars().any(char::is_control) {
-        return Err(Refusal::new(
-            Code::InvalidField,
-            "title: control characters",
-        ));
+    if text.chars().any(breaks_a_line) {
+        let reason = "title: control characters or line separators";
+        return Err(Refusal::new(Code::InvalidField, reason));
     }
     no_longer("title", &text, MAX_TITLE_CHARS)?;
     Ok(text)
@@ -52,8 +50,11 @@ pub(super) fn title(text: String) -> Result<String, Refusal> {
 /// A group's description, without the space around it; it may have several lines.
 pub(super) fn description(text: String) -> Result<String, Refusal> {
     let text = trimmed(text);
-    if text.chars().any(|c| c.is_control() && c != '\n') {
-        let reason = "description: control characters other than line feeds";
+    if text
+        .chars()
+        .any(|c| c.is_control() && !matches!(c, '\n' | '\t'))
+    {
+        let reason = "description: control characters other than line feeds and tabs";
         return Err(Refusal::new(Code::InvalidField, reason));
     }
     no_longer("description", &text, MAX_DESCRIPTION_CHARS)?;
@@ -70,11 +71,9 @@ pub(super) fn reaction(text: CompactString) -> Result<CompactString, Refusal> {
         let reason = format!("reaction: at most {MAX_REACTION_BYTES} bytes");
         return Err(Refusal::new(Code::TooLong, reason));
     }
-    if text.chars().any(char::is_control) {
-        return Err(Refusal::new(
-            Code::InvalidField,
-            "reaction: control characters",
-        ));
+    if text.chars().any(breaks_a_line) {
+        let reason = "reaction: control characters or line separators";
+        return Err(Refusal::new(Code::InvalidField, reason));
     }
     Ok(text)
 }
@@ -86,6 +85,12 @@ pub(super) fn mute_until(until: Timestamp) -> Result<Timestamp, Refusal> {
         return Err(Refusal::new(Code::InvalidField, reason));
     }
     Ok(until)
+}
+
+/// What does not belong in one line of text: controls (Unicode's Cc) and the two separators that
+/// some readers take for a line feed.
+fn breaks_a_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 fn trimmed(text: String) -> String {

@@ -251,7 +251,15 @@ fn title_and_description_are_checked_by_characters() {
     assert!(title("é".repeat(128)).is_ok());
     assert!(title(format!("  {}  ", "é".repeat(128))).is_ok());
     assert_eq!(title("é".repeat(129)), Err(Code::TooLong));
-    for bad in ["", "   ", "\t\n", "a\nb", "a\u{7}b", "a\u{85}b"] {
+    for bad in [
+        "",
+        "   ",
+        "\t\n",
+        "a\nb",
+        "a\u{7}b",
+        "a\u{85}b",
+        "a\u{2028}b",
+    ] {
         assert_eq!(title(bad.into()), Err(Code::InvalidField), "{bad:?}");
     }
     let chat = group().to_string();
@@ -261,7 +269,7 @@ fn title_and_description_are_checked_by_characters() {
     };
     assert_eq!(description(String::new()), Ok(()));
     assert_eq!(
-        description(format!("two\nlines{}", "é".repeat(1_000))),
+        description(format!("two\nlines\t{}", "é".repeat(1_000))),
         Ok(())
     );
     assert_eq!(description("é".repeat(1_025)), Err(Code::TooLong));

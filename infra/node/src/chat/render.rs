@@ -47,6 +47,7 @@ impl Tick {
 pub(super) fn clean(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' | '\t' => c,
+        '\u{2028}' | '\u{2029}' => '\u{fffd}',
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
         c if c.is_control() => '\u{fffd}',
         c => c,
@@ -54,12 +55,22 @@ pub(super) fn clean(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// The same as part of one line: what has line breaks could pass for lines of the program's own.
+fn one_line(text: &str) -> String {
+    clean(text).replace(['\n', '\t'], " ")
+}
+
+/// The same over several lines, each after the first below the beginning of a text.
+fn indented(text: &str) -> String {
+    clean(text).replace('\n', &format!("\n{INDENT}"))
+}
+
 /// What a chat is called by this user.
 pub(super) fn name(chat: &ChatId, title: &str, me: &UserId) -> String {
     match chat.pair() {
         Some((a, b)) => if a == *me { b } else { a }.to_string(),
         None if title.is_empty() => chat.to_string(),
-        None => clean(title).replace(['\n', '\t'], " "),
+        None => one_line(title),
     }
 }
 
@@ -84,7 +95,7 @@ pub(super) fn chat_line(number: usize, chat: &ChatSummary, me: &UserId, now: Tim
 
 fn preview(preview: &Preview) -> String {
     let text = match preview.kind {
-        BodyKind::Text => clean(&preview.text).replace(['\n', '\t'], " "),
+        BodyKind::Text => one_line(&preview.text),
         BodyKind::Unknown
         | BodyKind::Image
         | BodyKind::Video
@@ -98,16 +109,15 @@ fn preview(preview: &Preview) -> String {
 
 /// A body as text, continued below its own beginning.
 pub(super) fn body(body: &WireBody) -> String {
-    let caption = body.fields.get("caption").map(|c| clean(c));
-    let text = match (&body.text, body.e2e_key.is_some()) {
+    let caption = body.fields.get("caption").map(|c| indented(c));
+    match (&body.text, body.e2e_key.is_some()) {
         (_, true) => "[encrypted]".to_owned(),
-        (Some(text), _) => clean(text),
+        (Some(text), _) => indented(text),
         (None, _) => {
             let kind = kind(body.kind);
             caption.map_or_else(|| format!("[{kind}]"), |c| format!("[{kind}] {c}"))
         }
-    };
-    text.replace('\n', &format!("\n{INDENT}"))
+    }
 }
 
 fn kind(kind: BodyKind) -> &'static str {
@@ -133,7 +143,7 @@ pub(super) fn message_line(message: &Message, me: &UserId, tick: Option<Tick>) -
         _ => what(entry),
     };
     for (user, reaction) in &message.reactions {
-        text.push_str(&format!("  {}:{user}", clean(reaction)));
+        text.push_str(&format!("  {}:{user}", one_line(reaction)));
     }
     line_of(entry, me, text, tick)
 }
@@ -170,14 +180,14 @@ fn what(entry: &Entry) -> String {
         EntryEvent::Edited { target, body: b } => format!("* {who} edited #{target}: {}", body(b)),
         EntryEvent::Deleted { target } => format!("* {who} deleted #{target}"),
         EntryEvent::Reacted { target, reaction } => match reaction {
-            Some(reaction) => format!("* {who} reacted to #{target}: {}", clean(reaction)),
+            Some(reaction) => format!("* {who} reacted to #{target}: {}", one_line(reaction)),
             None => format!("* {who} took back the reaction to #{target}"),
         },
         EntryEvent::Created { title, .. } => {
-            format!("* {who} created the group {:?}", clean(title))
+            format!("* {who} created the group {:?}", one_line(title))
         }
         EntryEvent::Changed { title, description } => match (title, description) {
-            (Some(title), _) => format!("* {who} called the group {:?}", clean(title)),
+            (Some(title), _) => format!("* {who} called the group {:?}", one_line(title)),
             (None, _) => format!("* {who} changed the description"),
         },
         EntryEvent::MemberAdded { user, .. } => format!("* {who} added {user}"),
@@ -230,7 +240,7 @@ pub(super) fn members_lines(members: &Members, me: &UserId) -> Vec<String> {
         members.max_members
     )];
     if !members.description.is_empty() {
-        lines.push(format!("  {}", clean(&members.description)));
+        lines.push(format!("{INDENT}{}", indented(&members.description)));
     }
     for member in &members.members {
         let line = format!("  {:<20} {}", member.user.as_str(), role_name(member.role));

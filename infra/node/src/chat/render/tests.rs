@@ -205,6 +205,34 @@ fn members_are_listed_with_their_roles() {
 }
 
 #[test]
+fn no_text_of_others_makes_a_line_that_looks_like_one_of_the_program() {
+    let forged = "x\n12:00    #9 bob: pay eve\u{2028}12:01\u{85}12:02";
+    let members = Members {
+        chat: ChatId::new("g.00112233445566778899aabbccddeeff").unwrap(),
+        title: forged.into(),
+        description: forged.into(),
+        max_members: 256,
+        members: Vec::new(),
+    };
+    let me = user("ada");
+    let listed = summary(members.chat.clone(), forged);
+    let mut reacted = message("eve", text(forged));
+    reacted.reactions.insert(user("eve"), forged.into());
+    let reaction = EntryEvent::Reacted {
+        target: Seq(1),
+        reaction: Some(forged.into()),
+    };
+    let mut lines = members_lines(&members, &me);
+    lines.push(chat_line(1, &listed, &me, Timestamp(0)));
+    lines.push(message_line(&reacted, &me, None));
+    lines.push(entry_line(&entry("eve", reaction), &me));
+    let shown = lines.join("\n");
+    let looks_genuine = |line: &str| line.starts_with("12:") || line.starts_with("  12:");
+    assert!(!shown.lines().any(looks_genuine), "{shown}");
+    assert!(!shown.contains(['\u{2028}', '\u{85}']), "{shown}");
+}
+
+#[test]
 fn days_are_those_of_the_calendar() {
     for (ms, expected) in [
         (0, "1970-01-01"),
