@@ -17,12 +17,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use infra_ports::memory::store::{Around, AroundStore};
 use infra_ports::memory::{Chances, Executor, MemoryStore, Node};
-use infra_ports::store::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
+use infra_ports::store::{Mutation, StoreError, TableStore};
 use projectors::{Config, Ports};
-use schemas::position::Generation;
-use schemas::tables::TableDef;
 
 use world::script::script;
 use world::{LIVE, append, assert_same_rows, empty_log, rows, run_straight, settle, straight};
@@ -34,8 +32,13 @@ struct Overtaken {
     reads_left: AtomicU64,
 }
 
-impl Overtaken {
-    fn now(&self) -> &MemoryStore {
+#[async_trait]
+impl Around for Overtaken {
+    fn inner(&self) -> &dyn TableStore {
+        &self.late
+    }
+
+    fn reads(&self) -> &dyn TableStore {
         let one_less = |left: u64| left.checked_sub(1);
         let left = self
             .reads_left
@@ -45,67 +48,10 @@ impl Overtaken {
             Err(_) => &self.late,
         }
     }
-}
-
-#[async_trait]
-impl TableStore for Overtaken {
-    async fn create_tables(
-        &self,
-        tables: &[&'static TableDef],
-        generation: Generation,
-    ) -> Result<(), StoreError> {
-        self.late.create_tables(tables, generation).await
-    }
-
-    async fn drop_tables(
-        &self,
-        tables: &[&'static TableDef],
-        generation: Generation,
-    ) -> Result<(), StoreError> {
-        self.late.drop_tables(tables, generation).await
-    }
 
     async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError> {
         self.reads_left.store(0, Ordering::SeqCst);
         self.late.write(mutations).await
-    }
-
-    async fn get(
-        &self,
-        table: &'static TableDef,
-        generation: Generation,
-        partition: &[u8],
-        cluster: &[u8],
-    ) -> Result<Option<StoredRow>, StoreError> {
-        self.now().get(table, generation, partition, cluster).await
-    }
-
-    async fn scan(
-        &self,
-        table: &'static TableDef,
-        generation: Generation,
-        partition: &[u8],
-        range: ScanRange,
-    ) -> Result<Vec<StoredRow>, StoreError> {
-        self.now().scan(table, generation, partition, range).await
-    }
-
-    async fn scan_table(
-        &self,
-        table: &'static TableDef,
-        generation: Generation,
-        after: Option<(Bytes, Bytes)>,
-        limit: usize,
-    ) -> Result<Vec<StoredRow>, StoreError> {
-        self.late.scan_table(table, generation, after, limit).await
-    }
-
-    async fn sync(&self) -> Result<(), StoreError> {
-        self.late.sync().await
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.late.close().await
     }
 }
 
@@ -122,11 +68,11 @@ fn a_load_that_is_overtaken_at_any_read_starts_over() {
         append(&log, &script[80..160]);
         run_straight(&log, &late, &Config::default());
         append(&log, &script[160..]);
-        let store = Overtaken {
+        let store = AroundStore(Overtaken {
             early,
             late: late.clone(),
             reads_left: AtomicU64::new(reads),
-        };
+        });
         let mut executor = Executor::seeded(reads, Chances::CALM);
         let ports = Ports {
             log: Arc::new(log.clone()),

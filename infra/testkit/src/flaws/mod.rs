@@ -11,7 +11,7 @@ use std::sync::Arc;
 use infra_ports::{EventLog, Runtime, TableStore};
 
 pub use log::FlawedLog;
-pub use store::FlawedStore;
+pub use store::{Flawed, FlawedStore};
 
 /// A rule to break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub fn break_rule(
             (Arc::new(FlawedLog::new(flaw, log, &runtime)), store)
         }
         Flaw::NoDedupe | Flaw::EarlyCheckpoint => {
-            (log, Arc::new(FlawedStore::new(flaw, store, runtime)))
+            (log, Arc::new(Flawed::store(flaw, store, runtime)))
         }
     }
 }

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use infra_ports::{Mutation, Runtime, ScanRange, StoreError, StoredRow, TableStore};
-use schemas::position::Generation;
-use schemas::tables::TableDef;
+use infra_ports::memory::store::{Around, AroundStore};
+use infra_ports::{Mutation, Runtime, StoreError, TableStore};
 use tokio::sync::mpsc;
 
 use super::Flaw;
@@ -20,15 +18,18 @@ const LATE: Duration = Duration::from_millis(400);
 const HELD: usize = 10_000;
 
 /// A sound store behind a forgetful one.
-pub struct FlawedStore {
+pub type FlawedStore = AroundStore<Flawed>;
+
+/// What is forgotten.
+pub struct Flawed {
     flaw: Flaw,
     store: Arc<dyn TableStore>,
     held: mpsc::Sender<Vec<Mutation>>,
 }
 
-impl FlawedStore {
+impl Flawed {
     /// Wraps a sound store.
-    pub fn new(flaw: Flaw, store: Arc<dyn TableStore>, runtime: Arc<dyn Runtime>) -> Self {
+    pub fn store(flaw: Flaw, store: Arc<dyn TableStore>, runtime: Arc<dyn Runtime>) -> FlawedStore {
         let (held, mut late) = mpsc::channel::<Vec<Mutation>>(HELD);
         let (inner, clock) = (Arc::clone(&store), Arc::clone(&runtime));
         let task = async move {
@@ -44,7 +45,7 @@ impl FlawedStore {
             }
         };
         runtime.spawn("late-rows", Box::pin(task));
-        Self { flaw, store, held }
+        AroundStore(Self { flaw, store, held })
     }
 }
 
@@ -54,21 +55,9 @@ fn is_verdict(mutation: &Mutation) -> bool {
 }
 
 #[async_trait]
-impl TableStore for FlawedStore {
-    async fn create_tables(
-        &self,
-        tables: &[&'static TableDef],
-        generation: Generation,
-    ) -> Result<(), StoreError> {
-        self.store.create_tables(tables, generation).await
-    }
-
-    async fn drop_tables(
-        &self,
-        tables: &[&'static TableDef],
-        generation: Generation,
-    ) -> Result<(), StoreError> {
-        self.store.drop_tables(tables, generation).await
+impl Around for Flawed {
+    fn inner(&self) -> &dyn TableStore {
+        &*self.store
     }
 
     async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError> {
@@ -83,43 +72,5 @@ impl TableStore for FlawedStore {
             return Err(StoreError::Closed);
         }
         self.store.write(early).await
-    }
-
-    async fn get(
-        &self,
-        table: &'static TableDef,
-        generation: Generation,
-        partition: &[u8],
-        cluster: &[u8],
-    ) -> Result<Option<StoredRow>, StoreError> {
-        self.store.get(table, generation, partition, cluster).await
-    }
-
-    async fn scan(
-        &self,
-        table: &'static TableDef,
-        generation: Generation,
-        partition: &[u8],
-        range: ScanRange,
-    ) -> Result<Vec<StoredRow>, StoreError> {
-        self.store.scan(table, generation, partition, range).await
-    }
-
-    async fn scan_table(
-        &self,
-        table: &'static TableDef,
-        generation: Generation,
-        after: Option<(Bytes, Bytes)>,
-        limit: usize,
-    ) -> Result<Vec<StoredRow>, StoreError> {
-        self.store.scan_table(table, generation, after, limit).await
-    }
-
-    async fn sync(&self) -> Result<(), StoreError> {
-        self.store.sync().await
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.store.close().await
     }
 }

@@ -14,7 +14,10 @@
 //! unavailable but synced), `store.crash.lost` (how many unsynced writes are lost, each to one
 //! partition).
 
+mod around;
 mod disk;
+
+pub use around::{Around, AroundStore};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
