@@ -1,9 +1,11 @@
-//! The reads over HTTP: the same answers as over frames. `Authorization: Bearer` says who asks;
+//! The reads over HTTP: the same answers as over frames. The peer's address is taken from
+//! `ConnectInfo<SocketAddr>`, where the server adds it. `Authorization: Bearer` says who asks;
 //! errors are `{"error": …}` with the code's status.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Path, Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -52,6 +54,7 @@ impl IntoResponse for Failure {
         let Self(refusal) = self;
         let status = StatusCode::from_u16(refusal.code.status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = refusal.retry_after_ms;
         let mut response = (status, Json(Envelope { error: refusal })).into_response();
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"cursus\"");
@@ -59,21 +62,30 @@ impl IntoResponse for Failure {
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, challenge);
         }
+        if let Some(ms) = retry_after {
+            let seconds = HeaderValue::from(ms.div_ceil(1_000));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
         response
     }
 }
 
 type Answer<T> = Result<Json<T>, Failure>;
 
-/// Who asks.
+/// Who asks, if their address and they may ask at all.
 struct Asker(Identity);
 
 impl FromRequestParts<Api> for Asker {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Failure> {
+        if let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() {
+            api.commands.admit(peer.ip())?;
+        }
         let token = bearer(&parts.headers).ok_or_else(|| Refusal::plain(Code::Unauthorized))?;
-        Ok(Self(api.commands.authenticate(token)?))
+        let who = api.commands.authenticate(token)?;
+        api.commands.may_read(&who)?;
+        Ok(Self(who))
     }
 }
 

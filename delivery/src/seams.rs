@@ -1,6 +1,7 @@
 //! What delivery needs of others in the domain, as traits that the node implements: somebody who
 //! takes commands, and somebody who knows how far the tables are.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,7 +37,7 @@ pub struct StampedMark {
     pub authors: Vec<UserId>,
 }
 
-/// Takes what clients want. Implemented over `ingest`.
+/// Takes what clients want, and says how much they may ask for. Implemented over `ingest`.
 #[async_trait]
 pub trait Commands: Send + Sync + 'static {
     /// Says who a token speaks for.
@@ -44,6 +45,19 @@ pub trait Commands: Send + Sync + 'static {
     /// # Errors
     /// `token_expired` or `unauthorized`.
     fn authenticate(&self, token: &str) -> Result<Identity, Refusal>;
+
+    /// Says whether this address may ask for something now. To be asked before a token is looked
+    /// at, once a request.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the time after which it may.
+    fn admit(&self, address: IpAddr) -> Result<(), Refusal>;
+
+    /// Says whether a device may read something now, and counts it as done.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the time after which it may.
+    fn may_read(&self, identity: &Identity) -> Result<(), Refusal>;
 
     /// Takes a command that is appended to the log. Durable when it answers `Ok`.
     ///

@@ -101,6 +101,15 @@ impl Ingest {
         found
     }
 
+    /// Says whether a device may read something now. Reads themselves are not ingest's.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the time after which it may.
+    pub fn may_read(&self, who: &Identity) -> Result<(), Refusal> {
+        let now = self.inner.runtime.elapsed();
+        self.inner.limits.read(who, now)
+    }
+
     /// Makes a token with the development key, valid from now on for `ttl`.
     ///
     /// # Errors

@@ -25,6 +25,8 @@ pub struct Config {
     pub commands: Rate,
     /// Marks of one device of one user, after the gateway has merged them.
     pub marks: Rate,
+    /// Reads of one device of one user, over frames and HTTP.
+    pub reads: Rate,
     /// HTTP requests and handshakes of one address, before any token is looked at.
     pub addresses: Rate,
 }
@@ -60,6 +62,8 @@ impl Default for Config {
             commands: Rate::new(200, 1_000),
             // A device that comes back marks every chat it has missed something in.
             marks: Rate::new(2_000, 10_000),
+            // A device that shows a chat list asks for a page of each chat on it.
+            reads: Rate::new(500, 2_000),
             // Many people may stand behind one address.
             addresses: Rate::new(1_000, 5_000),
         }

@@ -53,7 +53,7 @@ codes! {
     Unauthorized "unauthorized" 401 "no token, or one that is not valid here; a socket is closed with 4001",
     TokenExpired "token_expired" 401 "the token's time is over; a socket is closed with 4001",
     // How much.
-    RateLimited "rate_limited" 429 "too many commands; retry_after_ms says when to try again",
+    RateLimited "rate_limited" 429 "too many commands, reads or requests; retry_after_ms says when to try again",
     TooManyUnsettled "too_many_unsettled" 429 "256 commands of this device in this chat wait for their verdict; wait for one",
     TooManySessions "too_many_sessions" 503 "the gateway holds as many sockets as it may; try again later or elsewhere",
     SlowConsumer "slow_consumer" 503 "the session read too slowly and was closed with 4003; reconnect and resume",

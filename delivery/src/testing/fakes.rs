@@ -1,6 +1,7 @@
 //! Whoever takes commands and whoever knows the tables' progress, played by the test.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +69,16 @@ pub(crate) struct FakeCommands {
     pub(crate) taken: Mutex<Vec<String>>,
     pub(crate) marks: Mutex<Vec<(String, StampedMark)>>,
     pub(crate) refuse: Mutex<Option<Code>>,
+    /// So many reads, and requests of any address, are let through.
+    pub(crate) reads_left: Mutex<u32>,
+    pub(crate) requests_left: Mutex<u32>,
+}
+
+fn one_of(left: &Mutex<u32>) -> Result<(), Refusal> {
+    let mut left = left.lock();
+    let fewer = left.checked_sub(1);
+    *left = fewer.ok_or_else(|| Refusal::plain(Code::RateLimited).retry_after_ms(1_500))?;
+    Ok(())
 }
 
 #[async_trait]
@@ -82,6 +93,14 @@ impl Commands for FakeCommands {
             device,
             expires_at: *self.expires_at.lock(),
         })
+    }
+
+    fn admit(&self, _: IpAddr) -> Result<(), Refusal> {
+        one_of(&self.requests_left)
+    }
+
+    fn may_read(&self, _: &Identity) -> Result<(), Refusal> {
+        one_of(&self.reads_left)
     }
 
     async fn accept(&self, who: &Identity, command: Command) -> Result<Receipt, Refusal> {

@@ -66,6 +66,8 @@ impl Scene {
             taken: Mutex::default(),
             marks: Mutex::default(),
             refuse: Mutex::default(),
+            reads_left: Mutex::new(u32::MAX),
+            requests_left: Mutex::new(u32::MAX),
         });
         let applied = Arc::new(FakeApplied {
             runtime: Arc::clone(&runtime),

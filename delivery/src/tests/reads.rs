@@ -1,6 +1,9 @@
 //! Reads over the tables: history with changes, pages, status, who may read; the same over HTTP.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use schemas::errors::Code;
@@ -215,8 +218,10 @@ fn only_who_is_or_was_a_member_may_read() {
     );
 }
 
+const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
+
 fn get(scene: &mut Scene, path: &str, token: Option<&str>) -> (StatusCode, String) {
-    let mut request = Request::get(path);
+    let mut request = Request::get(path).extension(ConnectInfo(PEER));
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
@@ -352,5 +357,39 @@ fn only_messages_have_a_status() {
     assert_eq!(
         refused.message,
         "seq: an entry that is no message has no status"
+    );
+}
+
+#[test]
+fn reads_are_limited_over_frames_and_http_and_say_when_to_come_back() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let query = ChatsQuery {
+        cursor: None,
+        limit: None,
+    };
+    *scene.commands.reads_left.lock() = 2;
+    let mut codes = Vec::new();
+    for _ in 0..2 {
+        scene.command(&client, "c", &Command::Chats(query.clone()));
+        codes.extend(scene.frames(&client).into_iter().map(|frame| match frame {
+            Frame::Chats(_) => None,
+            Frame::Error(refused) => Some((refused.code, refused.retry_after_ms)),
+            other => panic!("{other:?}"),
+        }));
+        assert_eq!(
+            get(&mut scene, "/v1/chats", Some("ada/phone"))
+                .0
+                .is_success(),
+            codes.len() == 1
+        );
+    }
+    assert_eq!(codes, [None, Some((Code::RateLimited, Some(1_500)))]);
+    *scene.commands.requests_left.lock() = 0;
+    let (status, body) = get(&mut scene, "/v1/chats", None);
+    assert_eq!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS,
+        "before its token: {body}"
     );
 }

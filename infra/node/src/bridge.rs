@@ -3,6 +3,7 @@
 //! delivery. Conversions only; no decision is made here.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,14 @@ pub(crate) struct CommandsOf(pub(crate) Ingest);
 impl delivery::Commands for CommandsOf {
     fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
         self.0.authenticate(token)
+    }
+
+    fn admit(&self, address: IpAddr) -> Result<(), Refusal> {
+        self.0.admit(address)
+    }
+
+    fn may_read(&self, identity: &Identity) -> Result<(), Refusal> {
+        self.0.may_read(identity)
     }
 
     async fn accept(

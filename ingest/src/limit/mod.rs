@@ -20,6 +20,7 @@ use crate::config::Config;
 pub(crate) struct Limits {
     commands: Table<Device>,
     marks: Table<Device>,
+    reads: Table<Device>,
     addresses: Table<Address>,
 }
 
@@ -30,6 +31,7 @@ impl Limits {
         Self {
             commands: Table::new(Allowance::of(config.commands), remembered),
             marks: Table::new(Allowance::of(config.marks), remembered),
+            reads: Table::new(Allowance::of(config.reads), remembered),
             addresses: Table::new(Allowance::of(config.addresses), remembered),
         }
     }
@@ -44,6 +46,12 @@ impl Limits {
     pub(crate) fn mark(&self, who: &Identity, now: Duration) -> Result<(), Refusal> {
         let taken = self.marks.take(Device::of(who), 1, now);
         taken.map_err(|wait| refusal("marks", wait))
+    }
+
+    /// Takes one read from the device's allowance, or says when there is one.
+    pub(crate) fn read(&self, who: &Identity, now: Duration) -> Result<(), Refusal> {
+        let taken = self.reads.take(Device::of(who), 1, now);
+        taken.map_err(|wait| refusal("reads", wait))
     }
 
     /// Takes one request from the address's allowance, or says when there is one.
@@ -123,6 +131,7 @@ mod tests {
         Limits::new(&Config {
             commands: two,
             marks: two,
+            reads: two,
             addresses: two,
             ..Config::default()
         })
@@ -142,18 +151,21 @@ mod tests {
     }
 
     #[test]
-    fn devices_marks_and_addresses_have_allowances_of_their_own() {
+    fn devices_marks_reads_and_addresses_have_allowances_of_their_own() {
         let limits = limits();
         assert_eq!(limits.command(&ada("phone"), 2, Duration::ZERO), Ok(()));
         assert_eq!(limits.command(&ada("tablet"), 2, Duration::ZERO), Ok(()));
         for _ in 0..2 {
             assert_eq!(limits.mark(&ada("phone"), Duration::ZERO), Ok(()));
+            assert_eq!(limits.read(&ada("phone"), Duration::ZERO), Ok(()));
             assert_eq!(
                 limits.address("10.0.0.1".parse().unwrap(), Duration::ZERO),
                 Ok(())
             );
         }
         assert!(limits.mark(&ada("phone"), Duration::ZERO).is_err());
+        assert!(limits.read(&ada("phone"), Duration::ZERO).is_err());
+        assert_eq!(limits.read(&ada("tablet"), Duration::ZERO), Ok(()));
         assert!(
             limits
                 .address("::ffff:10.0.0.1".parse().unwrap(), Duration::ZERO)
