@@ -44,6 +44,10 @@ pub enum TransportError {
 #[async_trait]
 pub trait FrameReader: Send {
     /// The next thing from the peer. Cancel safe: nothing is lost when the future is dropped.
+    ///
+    /// After `TooLarge` and `Malformed` what still comes is taken and thrown away, up to some bound
+    /// of bytes, until the peer is done, so that a peer in the middle of a frame lives to read why
+    /// it is closed; then `Closed`. How long that may take is the session's to decide.
     async fn next(&mut self) -> Result<Inbound, TransportError>;
 }
 

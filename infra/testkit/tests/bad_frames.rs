@@ -11,6 +11,7 @@
 
 use infra_testkit::platform::Platform;
 use infra_testkit::raw::{RawClient, RawFrame};
+use schemas::frames::MAX_FRAME_BYTES;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -423,7 +424,7 @@ async fn what_is_not_the_protocol_closes_its_own_socket_only() {
     let platform = Platform::start().await.unwrap();
     let token = platform.token("ada", "phone").unwrap();
     let mut other = RawClient::live(&platform.url(), &token).await.unwrap();
-    let too_large = Message::text("x".repeat(256 * 1024 + 1));
+    let too_large = Message::text("x".repeat(64 * MAX_FRAME_BYTES / 2));
     for (message, code) in [(too_large, 1009), (Message::binary(vec![1, 2, 3]), 1002)] {
         let mut client = RawClient::live(&platform.url(), &token).await.unwrap();
         client.send_message(message).await.unwrap();

@@ -5,10 +5,8 @@ use hyper::header::{
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, Response, StatusCode, http::request::Parts};
+use schemas::frames::SUBPROTOCOL;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-
-/// The subprotocol that we speak: frames as JSON texts, first version.
-pub const SUBPROTOCOL: &str = "cursus.v1.json";
 
 /// Why a request is not a handshake that we can answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +25,7 @@ pub enum HandshakeError {
     #[error("sec-websocket-key must be 16 bytes in base64")]
     Key,
     /// Subprotocols are offered, and ours is not among them.
-    #[error("offered subprotocols do not include cursus.v1.json")]
+    #[error("offered subprotocols do not include {}", SUBPROTOCOL)]
     Subprotocol,
 }
 

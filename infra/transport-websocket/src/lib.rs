@@ -20,7 +20,7 @@ mod handshake;
 mod reader;
 mod writer;
 
-pub use handshake::{HandshakeError, SUBPROTOCOL, handshake};
+pub use handshake::{HandshakeError, handshake};
 
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use infra_ports::{FrameReader, FrameWriter};
+use schemas::frames::MAX_FRAME_BYTES;
 use tokio::net::TcpStream;
 
 /// What a connection may hold.
@@ -42,7 +43,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            message_bytes: 256 * 1024,
+            message_bytes: MAX_FRAME_BYTES,
             read_buffer_bytes: 1024,
         }
     }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use infra_ports::{FrameReader, Inbound, TransportError};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
@@ -24,10 +24,15 @@ const ANSWER_BYTES: usize = 4 * 1024;
 /// A buffer that has grown to so many times its size is given back.
 const GROWN: usize = 4;
 
+/// So many times the largest text is thrown away after a bad frame.
+const DRAINED: usize = 64;
+
 pub(crate) struct Reader {
     frames: WebSocketStream<Diverted>,
     config: Config,
     closed: bool,
+    /// After a bad frame: how many bytes are still taken and thrown away.
+    drains_bytes: Option<usize>,
     /// Whether the read buffer has grown; tungstenite never shrinks it.
     grown: bool,
     /// At most what tungstenite has taken out of its read buffer: frames counted with the smallest
@@ -48,6 +53,7 @@ impl Reader {
             frames,
             config: *config,
             closed: false,
+            drains_bytes: None,
             grown: false,
             consumed_bytes: 0,
         }
@@ -108,8 +114,7 @@ impl Reader {
                 Ok(self.take_answers().unwrap_or(Inbound::Closed))
             }
             Message::Binary(_) | Message::Frame(_) => {
-                self.closed = true;
-                Err(TransportError::Malformed("binary frame".to_owned()))
+                Err(self.refuse(TransportError::Malformed("binary frame".to_owned())))
             }
         }
     }
@@ -130,16 +135,35 @@ impl Reader {
 
     /// The session's end after an error of tungstenite.
     fn fail(&mut self, error: Error) -> TransportError {
-        self.closed = true;
         if let Error::Io(error) = error {
+            self.closed = true;
             return TransportError::Lost(error.to_string());
         }
         if matches!(error, Error::Capacity(CapacityError::MessageTooLong { .. })) {
-            return TransportError::TooLarge {
+            return self.refuse(TransportError::TooLarge {
                 limit_bytes: self.config.message_bytes,
-            };
+            });
         }
-        TransportError::Malformed(error.to_string())
+        self.refuse(TransportError::Malformed(error.to_string()))
+    }
+
+    fn refuse(&mut self, error: TransportError) -> TransportError {
+        self.drains_bytes = Some(DRAINED.saturating_mul(self.config.message_bytes));
+        error
+    }
+
+    /// Takes what still comes: a connection closed with unread bytes is reset, and the reset
+    /// overtakes the close that says why.
+    async fn drain(&mut self) -> Inbound {
+        let mut sink = vec![0; self.config.read_buffer_bytes.max(1)];
+        while let Some(left) = self.drains_bytes.filter(|left| *left > 0) {
+            match self.frames.get_mut().read(&mut sink).await {
+                Ok(taken) if taken > 0 => self.drains_bytes = Some(left.saturating_sub(taken)),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        self.closed = true;
+        Inbound::Closed
     }
 }
 
@@ -151,6 +175,9 @@ impl FrameReader for Reader {
         }
         if self.closed {
             return Ok(Inbound::Closed);
+        }
+        if self.drains_bytes.is_some() {
+            return Ok(self.drain().await);
         }
         match self.frames.next().await {
             Some(Ok(message)) => self.take(message).await,

@@ -162,6 +162,11 @@ impl Outbox {
         }
     }
 
+    /// Everything was written: says so to the peer, which may still be talking.
+    pub(crate) fn hang_up(&self) {
+        self.writer.shut();
+    }
+
     /// Closes the connection for good.
     pub(crate) fn shut(&self) {
         self.state.lock().end(Life::Lost);

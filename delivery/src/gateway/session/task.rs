@@ -53,6 +53,8 @@ pub(super) struct Task {
     step: Option<BoxFuture<'static, ()>>,
     /// Runs out when a closing session took too long.
     linger: Option<BoxFuture<'static, ()>>,
+    /// The peer broke the protocol: what it still sends is thrown away until it is done.
+    drains: bool,
 }
 
 /// What woke the loop.
@@ -83,6 +85,7 @@ pub(crate) async fn run(
         marks: Marks::default(),
         step: None,
         linger: None,
+        drains: false,
     };
     if let Some(token) = token {
         task.sign_in(None, &token);
@@ -102,14 +105,18 @@ impl Task {
         self.session.outbox.flush();
         match self.session.outbox.life() {
             Life::Lost => return false,
-            // A connection that is cut with unread frames in it may take the close with it: the
-            // peer gets a moment to answer.
-            Life::Closing | Life::Closed if self.linger.is_none() => {
-                let within = self.gateway.config.close_within;
-                self.linger = Some(self.gateway.runtime.sleep(within));
-                self.step = None;
+            life @ (Life::Closing | Life::Closed) => {
+                // A connection that is cut with unread frames in it may take the close with it: the
+                // peer gets a moment to answer.
+                if self.linger.is_none() {
+                    let within = self.gateway.config.close_within;
+                    self.linger = Some(self.gateway.runtime.sleep(within));
+                    self.step = None;
+                }
+                if self.drains && life == Life::Closed {
+                    self.session.outbox.hang_up();
+                }
             }
-            Life::Closing | Life::Closed => {}
             Life::Open if self.step.is_none() => self.step = self.next_step(),
             Life::Open => {}
         }
@@ -223,8 +230,9 @@ impl Task {
         true
     }
 
-    fn broken(&self, error: &TransportError) -> bool {
+    fn broken(&mut self, error: &TransportError) -> bool {
         tracing::debug!(session = self.session.id.0, %error, "transport");
+        self.drains = true;
         match error {
             TransportError::TooLarge { .. } => {
                 let refused = Refusal::plain(Code::FrameTooLarge);

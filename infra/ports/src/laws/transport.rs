@@ -68,6 +68,7 @@ pub async fn check(wire: &dyn Wire) {
     shut_wakes_who_waits_for_room(wire.connect().await).await;
     a_dropped_next_loses_nothing(wire.connect().await).await;
     a_text_over_the_limit_ends_the_session(wire.connect().await, wire.message_bytes()).await;
+    who_sends_too_much_lives_to_read_why(wire.connect().await, wire.message_bytes()).await;
 }
 
 /// Writes all, waiting for room.
@@ -361,5 +362,35 @@ async fn a_text_over_the_limit_ends_the_session(mut connection: Connection, limi
     assert!(
         matches!(came, Err(TransportError::TooLarge { limit_bytes }) if limit_bytes == limit),
         "{came:?}"
+    );
+}
+
+async fn who_sends_too_much_lives_to_read_why(connection: Connection, limit: usize) {
+    let Connection {
+        mut reader,
+        writer,
+        mut client,
+    } = connection;
+    let serves = async {
+        let came = reader.next().await;
+        assert!(
+            matches!(came, Err(TransportError::TooLarge { .. })),
+            "{came:?}"
+        );
+        send(&writer, encode_close(1009, "too large")).await;
+        writer.shut();
+        reader.next().await
+    };
+    let sends = async {
+        client.send_text(&"a".repeat(16 * limit)).await;
+        let received = client.receive().await;
+        drop(client);
+        received
+    };
+    let (came, received) = join(serves, sends).await;
+    assert!(matches!(came, Ok(Inbound::Closed)), "{came:?}");
+    assert!(
+        matches!(received, Received::Close { code: 1009, .. }),
+        "{received:?}"
     );
 }

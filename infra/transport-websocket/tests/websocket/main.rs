@@ -13,14 +13,14 @@ mod sessions;
 mod support;
 mod wire;
 
-use support::Loopback;
+use support::{Loopback, timely};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keeps_the_laws_of_the_port_on_two_workers() {
-    infra_ports::laws::transport::check(&Loopback::start().await).await;
+    timely(async { infra_ports::laws::transport::check(&Loopback::start().await).await }).await;
 }
 
 #[tokio::test]
 async fn keeps_the_laws_of_the_port_on_one_thread() {
-    infra_ports::laws::transport::check(&Loopback::start().await).await;
+    timely(async { infra_ports::laws::transport::check(&Loopback::start().await).await }).await;
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
@@ -11,7 +12,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use infra_ports::laws::transport::{Client, Connection, Received, Wire};
 use infra_ports::{FrameReader, FrameWriter};
-use infra_transport_websocket::{Config, SUBPROTOCOL, handshake, open};
+use infra_transport_websocket::{Config, handshake, open};
+use schemas::frames::SUBPROTOCOL;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc};
@@ -22,6 +24,18 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 pub(crate) type Halves = (Box<dyn FrameReader>, Arc<dyn FrameWriter>);
+
+/// Far more than any of these tests takes.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// Runs a test that waits for sockets.
+///
+/// # Panics
+/// When it takes too long: what it waits for never comes.
+pub(crate) async fn timely(test: impl Future<Output = ()>) {
+    let ended = tokio::time::timeout(WITHIN, Box::pin(test)).await;
+    assert!(ended.is_ok(), "still waiting after {WITHIN:?}");
+}
 
 /// Serves handshakes on loopback.
 pub(crate) struct Loopback {

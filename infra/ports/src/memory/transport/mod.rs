@@ -19,6 +19,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::{Mutex, MutexGuard};
+use schemas::frames::MAX_FRAME_BYTES;
 use tokio::sync::Notify;
 
 use crate::memory::faults::{Faults, NoFaults};
@@ -42,7 +43,7 @@ impl Default for Socket {
     fn default() -> Self {
         Self {
             buffer_bytes: 64 * 1024,
-            message_bytes: 256 * 1024,
+            message_bytes: MAX_FRAME_BYTES,
             faults: Arc::new(NoFaults),
         }
     }
@@ -60,6 +61,7 @@ pub fn pair(socket: Socket) -> (Box<dyn FrameReader>, Arc<dyn FrameWriter>, Peer
         link: Arc::clone(&link),
         answers: VecDeque::new(),
         closed: false,
+        failed: false,
     };
     let writer = Writer {
         link: Arc::clone(&link),
@@ -150,14 +152,29 @@ struct Reader {
     link: Arc<Link>,
     answers: VecDeque<Inbound>,
     closed: bool,
+    /// What still comes is thrown away.
+    failed: bool,
 }
 
 impl Reader {
+    /// Throws away what comes until the peer is done.
+    async fn drain(&mut self) {
+        let done = |state: &mut State| {
+            let waits = !state.upward.is_empty();
+            state.upward.clear();
+            state.upward_bytes = 0;
+            let ended = state.cut || state.peer_gone;
+            (ended || waits).then_some(ended)
+        };
+        while !self.link.wait(done).await {}
+        self.closed = true;
+    }
+
     fn take(&mut self, upward: Upward) -> Result<Inbound, TransportError> {
         let limit_bytes = self.link.socket.message_bytes;
         match upward {
             Upward::Text(text) if text.len() > limit_bytes => {
-                self.closed = true;
+                self.failed = true;
                 Err(TransportError::TooLarge { limit_bytes })
             }
             Upward::Text(text) => Ok(Inbound::Text(text)),
@@ -172,7 +189,7 @@ impl Reader {
                 Ok(Inbound::Reply(encode_close(code, &reason)))
             }
             Upward::Garbage(what) => {
-                self.closed = true;
+                self.failed = true;
                 Err(TransportError::Malformed(what))
             }
         }
@@ -186,6 +203,10 @@ impl FrameReader for Reader {
             return Ok(answer);
         }
         if self.closed {
+            return Ok(Inbound::Closed);
+        }
+        if self.failed {
+            self.drain().await;
             return Ok(Inbound::Closed);
         }
         self.link.socket.faults.point("transport.read").await;

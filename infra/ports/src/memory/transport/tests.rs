@@ -163,6 +163,12 @@ fn garbage_ends_the_session() {
         matches!(came, Err(TransportError::Malformed(_))),
         "{came:?}"
     );
+    peer.send_text("still talking")
+        .now_or_never()
+        .unwrap()
+        .unwrap();
+    assert!(reader.next().now_or_never().is_none(), "it may finish");
+    drop(peer);
     assert_eq!(
         reader.next().now_or_never().unwrap().unwrap(),
         Inbound::Closed
