@@ -35,6 +35,8 @@ mod spare;
 mod topic;
 mod writer;
 
+mod blocks;
+mod frames;
 mod read;
 mod reader;
 mod retention;

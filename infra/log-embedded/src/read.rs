@@ -10,7 +10,8 @@ use infra_ports::log::{LogError, Record};
 use schemas::position::{Offset, Partition, Timestamp};
 
 use crate::format::frame::{FrameHead, HEAD_BYTES};
-use crate::segment::{Found, FrameReader, Segment};
+use crate::frames::{Found, FrameReader};
+use crate::segment::Segment;
 use crate::storage::{StorageFile, widen};
 use crate::topic::TopicLog;
 
@@ -44,17 +45,18 @@ impl Collected {
         self.records.len() >= self.most || self.bytes >= MOST_BYTES
     }
 
-    /// Takes a record with bytes of its own: it must not keep the piece of the file in memory.
-    fn take(&mut self, record: Record) {
-        let (key, value) = (
-            Bytes::copy_from_slice(&record.key),
-            Bytes::copy_from_slice(&record.value),
-        );
-        self.bytes += key.len() + value.len();
+    /// Takes a record with bytes of its own, whose frame begins at a place of a piece: it must not
+    /// keep the piece in memory.
+    fn take(&mut self, head: &FrameHead, piece: &Bytes, start: usize) {
+        let key = start + HEAD_BYTES;
+        let (value, end) = (key + head.key_length(), key + head.body_length());
+        let body = Bytes::copy_from_slice(piece.get(key..end).unwrap_or_default());
+        self.bytes += body.len();
         self.records.push(Record {
-            key,
-            value,
-            ..record
+            offset: Offset(head.offset),
+            key: body.slice(..value - key),
+            value: body.slice(value - key..),
+            at: Timestamp(head.at),
         });
     }
 }
@@ -123,13 +125,14 @@ impl TopicLog {
             let stop = (entry + place.every).min(place.limit);
             while next < end && !found.is_enough() && position < stop {
                 let step = self.step(&mut reader, place, position, || (partition, next))?;
-                let Some((head, frame)) = step else { break };
+                let Some(head) = step else { break };
                 if head.partition == partition && head.offset >= next {
                     self.check_next(place, position, &head, next)?;
-                    found.take(record(&head, &frame));
+                    let (piece, _, start) = reader.piece(position);
+                    found.take(&head, piece, start);
                     next += 1;
                 }
-                position += widen(frame.len());
+                position += widen(head.frame_length());
             }
         }
         Ok(())
@@ -142,16 +145,16 @@ impl TopicLog {
         place: &Place,
         position: u64,
         wanted: impl FnOnce() -> (u32, u64),
-    ) -> Result<Option<(FrameHead, Bytes)>, LogError> {
+    ) -> Result<Option<FrameHead>, LogError> {
         let damaged = |reason| {
             let (partition, offset) = wanted();
             self.damaged(&place.segment, position, partition, offset, reason)
         };
         let found = reader
-            .at(position, place.limit, true)
+            .at(position, place.limit)
             .map_err(|e| unavailable(&e))?;
         match found {
-            Found::Frame(head, bytes) => Ok(Some((head, bytes))),
+            Found::Frame(head) => Ok(Some(head)),
             Found::Nothing if !place.is_active => Ok(None),
             Found::Nothing => Err(damaged("nothing stands there")),
             Found::BadHead => Err(damaged("no frame stands there")),
@@ -284,16 +287,6 @@ impl TopicLog {
             offset: Offset(offset),
             reason,
         }
-    }
-}
-
-pub(crate) fn record(head: &FrameHead, frame: &Bytes) -> Record {
-    let value = HEAD_BYTES + head.key_length();
-    Record {
-        offset: Offset(head.offset),
-        key: frame.slice(HEAD_BYTES..value),
-        value: frame.slice(value..HEAD_BYTES + head.body_length()),
-        at: Timestamp(head.at),
     }
 }
 

@@ -20,6 +20,16 @@ struct Waiting {
     ended: bool,
 }
 
+/// A job that was handed to the reader thread.
+pub(crate) struct Started<T>(oneshot::Receiver<Result<T, LogError>>);
+
+impl<T> Started<T> {
+    /// Waits for what it returns. A wait that is given up can be taken up again.
+    pub(crate) async fn wait(&mut self) -> Result<T, LogError> {
+        (&mut self.0).await.unwrap_or(Err(LogError::Closed))
+    }
+}
+
 /// What is to be read.
 #[derive(Default)]
 pub(crate) struct Reader {
@@ -34,13 +44,21 @@ impl Reader {
         &self,
         job: impl FnOnce() -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
+        self.start(job)?.wait().await
+    }
+
+    /// Has a job run on the reader thread.
+    pub(crate) fn start<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+    ) -> Result<Started<T>, LogError> {
         let (answer, answered) = oneshot::channel();
         self.push(Box::new(move || {
             if !answer.is_closed() {
                 let _gone = answer.send(job());
             }
         }))?;
-        answered.await.unwrap_or(Err(LogError::Closed))
+        Ok(Started(answered))
     }
 
     fn push(&self, job: Job) -> Result<(), LogError> {

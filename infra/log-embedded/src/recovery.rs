@@ -14,9 +14,11 @@ use schemas::topics::Topic;
 use crate::active::Active;
 use crate::config::Config;
 use crate::errors::OpenError;
+use crate::format::frame::FrameHead;
 use crate::format::header::{Header, HeaderError};
+use crate::frames::{Found, FrameReader};
 use crate::index::SparseIndex;
-use crate::segment::{Found, FrameReader, Segment, segment_name, segment_number};
+use crate::segment::{Segment, segment_name, segment_number};
 use crate::spare::{begin, draw_salt, make_file};
 use crate::storage::{Storage, StorageFile, narrow, read_full, widen, write_full, write_zeros};
 use crate::tear;
@@ -361,9 +363,9 @@ impl<'a> Scan<'a> {
     /// Walks to the first place where no frame stands.
     fn run(&mut self) -> Result<Trouble, OpenError> {
         loop {
-            let found = self.reader.at(self.position, u64::MAX, true);
+            let found = self.reader.at(self.position, u64::MAX);
             match found.map_err(OpenError::io("read", &self.segment.path))? {
-                Found::Frame(head, bytes) => self.step(head, widen(bytes.len()))?,
+                Found::Frame(head) => self.step(head)?,
                 Found::Nothing => return Ok(Trouble::End),
                 Found::BadHead => return Ok(Trouble::NoFrame),
                 Found::BadBody(head) => return Ok(Trouble::NoBody(head.frame_length())),
@@ -372,11 +374,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes a frame: it is whole, so it must also be the right one.
-    fn step(
-        &mut self,
-        head: crate::format::frame::FrameHead,
-        length: u64,
-    ) -> Result<(), OpenError> {
+    fn step(&mut self, head: FrameHead) -> Result<(), OpenError> {
         let place = narrow(u64::from(head.partition));
         let expected = self.ends.get(place).map(|end| end + widen(self.open.len()));
         let of_this_batch = self
@@ -397,7 +395,7 @@ impl<'a> Scan<'a> {
         }
         self.open
             .push((head.partition, head.offset, self.position, head.at));
-        self.position += length;
+        self.position += widen(head.frame_length());
         if !head.more {
             for (partition, offset, position, at) in self.open.drain(..) {
                 self.index.note(partition, offset, position, at);

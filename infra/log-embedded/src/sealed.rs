@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::frames::{Found, FrameReader};
 use crate::index::SparseIndex;
 use crate::keeper::Chore;
-use crate::segment::{Found, FrameReader, Segment};
-use crate::storage::{StorageFile, narrow, read_full};
+use crate::segment::Segment;
+use crate::storage::{StorageFile, narrow, read_full, widen};
 use crate::topic::TopicLog;
 
 /// How many sealed segments of a topic are kept open.
@@ -108,10 +109,10 @@ impl TopicLog {
         );
         let mut reader = FrameReader::new(Arc::clone(file), segment, PIECE_BYTES);
         let mut position = segment.header.end();
-        // Stops at the first place that is no frame; reading up to there says what it is.
-        while let Found::Frame(head, bytes) = reader.at(position, u64::MAX, false)? {
+        // Stops at the first place that is no head; reading up to there says what it is.
+        while let Found::Frame(head) | Found::BadBody(head) = reader.at(position, u64::MAX)? {
             index.note(head.partition, head.offset, position, head.at);
-            position += crate::storage::widen(bytes.len());
+            position += widen(head.frame_length());
         }
         let index = Arc::new(index);
         let chore = Chore::WriteIndex {

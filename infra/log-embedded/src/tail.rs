@@ -1,26 +1,31 @@
 //! A tail: from memory while it keeps up, from files while it is behind.
+//!
+//! While it is behind, the reader thread walks ahead: what comes next is read while whoever tails is
+//! at work on what it was given.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use infra_ports::log::{LogError, LogTail, RecordBatch, Visibility};
 
-use crate::reader::Reader;
+use crate::reader::{Reader, Started};
 use crate::topic::TopicLog;
 use crate::view::Looked;
-use crate::walk::Cursor;
+use crate::walk::{Cursor, Walked};
 
 /// A reader of several partitions of one topic that waits for more.
 pub(crate) struct EmbeddedTail {
     topic: Arc<TopicLog>,
     reader: Arc<Reader>,
-    /// Partition and next offset.
+    /// Partition and next offset, beyond what is ready.
     next: Vec<(u32, u64)>,
     visibility: Visibility,
     /// The partition that comes first when more waits than is asked for.
     turn: usize,
-    /// Where in the chain it is, while it is behind.
-    cursor: Option<Cursor>,
+    /// What was read from files and not handed out yet.
+    ready: Walked,
+    /// A walk from `next` on.
+    ahead: Option<Started<(Walked, Option<Cursor>)>>,
 }
 
 impl EmbeddedTail {
@@ -36,22 +41,72 @@ impl EmbeddedTail {
             next,
             visibility,
             turn: 0,
-            cursor: None,
+            ready: Walked::default(),
+            ahead: None,
         }
     }
 
-    /// Reads along the chain. Nothing of the tail moves before the answer is there.
-    async fn catch_up(&mut self, most: usize) -> Result<Vec<RecordBatch>, LogError> {
+    /// Has the chain walked from `next` on.
+    fn walk_ahead(&mut self, cursor: Option<Cursor>, most: usize) -> Result<(), LogError> {
         let topic = Arc::clone(&self.topic);
         let next = topic.visible_ends(&self.next, self.visibility)?;
-        let cursor = self.cursor;
-        let walked = self
-            .reader
-            .run(move || topic.walk(&next, cursor, most))
-            .await?;
-        self.cursor = walked.cursor;
-        self.advance(&walked.batches);
-        Ok(walked.batches)
+        let walk = self.reader.start(move || topic.walk(&next, cursor, most))?;
+        self.ahead = Some(walk);
+        Ok(())
+    }
+
+    /// Waits for the walk; nothing of the tail moves before it is there.
+    async fn catch_up(&mut self, most: usize) -> Result<(), LogError> {
+        let Some(ahead) = &mut self.ahead else {
+            return Ok(());
+        };
+        let walked = ahead.wait().await;
+        self.ahead = None;
+        let (walked, cursor) = walked?;
+        if walked.is_empty() {
+            // The records are visible but the chain does not hold them.
+            return Err(LogError::Unavailable(
+                "records vanished while being read".into(),
+            ));
+        }
+        self.next.clone_from(&walked.next);
+        self.ready = walked;
+        if cursor.is_some() && self.is_behind() {
+            // If it cannot be had now, the next call asks again.
+            self.walk_ahead(cursor, most).ok();
+        }
+        Ok(())
+    }
+
+    fn is_behind(&self) -> bool {
+        let view = self.topic.view.lock();
+        view.is_behind(&self.next, self.visibility)
+    }
+
+    /// What can be had without waiting; none when there is nothing.
+    fn look(&mut self, most: usize) -> Result<Option<Vec<RecordBatch>>, LogError> {
+        let view = self.topic.view.lock();
+        if view.closed {
+            return Err(LogError::Closed);
+        }
+        if !self.ready.is_empty() {
+            drop(view);
+            return Ok(Some(self.ready.take(most)));
+        }
+        let looked = view.look(&self.next, self.turn, most, self.visibility);
+        drop(view);
+        match looked? {
+            Looked::Records(batches) => {
+                self.turn = (self.turn + 1) % self.next.len().max(1);
+                self.advance(&batches);
+                Ok(Some(batches))
+            }
+            Looked::Behind => {
+                self.walk_ahead(None, most)?;
+                Ok(None)
+            }
+            Looked::Nothing => Ok(None),
+        }
     }
 
     fn advance(&mut self, batches: &[RecordBatch]) {
@@ -73,34 +128,20 @@ impl LogTail for EmbeddedTail {
     async fn next(&mut self, max_records: usize) -> Result<Vec<RecordBatch>, LogError> {
         let most = max_records.max(1);
         loop {
+            if self.ready.is_empty() {
+                self.catch_up(most).await?;
+            }
             let topic = Arc::clone(&self.topic);
             let news = match self.visibility {
                 Visibility::Durable => topic.durable.notified(),
                 Visibility::Appended => topic.appended.notified(),
             };
             // It hears of everything from its making on, polled or not; so look only now.
-            let looked = topic
-                .view
-                .lock()
-                .look(&self.next, self.turn, most, self.visibility)?;
-            match looked {
-                Looked::Records(batches) => {
-                    self.cursor = None;
-                    self.turn = (self.turn + 1) % self.next.len().max(1);
-                    self.advance(&batches);
-                    return Ok(batches);
-                }
-                Looked::Behind => {
-                    let batches = self.catch_up(most).await?;
-                    if !batches.is_empty() {
-                        return Ok(batches);
-                    }
-                    // The records are visible but the chain does not hold them.
-                    return Err(LogError::Unavailable(
-                        "records vanished while being read".into(),
-                    ));
-                }
-                Looked::Nothing => news.await,
+            if let Some(batches) = self.look(most)? {
+                return Ok(batches);
+            }
+            if self.ahead.is_none() {
+                news.await;
             }
         }
     }

@@ -203,6 +203,16 @@ impl View {
         })
     }
 
+    /// Whether records of one of several partitions are visible but no longer in memory.
+    pub(crate) fn is_behind(&self, next: &[(u32, u64)], visibility: Visibility) -> bool {
+        !self.closed
+            && next.iter().any(|&(partition, from)| {
+                self.partition(partition).is_ok_and(|view| {
+                    from < view.visible_end(visibility) && from < view.first_recent()
+                })
+            })
+    }
+
     /// Takes a write into view.
     pub(crate) fn publish(&mut self, written: Written) {
         let mut partitions = Vec::with_capacity(written.records.len());

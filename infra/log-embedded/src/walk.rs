@@ -1,14 +1,18 @@
 //! Walking the chain for tails that are behind: all their partitions in one pass over the file,
 //! whatever their number.
+//!
+//! A walk runs on the reader thread and only notes where the records stand; whoever asked makes
+//! records of that, while the next walk is under way.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use infra_ports::log::{LogError, Record, RecordBatch, Visibility};
-use schemas::position::Partition;
+use schemas::position::{Offset, Partition, Timestamp};
 
 use crate::format::frame::{FrameHead, HEAD_BYTES};
-use crate::read::{MOST_BYTES, Place, record};
-use crate::segment::FrameReader;
+use crate::frames::FrameReader;
+use crate::read::{MOST_BYTES, Place};
 use crate::storage::{narrow, widen};
 use crate::topic::TopicLog;
 
@@ -17,44 +21,109 @@ const CHAIN_PIECE_BYTES: usize = 256 << 10;
 
 /// Where in the chain a tail is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Cursor {
+struct Spot {
     number: u64,
     position: u64,
 }
 
-/// Records of a walk along the chain.
+/// Where a tail goes on, with the bytes that were read there already.
+pub(crate) struct Cursor {
+    spot: Spot,
+    reader: FrameReader,
+    /// The segment that the reader reads.
+    reading: u64,
+}
+
+/// A record that a walk met.
+struct Met {
+    partition: u32,
+    /// Which of the walk's pieces, and where in it key and value begin.
+    piece: usize,
+    place: usize,
+    key_bytes: usize,
+    value_bytes: usize,
+    offset: u64,
+    at: i64,
+}
+
+/// Records that a walk along the chain met, in its order.
+#[derive(Default)]
 pub(crate) struct Walked {
-    pub(crate) batches: Vec<RecordBatch>,
-    /// Where to go on, if that is known.
-    pub(crate) cursor: Option<Cursor>,
+    pieces: Vec<Bytes>,
+    met: Vec<Met>,
+    /// Partition and offset from which to go on.
+    pub(crate) next: Vec<(u32, u64)>,
+    /// How many of them were handed out.
+    taken: usize,
+}
+
+impl Walked {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.taken >= self.met.len()
+    }
+
+    /// Takes out at most so many records, by partition.
+    pub(crate) fn take(&mut self, most: usize) -> Vec<RecordBatch> {
+        let from = self.taken;
+        self.taken = self.met.len().min(from.saturating_add(most));
+        let taken = self.met.get(from..self.taken).unwrap_or_default();
+        let mut counts: Vec<usize> = Vec::new();
+        for met in taken {
+            let place = narrow(u64::from(met.partition));
+            if counts.len() <= place {
+                counts.resize(place + 1, 0);
+            }
+            if let Some(count) = counts.get_mut(place) {
+                *count += 1;
+            }
+        }
+        let mut records: Vec<Vec<Record>> = counts.into_iter().map(Vec::with_capacity).collect();
+        for met in taken {
+            let of = records.get_mut(narrow(u64::from(met.partition)));
+            if let (Some(of), Some(piece)) = (of, self.pieces.get(met.piece)) {
+                of.push(met.record(piece));
+            }
+        }
+        (0..)
+            .map(Partition)
+            .zip(records)
+            .filter(|(_, records)| !records.is_empty())
+            .map(|(partition, records)| RecordBatch { partition, records })
+            .collect()
+    }
+}
+
+impl Met {
+    fn record(&self, piece: &Bytes) -> Record {
+        let value = self.place + self.key_bytes;
+        Record {
+            offset: Offset(self.offset),
+            key: piece.slice(self.place..value),
+            value: piece.slice(value..value + self.value_bytes),
+            at: Timestamp(self.at),
+        }
+    }
 }
 
 impl TopicLog {
     /// Walks the chain from a cursor, or from where the partitions' records begin, and returns
     /// records of all of them, at least one. `next` holds partition, next offset and visible end.
+    /// There is no cursor to go on from when trouble stands behind those records.
     pub(crate) fn walk(
         &self,
         next: &[(u32, u64, u64)],
         cursor: Option<Cursor>,
         most: usize,
-    ) -> Result<Walked, LogError> {
+    ) -> Result<(Walked, Option<Cursor>), LogError> {
         let mut walk = Walk::new(next, most);
         let mut cursor = match cursor {
             Some(cursor) => cursor,
             None => self.first_cursor(next)?,
         };
-        let outcome = self.walk_on(&mut cursor, &mut walk);
-        let batches = walk.into_batches();
-        match outcome {
-            Ok(()) => Ok(Walked {
-                batches,
-                cursor: Some(cursor),
-            }),
+        match self.walk_on(&mut cursor, &mut walk) {
+            Ok(()) => Ok((walk.end(next), Some(cursor))),
             // What stands before the trouble is handed over first.
-            Err(_) if !batches.is_empty() => Ok(Walked {
-                batches,
-                cursor: None,
-            }),
+            Err(_) if !walk.walked.is_empty() => Ok((walk.end(next), None)),
             Err(error) => Err(error),
         }
     }
@@ -62,40 +131,55 @@ impl TopicLog {
     /// Walks from segment to segment until there is enough.
     fn walk_on(&self, cursor: &mut Cursor, walk: &mut Walk) -> Result<(), LogError> {
         while !walk.is_done() {
-            let place = self.place(cursor.number)?;
-            cursor.position = self.walk_place(&place, cursor.position, walk)?;
+            let place = self.place(cursor.spot.number)?;
+            if cursor.reading != cursor.spot.number {
+                cursor
+                    .reader
+                    .turn_to(Arc::clone(&place.file), &place.segment);
+                cursor.reading = cursor.spot.number;
+            }
+            self.walk_place(&place, cursor, walk)?;
             if walk.is_done() || place.is_active {
                 break;
             }
-            *cursor = Cursor {
-                number: cursor.number + 1,
+            cursor.spot = Spot {
+                number: cursor.spot.number + 1,
                 position: 0,
             };
-            self.check_whole(&place, walk, cursor.number)?;
+            self.check_whole(&place, walk, cursor.spot.number)?;
         }
         Ok(())
     }
 
-    fn walk_place(&self, place: &Place, from: u64, walk: &mut Walk) -> Result<u64, LogError> {
-        let file = Arc::clone(&place.file);
-        let mut reader = FrameReader::new(file, &place.segment, CHAIN_PIECE_BYTES);
-        let mut position = from.max(place.segment.header.end());
-        while !walk.is_done() && position < place.limit {
-            let Some((head, frame)) = self.step(&mut reader, place, position, || walk.any())?
-            else {
+    fn walk_place(
+        &self,
+        place: &Place,
+        cursor: &mut Cursor,
+        walk: &mut Walk,
+    ) -> Result<(), LogError> {
+        let Cursor { spot, reader, .. } = cursor;
+        let mut last_piece = None;
+        spot.position = spot.position.max(place.segment.header.end());
+        while !walk.is_done() && spot.position < place.limit {
+            let Some(head) = self.step(reader, place, spot.position, || walk.any())? else {
                 break;
             };
             match walk.wants(&head) {
                 Wanted::No => {}
                 Wanted::NotYet => break,
                 Wanted::Yes(next) => {
-                    self.check_next(place, position, &head, next)?;
-                    walk.take(record(&head, &frame), head.partition);
+                    self.check_next(place, spot.position, &head, next)?;
+                    let (piece, number, start) = reader.piece(spot.position);
+                    if last_piece != Some(number) {
+                        last_piece = Some(number);
+                        walk.walked.pieces.push(piece.clone());
+                    }
+                    walk.take(&head, start);
                 }
             }
-            position += widen(frame.len());
+            spot.position += widen(head.frame_length());
         }
-        Ok(position)
+        Ok(())
     }
 
     /// Whether a segment that was walked to its end held all that the next one goes on from.
@@ -119,21 +203,27 @@ impl TopicLog {
 
     /// The earliest place in the chain where a wanted record of any of the partitions may stand.
     fn first_cursor(&self, next: &[(u32, u64, u64)]) -> Result<Cursor, LogError> {
-        let mut first: Option<Cursor> = None;
+        let mut first: Option<(Spot, Place)> = None;
         for (partition, from, end) in next {
             if from >= end {
                 continue;
             }
             let place = self.locate(*partition, *from)?;
             let position = place.entries.first().copied();
-            let position = position.unwrap_or_else(|| place.segment.header.end());
-            let cursor = Cursor {
+            let spot = Spot {
                 number: place.segment.header.number,
-                position,
+                position: position.unwrap_or_else(|| place.segment.header.end()),
             };
-            first = Some(first.map_or(cursor, |other| other.min(cursor)));
+            if first.as_ref().is_none_or(|(first, _)| spot < *first) {
+                first = Some((spot, place));
+            }
         }
-        first.ok_or_else(|| LogError::Unavailable("nothing to read".into()))
+        let (spot, place) = first.ok_or_else(|| LogError::Unavailable("nothing to read".into()))?;
+        Ok(Cursor {
+            spot,
+            reader: FrameReader::new(place.file, &place.segment, CHAIN_PIECE_BYTES),
+            reading: spot.number,
+        })
     }
 
     /// Looks up from where to where several partitions are to be walked.
@@ -160,46 +250,52 @@ enum Wanted {
     Yes(u64),
 }
 
-/// What a walk looks for in one partition, and what it found.
+/// What a walk looks for in one partition.
+#[derive(Debug, Clone, Copy, Default)]
 struct Want {
     next: u64,
     end: u64,
-    records: Vec<Record>,
+    is_wanted: bool,
 }
 
 /// A walk along the chain.
 struct Walk {
     /// By partition.
-    wants: Vec<Option<Want>>,
+    wants: Vec<Want>,
     left: usize,
     bytes: usize,
     /// Records that are visible and were not met yet.
     missing: u64,
+    walked: Walked,
 }
 
 impl Walk {
     fn new(next: &[(u32, u64, u64)], most: usize) -> Self {
-        let mut walk = Self {
-            wants: Vec::new(),
-            left: most,
-            bytes: 0,
-            missing: 0,
-        };
-        for (partition, next, end) in next {
-            let place = narrow(u64::from(*partition));
-            if walk.wants.len() <= place {
-                walk.wants.resize_with(place + 1, || None);
+        let mut wants = Vec::new();
+        let mut missing = 0;
+        for &(partition, next, end) in next {
+            let place = narrow(u64::from(partition));
+            if wants.len() <= place {
+                wants.resize(place + 1, Want::default());
             }
-            if let Some(want) = walk.wants.get_mut(place) {
-                *want = Some(Want {
-                    next: *next,
-                    end: *end,
-                    records: Vec::new(),
-                });
-                walk.missing += end.saturating_sub(*next);
+            if let Some(want) = wants.get_mut(place) {
+                *want = Want {
+                    next,
+                    end,
+                    is_wanted: true,
+                };
+                missing += end.saturating_sub(next);
             }
         }
-        walk
+        let mut walked = Walked::default();
+        walked.met.reserve(most.min(narrow(missing)).min(4096));
+        Self {
+            wants,
+            left: most,
+            bytes: 0,
+            missing,
+            walked,
+        }
     }
 
     fn is_done(&self) -> bool {
@@ -208,10 +304,10 @@ impl Walk {
 
     /// Partition and offset of the records that are being looked for.
     fn open(&self) -> impl Iterator<Item = (u32, u64)> {
-        (0..).zip(&self.wants).filter_map(|(partition, want)| {
-            let want = want.as_ref()?;
-            (want.next < want.end).then_some((partition, want.next))
-        })
+        (0..)
+            .zip(&self.wants)
+            .filter(|(_, want)| want.next < want.end)
+            .map(|(partition, want)| (partition, want.next))
     }
 
     /// A record that is being looked for.
@@ -219,39 +315,45 @@ impl Walk {
         self.open().next().unwrap_or_default()
     }
 
-    fn want_mut(&mut self, partition: u32) -> Option<&mut Want> {
-        self.wants.get_mut(narrow(u64::from(partition)))?.as_mut()
-    }
-
     fn wants(&self, head: &FrameHead) -> Wanted {
-        let want = self.wants.get(narrow(u64::from(head.partition)));
-        match want.and_then(Option::as_ref) {
-            None => Wanted::No,
-            Some(want) if head.offset < want.next => Wanted::No,
-            Some(want) if head.offset >= want.end => Wanted::NotYet,
-            Some(want) => Wanted::Yes(want.next),
+        match self.wants.get(narrow(u64::from(head.partition))) {
+            Some(want) if want.is_wanted && head.offset >= want.next => {
+                if head.offset < want.end {
+                    Wanted::Yes(want.next)
+                } else {
+                    Wanted::NotYet
+                }
+            }
+            Some(_) | None => Wanted::No,
         }
     }
 
-    fn take(&mut self, record: Record, partition: u32) {
-        let bytes = record.key.len() + record.value.len() + HEAD_BYTES;
-        if let Some(want) = self.want_mut(partition) {
-            want.next += 1;
-            want.records.push(record);
-            self.bytes += bytes;
-            self.left -= 1;
-            self.missing -= 1;
-        }
-    }
-
-    fn into_batches(self) -> Vec<RecordBatch> {
-        let batch = |(partition, want): (u32, Option<Want>)| {
-            let records = want?.records;
-            (!records.is_empty()).then_some(RecordBatch {
-                partition: Partition(partition),
-                records,
-            })
+    /// What it met, in a walk for these partitions.
+    fn end(mut self, of: &[(u32, u64, u64)]) -> Walked {
+        let next = |&(partition, from, _): &(u32, u64, u64)| {
+            let want = self.wants.get(narrow(u64::from(partition)));
+            (partition, want.map_or(from, |want| want.next))
         };
-        (0..).zip(self.wants).filter_map(batch).collect()
+        self.walked.next = of.iter().map(next).collect();
+        self.walked
+    }
+
+    /// Notes a record whose frame begins at a place of the last piece.
+    fn take(&mut self, head: &FrameHead, start: usize) {
+        if let Some(want) = self.wants.get_mut(narrow(u64::from(head.partition))) {
+            want.next += 1;
+        }
+        self.bytes += head.frame_length();
+        self.left -= 1;
+        self.missing -= 1;
+        self.walked.met.push(Met {
+            partition: head.partition,
+            piece: self.walked.pieces.len().saturating_sub(1),
+            place: start + HEAD_BYTES,
+            key_bytes: head.key_length(),
+            value_bytes: head.body_length() - head.key_length(),
+            offset: head.offset,
+            at: head.at,
+        });
     }
 }
