@@ -9,7 +9,7 @@ SEED ?=
 .PHONY: help run test check tidy fmt deny docs demo bench torture
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## run a whole node on ./data, listening on 127.0.0.1:7800
 	$(CARGO) run --release -q -p infra-node --bin cursus
@@ -47,6 +47,25 @@ torture: ## kill -9 a node under load, ROUNDS times (SEED=n repeats a run)
 	$(CARGO) build --release -q -p infra-testkit --bins
 	$(CARGO) run --release -q -p infra-testkit --bin cursus-torture -- --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
-bench: ## codec, fold, log append and scan beside the raw loops of this machine
+LOAD = $(CARGO) run --release -q -p infra-load --bin cursus-load --
+
+.PHONY: bench-build bench-full bench-pages bench-micro
+bench-build:
+	$(CARGO) build --release -q -p infra-node -p infra-load --bins
+
+bench: bench-build ## measure beside the raw limits of this machine, in ten minutes; results in bench/results
+	$(LOAD) sockets
+	$(LOAD) inside
+	$(LOAD) table
+
+bench-full: bench-build ## the long set: larger logs, more sockets, more runs, memory under load for half an hour
+	$(LOAD) sockets --full
+	$(LOAD) inside --full --minutes 30
+	$(LOAD) table
+
+bench-pages: ## docs/benchmarks.md and its plots from bench/results
+	$(LOAD) pages
+
+bench-micro: ## criterion: codec, folds, append and scan
 	$(CARGO) bench -q -p schemas -p projectors -p infra-log-embedded \
 	  --bench codec --bench fold --bench append_scan

@@ -31,5 +31,6 @@ pub mod fleet;
 pub mod inside;
 pub mod progress;
 pub mod raw;
+pub mod render;
 pub mod report;
 pub mod scenarios;

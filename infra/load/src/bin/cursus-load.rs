@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use infra_load::command::run::{self, RunOptions};
-use infra_load::inside;
 use infra_load::raw::echo;
+use infra_load::{inside, render};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,6 +24,10 @@ enum Command {
     Run(RunOptions),
     /// Log, tables, folds, rebuild, reads and the start of a node, without sockets
     Inside(inside::Options),
+    /// Print every figure that was measured, and write the list of them
+    Table(render::TableOptions),
+    /// Write docs/benchmarks.md and its plots from what was measured
+    Pages(render::PagesOptions),
     /// Serve as a bare WebSocket echo: what a node is compared with
     #[command(name = echo::ARGUMENT)]
     EchoServer,
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Inside(options) => inside::run(&options),
+        Command::Table(options) => render::print_table(&options),
+        Command::Pages(options) => render::write_pages(&options),
         Command::EchoServer => echo::serve(),
     };
     match done {

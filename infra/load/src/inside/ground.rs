@@ -31,6 +31,8 @@ pub(super) struct Ground {
     pub(super) full: bool,
     pub(super) seed: u64,
     pub(super) scratch: PathBuf,
+    /// How long memory is watched.
+    pub(super) soak: Duration,
 }
 
 impl Ground {

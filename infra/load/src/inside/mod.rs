@@ -11,11 +11,13 @@ mod recording;
 mod append;
 mod fan_out;
 mod history;
+mod memory;
 mod projection;
 mod scan;
 mod start;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -30,7 +32,10 @@ pub struct Options {
     /// The long set: larger logs, more runs
     #[arg(long)]
     full: bool,
-    /// Only these, separated by commas
+    /// How long memory is watched under load; without it, 2 minutes
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// Only these, separated by commas; without it all, memory in the long set only
     #[arg(long, value_delimiter = ',')]
     only: Vec<Area>,
     /// Where results are written
@@ -55,6 +60,8 @@ enum Area {
     Reads,
     /// The start of a node, by the size of its log
     Start,
+    /// Memory of a node on a large log, under load
+    Memory,
 }
 
 /// What the measures of an area found.
@@ -73,15 +80,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         full: options.full,
         seed: options.seed,
         scratch: options.scratch.clone(),
+        soak: Duration::from_secs(60 * options.minutes.unwrap_or(2)),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let areas = match options.only.as_slice() {
-        [] => Area::value_variants(),
-        some => some,
-    };
-    for area in areas {
+    for area in areas(options) {
         let name = area.name();
         ground.say(&format!("{name}:"));
         let found = runtime.block_on(area.measure(&ground));
@@ -89,6 +93,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         write(&name, found, &ground, &options.results)?;
     }
     Ok(())
+}
+
+fn areas(options: &Options) -> Vec<Area> {
+    if !options.only.is_empty() {
+        return options.only.clone();
+    }
+    let all = Area::value_variants().iter().copied();
+    all.filter(|area| options.full || *area != Area::Memory)
+        .collect()
 }
 
 impl Area {
@@ -112,6 +125,7 @@ impl Area {
             }
             Self::Reads => history::measure(ground).await,
             Self::Start => start::measure(ground).await,
+            Self::Memory => memory::measure(ground).await,
         }
     }
 }

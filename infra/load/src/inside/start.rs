@@ -21,7 +21,7 @@ use crate::raw::scan::{read_all, segments};
 use crate::report::{Line, Plot};
 
 /// How long a node may take to make all its tables.
-const READY_WITHIN: Duration = Duration::from_secs(600);
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(600);
 
 /// One start, in seconds.
 #[derive(Clone, Copy)]
@@ -71,7 +71,7 @@ pub(super) async fn measure(ground: &Ground) -> anyhow::Result<Found> {
 }
 
 /// Log and tables, as a node would have made them.
-async fn fill_data(ground: &Ground, data: &Path, shape: Shape) -> anyhow::Result<()> {
+pub(super) async fn fill_data(ground: &Ground, data: &Path, shape: Shape) -> anyhow::Result<()> {
     std::fs::create_dir_all(data)?;
     let place = Place::open(data).await?;
     fill(&place.log, &mut Corpus::new(shape, ground.seed)).await?;

@@ -19,6 +19,31 @@ pub fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
     Ok((both.0 + both.1) / TICKS_A_SECOND)
 }
 
+/// Memory that a process holds in RAM (`VmRSS`), in bytes. The kernel's buffers of its sockets are not
+/// in it.
+///
+/// # Errors
+/// When there is no such process.
+pub fn resident_bytes(id: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    kilobytes(&status, "VmRSS:").context("no VmRSS in status")
+}
+
+/// What the kernel keeps for itself (`Slab`), in bytes: sockets of both ends among much else.
+///
+/// # Errors
+/// When it does not say.
+pub fn kernel_bytes() -> anyhow::Result<u64> {
+    let all = std::fs::read_to_string("/proc/meminfo")?;
+    kilobytes(&all, "Slab:").context("no Slab in meminfo")
+}
+
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let number: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(number * 1_024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +56,13 @@ mod tests {
             n = std::hint::black_box(n + 1);
         }
         assert!(cpu_seconds(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn memory_is_told_in_bytes() {
+        assert!(resident_bytes(std::process::id()).unwrap() > 100_000);
+        assert!(kernel_bytes().unwrap() > 100_000);
+        assert_eq!(kilobytes("VmRSS:\t    4 kB\n", "VmRSS:"), Some(4_096));
+        assert_eq!(kilobytes("x", "VmRSS:"), None);
     }
 }

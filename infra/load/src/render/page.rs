@@ -1,0 +1,97 @@
+//! `docs/benchmarks.md`: every area with its circumstances, its table and its plots.
+
+use std::fmt::Write;
+
+use super::table;
+use crate::report::Results;
+
+/// Areas in the order of the page, with their headings and a line on how they are measured. Others
+/// follow under their own names.
+const AREAS: [(&str, &str, &str); 6] = [
+    (
+        "sockets",
+        "Over sockets",
+        "A node as a process of its own, loaded through WebSockets by open-loop load on the same \
+         cores: a message counts from when it *should* have been sent. Marks are on. Raw limits: \
+         write + fdatasync of one record, a bare WebSocket echo, a bare loop of socket writes.",
+    ),
+    (
+        "log",
+        "The embedded log",
+        "Appends beside write + fdatasync of the same bytes into a file that is written already; \
+         the scan beside reading the same files from begin to end.",
+    ),
+    (
+        "projection",
+        "Projection and rebuild",
+        "The four projectors on a log that is full, with all their tables to make. The bare store \
+         loop writes the very same rows in the same batches from as many threads, without reading \
+         the log or folding. The rebuild runs in the store that serves, and is compared with the \
+         live tables bit for bit.",
+    ),
+    (
+        "reads",
+        "Pages of history",
+        "Through the reads that clients use: rights, rows, later changes, decoding. The bare scan \
+         reads as many rows of the same places and decodes nothing. Each run is the 99th \
+         percentile of thousands of reads, ours and bare in turns.",
+    ),
+    (
+        "start",
+        "Start after kill -9",
+        "The `cursus` process on data that a killed one left. The raw limit reads the last segment \
+         of each topic, which a start must check whole.",
+    ),
+    (
+        "memory",
+        "Memory",
+        "Resident memory of the `cursus` process, with everything it has cached.",
+    ),
+];
+
+/// The page.
+pub(super) fn page(areas: &[Results]) -> Result<String, std::fmt::Error> {
+    let mut text = String::from(HEAD);
+    for results in areas {
+        area(&mut text, results)?;
+    }
+    Ok(text)
+}
+
+const HEAD: &str = "# Benchmarks
+
+Made by `make bench` (short) or `make bench-full` and `make bench-pages`; not written by hand.
+
+Every figure is a **ratio against a raw loop measured in the same run**: `value` and `raw` are
+medians, `ratio` is the median of the ratios of the runs, with the smallest and the largest in
+brackets. Absolute numbers are of the machine named with them. What is measured is checked: a run
+that loses, repeats or swaps one message, or whose tables differ in a bit, gives no figure.
+What each change brought, and what did not help, stands in [performance.md](performance.md).
+";
+
+fn area(text: &mut String, results: &Results) -> std::fmt::Result {
+    let known = AREAS.iter().find(|(area, ..)| *area == results.area);
+    let heading = known.map_or(results.area.as_str(), |(_, heading, _)| heading);
+    writeln!(text, "\n## {heading}\n")?;
+    if let Some((_, _, how)) = known {
+        writeln!(text, "{how}\n")?;
+    }
+    text.push_str(&table::for_page(&results.figures));
+    for plot in &results.plots {
+        writeln!(text, "\n![{}](benchmarks/{}.svg)", plot.title, plot.name)?;
+    }
+    let at = &results.circumstances;
+    writeln!(
+        text,
+        "\n*{}; commit {}; {}; {}*",
+        at.machine, at.commit, at.at, at.settings
+    )
+}
+
+/// Where an area stands on the page.
+pub(super) fn place(area: &str) -> usize {
+    AREAS
+        .iter()
+        .position(|(known, ..)| *known == area)
+        .unwrap_or(AREAS.len())
+}
