@@ -23,7 +23,7 @@ use schemas::tables::{ChatRow, MessageRow, Table};
 use super::Found;
 use super::corpus::{Corpus, Shape};
 use super::ground::{Ground, LIVE, Place, fill, project};
-use super::recording::{Recording, RecordingStore};
+use super::recording::{Recorder, Recording};
 use crate::figure::{Figure, Goal};
 
 /// The build that is made beside the live one.
@@ -87,10 +87,10 @@ async fn record(ground: &Ground, template: &Path) -> anyhow::Result<Recording> {
     let folder = ground.folder()?;
     copy_folder(template, folder.path())?;
     let place = Place::open(folder.path()).await?;
-    let store = RecordingStore::new(Arc::clone(&place.store) as _);
+    let store = Recorder::before(Arc::clone(&place.store) as _);
     project(&place.ports_on(Arc::clone(&store) as _)).await?;
     place.close().await?;
-    Ok(store.take())
+    Ok(store.0.take())
 }
 
 async fn run(scene: &Scene<'_>) -> anyhow::Result<Run> {

@@ -7,33 +7,45 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use infra_ports::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
+use infra_ports::memory::store::{Around, AroundStore};
+use infra_ports::{Mutation, StoreError, TableStore};
 use parking_lot::Mutex;
-use schemas::position::Generation;
-use schemas::tables::TableDef;
 
 /// The batches that one thread wrote, in its order.
 type Batches = Vec<Vec<Mutation>>;
 
-/// A store that keeps a copy of every batch written through it.
-pub(super) struct RecordingStore {
+/// Keeps a copy of every batch on its way into a store.
+pub(super) struct Recorder {
     inner: Arc<dyn TableStore>,
     written: Mutex<HashMap<ThreadId, Batches>>,
 }
 
-impl RecordingStore {
-    pub(super) fn new(inner: Arc<dyn TableStore>) -> Arc<Self> {
-        Arc::new(Self {
+impl Recorder {
+    /// In front of this store.
+    pub(super) fn before(inner: Arc<dyn TableStore>) -> Arc<AroundStore<Self>> {
+        Arc::new(AroundStore(Self {
             inner,
             written: Mutex::default(),
-        })
+        }))
     }
 
     /// What was written so far, by the thread that wrote it.
     pub(super) fn take(&self) -> Recording {
         let written = std::mem::take(&mut *self.written.lock());
         Recording(written.into_values().collect())
+    }
+}
+
+#[async_trait]
+impl Around for Recorder {
+    fn inner(&self) -> &dyn TableStore {
+        &*self.inner
+    }
+
+    async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError> {
+        let (copy, writer) = (mutations.clone(), std::thread::current().id());
+        self.written.lock().entry(writer).or_default().push(copy);
+        self.inner.write(mutations).await
     }
 }
 
@@ -67,69 +79,5 @@ impl Recording {
             thread.await??;
         }
         Ok(begun.elapsed())
-    }
-}
-
-#[async_trait]
-impl TableStore for RecordingStore {
-    async fn create_tables(
-        &self,
-        tables: &[&'static TableDef],
-        generation: Generation,
-    ) -> Result<(), StoreError> {
-        self.inner.create_tables(tables, generation).await
-    }
-
-    async fn drop_tables(
-        &self,
-        tables: &[&'static TableDef],
-        generation: Generation,
-    ) -> Result<(), StoreError> {
-        self.inner.drop_tables(tables, generation).await
-    }
-
-    async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError> {
-        let copy = mutations.clone();
-        let writer = std::thread::current().id();
-        self.written.lock().entry(writer).or_default().push(copy);
-        self.inner.write(mutations).await
-    }
-
-    async fn get(
-        &self,
-        table: &'static TableDef,
-        generation: Generation,
-        partition: &[u8],
-        cluster: &[u8],
-    ) -> Result<Option<StoredRow>, StoreError> {
-        self.inner.get(table, generation, partition, cluster).await
-    }
-
-    async fn scan(
-        &self,
-        table: &'static TableDef,
-        generation: Generation,
-        partition: &[u8],
-        range: ScanRange,
-    ) -> Result<Vec<StoredRow>, StoreError> {
-        self.inner.scan(table, generation, partition, range).await
-    }
-
-    async fn scan_table(
-        &self,
-        table: &'static TableDef,
-        generation: Generation,
-        after: Option<(Bytes, Bytes)>,
-        limit: usize,
-    ) -> Result<Vec<StoredRow>, StoreError> {
-        self.inner.scan_table(table, generation, after, limit).await
-    }
-
-    async fn sync(&self) -> Result<(), StoreError> {
-        self.inner.sync().await
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.inner.close().await
     }
 }
