@@ -16,6 +16,7 @@
     allow(
         clippy::unwrap_used,
         clippy::indexing_slicing,
+        clippy::wildcard_enum_match_arm,
         reason = "tests may fail loudly"
     )
 )]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use infra_load::command::run::{self, RunOptions};
-use infra_load::raw::echo;
+use infra_load::raw::{echo, sends};
 use infra_load::{inside, render};
 
 #[global_allocator]
@@ -31,6 +31,9 @@ enum Command {
     /// Serve as a bare WebSocket echo: what a node is compared with
     #[command(name = echo::ARGUMENT)]
     EchoServer,
+    /// Serve as a bare loop of one write a member: what a group is compared with
+    #[command(name = sends::ARGUMENT)]
+    SendsServer,
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Table(options) => render::print_table(&options),
         Command::Pages(options) => render::write_pages(&options),
         Command::EchoServer => echo::serve(),
+        Command::SendsServer => sends::serve(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

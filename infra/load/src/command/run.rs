@@ -1,11 +1,14 @@
-//! `cursus-load run <scenario>`: one scenario, told in words or as JSON.
+//! `cursus-load run <scenario>`: one scenario, told as JSON.
 
 use std::io::Write;
 
 use anyhow::Context;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::scenarios::one_to_one::{self, Found, Load, Quantiles, Round};
+use crate::scenarios::group::{self, FanOut};
+use crate::scenarios::highest::{self, Steps};
+use crate::scenarios::measure::{Measured, Quantiles, Span};
+use crate::scenarios::one_to_one::{self, Load};
 use crate::scenarios::stage::{Place, Stage};
 
 /// One scenario.
@@ -13,32 +16,68 @@ use crate::scenarios::stage::{Place, Stage};
 pub struct RunOptions {
     #[command(subcommand)]
     scenario: Scenario,
+    #[command(flatten)]
+    place: Place,
+    /// How long it is measured, in seconds, where its length is not in its nature
+    #[arg(long, default_value_t = 5.0, global = true)]
+    seconds: f64,
+    /// Before that, so long unmeasured
+    #[arg(long, default_value_t = 1.0, global = true)]
+    warm_up: f64,
+    /// Print it in one line
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Scenario {
     /// Pairs write to each other at a fixed rate, beside fdatasync and a bare echo
     OneToOne {
-        #[command(flatten)]
-        place: Place,
         /// Messages a second, of all together
         #[arg(long, default_value_t = 1_000)]
         rate: u64,
         /// Sockets, in pairs
         #[arg(long, default_value_t = 100)]
         sockets: usize,
-        /// How long it is measured
-        #[arg(long, default_value_t = 5.0)]
-        seconds: f64,
-        /// Before that, so long unmeasured
-        #[arg(long, default_value_t = 1.0)]
-        warm_up: f64,
         /// The node alone, without the raw limits
         #[arg(long)]
         only: bool,
-        /// Print JSON
+    },
+    /// The highest rates of one-to-one messages, beside a bare echo
+    Highest {
+        /// Sockets, in pairs
+        #[arg(long, default_value_t = 100)]
+        sockets: usize,
+        /// The first rate to try on the node
+        #[arg(long, default_value_t = 10_000)]
+        first: u64,
+        /// The node alone, without the raw limit
         #[arg(long)]
-        json: bool,
+        only: bool,
+    },
+    /// Messages to a group, alone and waiting, beside one bare write a member
+    Group {
+        /// Members, all of them connected
+        #[arg(long, default_value_t = 1_024)]
+        members: usize,
+        /// Messages that are each alone
+        #[arg(long, default_value_t = 20)]
+        alone: usize,
+        /// Messages that wait together
+        #[arg(long, default_value_t = 300)]
+        waiting: u64,
+        /// The node alone, without the raw limit
+        #[arg(long)]
+        only: bool,
+    },
+    /// One-to-one messages while a group is busy
+    Beside {
+        /// Members of the group
+        #[arg(long, default_value_t = 1_024)]
+        members: usize,
+        /// Messages a second to the group; 0 for a quiet one
+        #[arg(long, default_value_t = 20)]
+        rate: u64,
     },
 }
 
@@ -47,63 +86,106 @@ enum Scenario {
 /// # Errors
 /// When something does not start, or the run loses, repeats or swaps a message.
 pub fn run(options: &RunOptions) -> anyhow::Result<()> {
-    let Scenario::OneToOne {
-        place,
-        rate,
-        sockets,
-        seconds,
-        warm_up,
-        only,
-        json,
-    } = &options.scenario;
-    let load = Load {
-        sockets: *sockets,
-        rate: *rate,
-        seconds: *seconds,
-        warm_up: *warm_up,
+    let span = Span {
+        warm_up: options.warm_up,
+        seconds: options.seconds,
     };
-    let stage = Stage::set_up(place)?;
-    let name = format!("p{}", std::process::id());
-    let told = if *only {
-        let marking = crate::fleet::marks::Marking::Delivered;
-        let mut fleet = one_to_one::pairs(&stage, &name, load.sockets, marking)?;
-        let found = one_to_one::run(&mut fleet, load, stage.id(), "one-to-one")?;
-        json!({"load": load, "node": told(&found)})
+    let stage = Stage::set_up(&options.place)?;
+    let told = play(&stage, &options.scenario, span)?;
+    let mut out = std::io::stdout().lock();
+    if options.json {
+        writeln!(out, "{told}")
     } else {
-        round_told(load, &one_to_one::round(&stage, &name, load)?)
-    };
-    tell(&told, *json)
+        writeln!(out, "{told:#}")
+    }
+    .context("standard output")
 }
 
-fn round_told(load: Load, round: &Round) -> serde_json::Value {
-    json!({
-        "load": load,
-        "node": told(&round.node),
-        "echo": told(&round.echo),
-        "fdatasync_us": Quantiles::from(&round.fsync),
-        "ratio_p50": round.ratio(0.5),
-        "ratio_p99": round.ratio(0.99),
+fn play(stage: &Stage, scenario: &Scenario, span: Span) -> anyhow::Result<Value> {
+    Ok(match *scenario {
+        Scenario::OneToOne {
+            rate,
+            sockets,
+            only,
+        } => {
+            let load = Load {
+                sockets,
+                rate,
+                span,
+            };
+            one_to_one(stage, load, only)?
+        }
+        Scenario::Highest {
+            sockets,
+            first,
+            only,
+        } => {
+            let node = highest::of_node(stage, sockets, first)?;
+            let echo = (!only).then(|| highest::of_echo(stage, sockets, first * 3));
+            let echo = echo.transpose()?;
+            json!({"node": steps(&node), "echo": echo.as_ref().map(steps)})
+        }
+        Scenario::Group {
+            members,
+            alone,
+            waiting,
+            only,
+        } => {
+            let node = group::of_node(stage, members, alone, waiting)?;
+            let sends = (!only).then(|| group::of_sends(stage, members, alone, waiting));
+            let sends = sends.transpose()?;
+            json!({"node": fan_out(node), "sends": sends.map(fan_out)})
+        }
+        Scenario::Beside { members, rate } => {
+            let found = group::beside(stage, members, rate, span)?;
+            json!({"one_to_one": measured(&found, 0), "group": measured(&found, 1)})
+        }
     })
 }
 
-fn told(found: &Found) -> serde_json::Value {
+fn one_to_one(stage: &Stage, load: Load, only: bool) -> anyhow::Result<Value> {
+    if only {
+        let found = one_to_one::alone(stage, load)?;
+        return Ok(json!({"load": load, "node": measured(&found, 0)}));
+    }
+    let round = one_to_one::round(stage, load)?;
+    let ratio = |(value, raw): (f64, f64)| value / raw;
+    Ok(json!({
+        "load": load,
+        "node": measured(&round.node, 0),
+        "echo": measured(&round.echo, 0),
+        "fdatasync_us": Quantiles::from(&round.fsync),
+        "ratio_p50": ratio(round.p50()),
+        "ratio_p99": ratio(round.p99()),
+    }))
+}
+
+fn measured(found: &Measured, class: usize) -> Value {
     json!({
-        "delivered_us": Quantiles::from(&found.class.delivered),
-        "sent_us": Quantiles::from(&found.class.sent),
-        "per_second": found.per_second,
+        "delivered_us": found.delivered(class),
+        "sent_us": found.sent(class),
+        "complete_us": found.complete(class),
+        "per_second": found.per_second(class),
         "server_cpu_us": found.server_cpu_micros,
         "load_cpu_us": found.load_cpu_micros,
         "marks": found.marks,
+        "marks_refused": found.marks_refused,
     })
 }
 
-/// One line of JSON, or the same as lines of `name value` for people.
-fn tell(value: &serde_json::Value, as_json: bool) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    if as_json {
-        writeln!(out, "{value}")
-    } else {
-        writeln!(out, "{value:#}")
-    }
-    .context("standard output")
+fn steps(steps: &Steps) -> Value {
+    let all: Vec<_> = steps
+        .0
+        .iter()
+        .map(|s| json!({"rate": s.rate, "sustained": s.is_sustained, "p99_us": s.p99}))
+        .collect();
+    json!({"sustained": steps.sustained(), "below_10_ms": steps.swift(), "steps": all})
+}
+
+fn fan_out(found: FanOut) -> Value {
+    json!({
+        "alone_per_second": found.alone,
+        "alone_p50_us": found.alone_micros,
+        "waiting_per_second": found.waiting,
+    })
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::socket::Login;
 use super::{Fleet, Nanos};
 use crate::progress::Progress;
 
@@ -24,6 +25,18 @@ pub struct Shot {
     pub view: usize,
     /// Which latencies it counts for.
     pub class: usize,
+    /// A message, or a change of one.
+    pub what: What,
+}
+
+/// What is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum What {
+    /// A message.
+    #[default]
+    Message,
+    /// A new text for the sender's own newest message in that chat.
+    Edit,
 }
 
 /// What is sent, and how long it is waited for.
@@ -46,21 +59,44 @@ impl Fleet {
     ///
     /// # Errors
     /// When one is refused or does not become live.
-    pub fn connect_all(
+    pub fn connect_all(&mut self, logins: impl IntoIterator<Item = Login>) -> anyhow::Result<()> {
+        self.open_all(logins.into_iter(), HANDSHAKES, |fleet, login| {
+            fleet.connect(&login).map(drop)
+        })
+    }
+
+    /// Connects sockets that were cut off, with so many handshakes under way at once, and waits
+    /// until all are live.
+    ///
+    /// # Errors
+    /// When one is refused or does not become live.
+    pub fn reconnect_all(
         &mut self,
-        logins: impl IntoIterator<Item = super::socket::Login>,
+        logins: impl IntoIterator<Item = (usize, Login)>,
+        at_once: usize,
     ) -> anyhow::Result<()> {
-        let mut logins = logins.into_iter().peekable();
+        self.open_all(logins.into_iter(), at_once, |fleet, (number, login)| {
+            fleet.reconnect(number, &login)
+        })
+    }
+
+    fn open_all<T>(
+        &mut self,
+        logins: impl Iterator<Item = T>,
+        at_once: usize,
+        mut open: impl FnMut(&mut Self, T) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut logins = logins.peekable();
         let mut moved = (0, self.now());
         while logins.peek().is_some() || self.opening() > 0 {
-            while self.opening() < HANDSHAKES
+            while self.opening() < at_once
                 && let Some(login) = logins.next()
             {
-                self.connect(&login)?;
+                open(self, login)?;
             }
             let now = self.now();
-            if self.len() - self.opening() != moved.0 {
-                moved = (self.len() - self.opening(), now);
+            if self.opening() != moved.0 {
+                moved = (self.opening(), now);
             }
             anyhow::ensure!(
                 now - moved.1 < OPEN_WITHIN && !self.ledger.is_faulty(),
@@ -92,7 +128,7 @@ impl Fleet {
             let now = self.now();
             let mut burst = 0;
             while let Some(shot) = shots.next_if(|shot| shot.due <= now && burst < BURST) {
-                self.send(shot.due, shot.from, shot.view, shot.class, &run.text);
+                self.send(&shot, &run.text);
                 (last_due, burst) = (shot.due, burst + 1);
             }
             let next = shots.peek().map(|shot| shot.due);

@@ -6,10 +6,13 @@
 
 use std::borrow::Cow;
 
+use schemas::errors::Code;
 use schemas::frames::{Frame, decode_frame};
 
 /// The letter before the number of a message in its client id.
 pub const MESSAGE: u8 = b'm';
+/// The letter before the number of a message in its `ref`.
+pub const COMMAND: u8 = b'c';
 /// The letter before the number of a mark in its `ref`.
 pub const MARK: u8 = b's';
 
@@ -30,11 +33,20 @@ pub enum Heard<'a> {
     Welcome,
     /// Everything missed was sent.
     Live,
-    /// The answer to the read of this number.
-    Answer(Option<u64>),
-    /// A command was refused: what the server said.
-    Refused(String),
+    /// A command was refused: which one, and the code.
+    Refused(Of, String),
     /// Ticks, marks and settings of other devices, pongs.
+    Other,
+}
+
+/// What was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// The message of this number.
+    Message(u64),
+    /// The mark of this number.
+    Mark(u64),
+    /// None of these.
     Other,
 }
 
@@ -110,16 +122,33 @@ fn slowly(text: &[u8]) -> anyhow::Result<Heard<'_>> {
                 .collect(),
         }),
         Frame::Verdict(verdict) => match verdict.code {
-            Some(code) => Heard::Refused(code.as_str().to_owned()),
+            Some(code) => {
+                let of = number(verdict.client_id.as_str()).map_or(Of::Other, Of::Message);
+                refused(of, code)
+            }
             None => Heard::Other,
         },
-        Frame::Error(refusal) => Heard::Refused(refusal.code.as_str().to_owned()),
-        Frame::Closing(closing) => Heard::Refused(closing.code.as_str().to_owned()),
-        Frame::Chats(_) | Frame::History(_) | Frame::Status(_) | Frame::Members(_) => {
-            Heard::Answer(number_of(reference.as_bytes(), MESSAGE))
-        }
-        Frame::Ticks(_) | Frame::Marked(_) | Frame::Settings(_) | Frame::Pong {} => Heard::Other,
+        Frame::Error(refusal) => refused(of_reference(reference.as_bytes()), refusal.code),
+        Frame::Closing(closing) => refused(Of::Other, closing.code),
+        Frame::Chats(_)
+        | Frame::History(_)
+        | Frame::Status(_)
+        | Frame::Members(_)
+        | Frame::Ticks(_)
+        | Frame::Marked(_)
+        | Frame::Settings(_)
+        | Frame::Pong {} => Heard::Other,
     })
+}
+
+fn refused(of: Of, code: Code) -> Heard<'static> {
+    Heard::Refused(of, code.as_str().to_owned())
+}
+
+fn of_reference(reference: &[u8]) -> Of {
+    let message = number_of(reference, COMMAND).map(Of::Message);
+    let mark = || number_of(reference, MARK).map(Of::Mark);
+    message.or_else(mark).unwrap_or(Of::Other)
 }
 
 /// What is left of a frame.
@@ -261,9 +290,17 @@ mod tests {
             panic!("a batch");
         };
         assert_eq!(batch.entries, [(41, Some(3)), (41, None)]);
-        let error = frame(json!({"type": "error", "data": {"code": "rate_limited",
-            "message": "x"}}));
-        assert_eq!(read(&error).unwrap(), Heard::Refused("rate_limited".into()));
+        let error = json!({"type": "error", "data": {"code": "rate_limited", "message": "x"}});
+        for (reference, of) in [
+            ("c8", Of::Message(8)),
+            ("s8", Of::Mark(8)),
+            ("8", Of::Other),
+        ] {
+            let error = serde_json::from_value(error.clone()).unwrap();
+            let error = encode_frame(Some(reference), &error);
+            let refused = Heard::Refused(of, "rate_limited".into());
+            assert_eq!(read(&error).unwrap(), refused);
+        }
         assert_eq!(read(br#"{"type":"live","data":{}}"#).unwrap(), Heard::Live);
         assert!(read(b"nonsense").is_err());
     }

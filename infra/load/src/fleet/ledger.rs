@@ -35,10 +35,31 @@ pub struct Message {
     pub chat: usize,
     /// Which latencies it counts for.
     pub class: usize,
+    /// It changes an earlier message, and is none itself.
+    pub is_edit: bool,
     /// The server said that it has it durably.
     pub answered: bool,
+    /// The server said that it will not have it.
+    pub refused: bool,
     /// Listeners that have it, its author among them.
     pub arrived: usize,
+}
+
+impl Message {
+    /// A message on its way.
+    #[must_use]
+    pub fn new(due: Nanos, sender: usize, chat: usize, class: usize) -> Self {
+        Self {
+            due,
+            sender,
+            chat,
+            class,
+            is_edit: false,
+            answered: false,
+            refused: false,
+            arrived: 0,
+        }
+    }
 }
 
 /// How far one socket has got in one chat.
@@ -52,6 +73,8 @@ pub struct View {
     pub marked: u64,
     /// True while an entry waits for a mark.
     pub unmarked: bool,
+    /// The place of this socket's own newest message; 0 when it has none.
+    pub own: u64,
 }
 
 /// Chats and messages of a fleet.
@@ -62,6 +85,8 @@ pub struct Ledger {
     messages: Vec<Message>,
     faults: Vec<String>,
     fault_count: usize,
+    /// Messages the server would not have, and why the first of them was refused.
+    refused: (usize, String),
     /// Messages not yet answered.
     unanswered: usize,
     /// Arrivals still to come.
@@ -95,18 +120,47 @@ impl Ledger {
     }
 
     /// Notes a message that is being sent now, and gives its number.
-    pub fn send(&mut self, due: Nanos, sender: usize, chat: usize, class: usize) -> u64 {
+    pub fn send(&mut self, message: Message) -> u64 {
         self.unanswered += 1;
-        self.expected += self.chats.get(chat).map_or(0, |chat| chat.listeners);
-        self.messages.push(Message {
-            due,
-            sender,
-            chat,
-            class,
-            answered: false,
-            arrived: 0,
-        });
+        self.expected += self.listeners(message.chat);
+        self.messages.push(message);
         self.messages.len() as u64 - 1
+    }
+
+    /// Messages sent so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// The server will not have the message of this number.
+    pub fn refused(&mut self, number: Option<u64>, code: &str) {
+        let at = number.and_then(|n| usize::try_from(n).ok());
+        let Some(message) = at.and_then(|at| self.messages.get_mut(at)) else {
+            return self.fault(format!("refused: {code}"));
+        };
+        let first = !std::mem::replace(&mut message.refused, true);
+        let (answered, chat) = (message.answered, message.chat);
+        if first {
+            self.unanswered -= usize::from(!answered);
+            self.expected = self.expected.saturating_sub(self.listeners(chat));
+            if self.refused.0 == 0 {
+                code.clone_into(&mut self.refused.1);
+            }
+            self.refused.0 += 1;
+        }
+    }
+
+    /// Messages that were refused so far, and why the first of them was.
+    #[must_use]
+    pub fn refusals(&self) -> (usize, &str) {
+        (self.refused.0, &self.refused.1)
+    }
+
+    /// Sockets that hear a chat.
+    #[must_use]
+    pub fn listeners(&self, chat: usize) -> usize {
+        self.chats.get(chat).map_or(0, |chat| chat.listeners)
     }
 
     /// The message of a number was answered. Gives it back the first time.
@@ -147,8 +201,12 @@ impl Ledger {
             return None;
         };
         message.arrived += 1;
+        let message = *message;
+        if message.sender == socket && !message.is_edit {
+            view.own = seq;
+        }
         self.expected = self.expected.saturating_sub(1);
-        Some(*message)
+        Some(message)
     }
 
     /// Several entries came at once: those that were missed. What lies before `from` is passed over
@@ -252,16 +310,18 @@ impl Ledger {
     pub fn close(&mut self) -> Vec<String> {
         let open = self.messages.iter().enumerate().filter_map(|(number, m)| {
             let listeners = self.chats.get(m.chat)?.listeners;
-            let lost = m.answered && m.arrived < listeners;
-            let twice = m.arrived > listeners;
-            (lost || twice || !m.answered).then(|| {
-                format!(
-                    "{}: message {number} (answered: {}) has {} arrivals of {listeners}",
-                    if twice { "repeated" } else { "lost" },
-                    m.answered,
-                    m.arrived
-                )
-            })
+            let wanted = if m.refused { 0 } else { listeners };
+            let what = if m.arrived > wanted {
+                "repeated"
+            } else if m.arrived < wanted || !(m.answered || m.refused) {
+                "lost"
+            } else {
+                return None;
+            };
+            let (answered, arrived) = (m.answered, m.arrived);
+            Some(format!(
+                "{what}: message {number} (answered: {answered}) has {arrived} arrivals of {wanted}"
+            ))
         });
         let open: Vec<_> = open.collect();
         open.into_iter().for_each(|fault| self.fault(fault));

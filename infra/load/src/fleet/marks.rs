@@ -14,6 +14,8 @@ use super::wire;
 const WITHIN: Nanos = 50_000_000;
 /// The most entries that wait for a mark (the client library's default).
 const MOST: usize = 64;
+/// How long a refused mark waits before it is sent again (the client library's).
+const AGAIN_AFTER: Nanos = 1_000_000_000;
 
 /// What is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,13 +29,24 @@ pub enum Marking {
     Read,
 }
 
+/// A mark that was sent.
+#[derive(Debug)]
+struct Sent {
+    socket: usize,
+    view: usize,
+    is_answered: bool,
+}
+
 /// The marks of a fleet.
 #[derive(Debug, Default)]
 pub struct Marks {
     marking: Marking,
+    /// Sockets by the time at which they mark: each list is in order, since all wait equally long.
     due: VecDeque<(Nanos, usize)>,
-    sent: Vec<bool>,
+    again: VecDeque<(Nanos, usize)>,
+    sent: Vec<Sent>,
     unsettled: usize,
+    refusals: usize,
     payload: Vec<u8>,
 }
 
@@ -72,36 +85,52 @@ impl Marks {
 
     /// The next socket whose marks are due, by this moment.
     pub(super) fn pop_due(&mut self, now: Nanos) -> Option<(Nanos, usize)> {
-        let first = *self.due.front()?;
-        (first.0 <= now).then(|| self.due.pop_front())?
+        for list in [&mut self.due, &mut self.again] {
+            if list.front().is_some_and(|(due, _)| *due <= now) {
+                return list.pop_front();
+            }
+        }
+        None
     }
 
     /// When the next marks are due.
     pub(super) fn next_due(&self) -> Option<Nanos> {
-        self.due.front().map(|(due, _)| *due)
+        let fronts = [self.due.front(), self.again.front()];
+        fronts.into_iter().flatten().map(|(due, _)| *due).min()
     }
 
     /// Puts the marks of a socket into its output.
-    pub(super) fn put(&mut self, socket: &mut Socket, ledger: &Ledger) {
+    pub(super) fn put(&mut self, number: usize, socket: &mut Socket, ledger: &Ledger) {
         socket.waiting = 0;
         let (views, output) = (&mut socket.views, &mut socket.output);
-        for view in views.iter_mut().filter(|view| view.unmarked) {
+        for (at, view) in views.iter_mut().enumerate().filter(|(_, v)| v.unmarked) {
             view.unmarked = false;
             if view.seq <= view.marked {
                 continue;
             }
             view.marked = view.seq;
             let chat = ledger.name(view.chat);
-            self.put_one(output, "delivered", chat, view.seq);
+            self.put_one(output, (number, at), "delivered", chat, view.seq);
             if self.marking == Marking::Read {
-                self.put_one(output, "read", chat, view.seq);
+                self.put_one(output, (number, at), "read", chat, view.seq);
             }
         }
     }
 
-    fn put_one(&mut self, output: &mut Vec<u8>, kind: &str, chat: &str, seq: u64) {
+    fn put_one(
+        &mut self,
+        output: &mut Vec<u8>,
+        (socket, view): (usize, usize),
+        kind: &str,
+        chat: &str,
+        seq: u64,
+    ) {
         let (number, letter) = (self.sent.len(), char::from(MARK));
-        self.sent.push(false);
+        self.sent.push(Sent {
+            socket,
+            view,
+            is_answered: false,
+        });
         self.unsettled += 1;
         self.payload.clear();
         write!(
@@ -112,17 +141,46 @@ impl Marks {
         wire::put_text(output, &self.payload);
     }
 
-    /// The mark of a number is durable. False when there is no such mark, or it was before.
+    /// The mark of a number is durable. False when there is no such mark, or it was answered before.
     pub fn settled(&mut self, number: Option<u64>) -> bool {
-        let at = number.and_then(|n| usize::try_from(n).ok());
-        let Some(sent) = at.and_then(|at| self.sent.get_mut(at)) else {
+        number.and_then(|number| self.answered(number)).is_some()
+    }
+
+    /// The mark of a number was refused for now: the same place is marked again after a while. False
+    /// when there is no such mark, or it was answered before.
+    pub(super) fn refused(&mut self, now: Nanos, number: u64, sockets: &mut [Socket]) -> bool {
+        let Some((number, at)) = self.answered(number) else {
             return false;
         };
-        if std::mem::replace(sent, true) {
+        self.refusals += 1;
+        let Some(socket) = sockets.get_mut(number) else {
             return false;
+        };
+        if let Some(view) = socket.views.get_mut(at) {
+            (view.marked, view.unmarked) = (0, true);
+        }
+        if socket.waiting == 0 {
+            socket.waiting = 1;
+            socket.mark_due = now + AGAIN_AFTER;
+            self.again.push_back((socket.mark_due, number));
+        }
+        true
+    }
+
+    /// Notes the answer to a mark: the socket and view it was of, the first time.
+    fn answered(&mut self, number: u64) -> Option<(usize, usize)> {
+        let sent = self.sent.get_mut(usize::try_from(number).ok()?)?;
+        if std::mem::replace(&mut sent.is_answered, true) {
+            return None;
         }
         self.unsettled -= 1;
-        true
+        Some((sent.socket, sent.view))
+    }
+
+    /// Marks that were refused for the time being and sent again.
+    #[must_use]
+    pub fn refusals(&self) -> usize {
+        self.refusals
     }
 
     /// Marks sent so far.
@@ -134,12 +192,72 @@ impl Marks {
     /// True when nothing waits for a mark and every mark was answered.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.unsettled == 0 && self.due.is_empty()
+        self.unsettled == 0 && self.due.is_empty() && self.again.is_empty()
     }
 
     /// Marks sent and not answered.
     #[must_use]
     pub fn unsettled(&self) -> usize {
         self.unsettled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Target;
+    use crate::fleet::ledger::Ledger;
+    use crate::fleet::socket::Login;
+
+    fn bench() -> (Marks, Vec<Socket>, Ledger) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target {
+            address: listener.local_addr().unwrap(),
+            path: "/".into(),
+        };
+        let mut ledger = Ledger::default();
+        let login = Login {
+            token: None,
+            chats: vec![ledger.chat("d.a.b".into(), 1)],
+        };
+        let mut socket = Socket::connect(0, &target, &login).unwrap();
+        socket.output.clear();
+        (Marks::new(Marking::Delivered), vec![socket], ledger)
+    }
+
+    #[test]
+    fn entries_of_a_while_become_one_mark_and_many_do_not_wait() {
+        let (mut marks, mut sockets, ledger) = bench();
+        for seq in 1..=3 {
+            sockets[0].views[0].seq = seq;
+            assert!(!marks.came(seq, 0, &mut sockets[0], 0, 1));
+        }
+        assert_eq!(marks.next_due(), Some(1 + WITHIN));
+        assert_eq!(marks.pop_due(WITHIN), None);
+        assert_eq!(marks.pop_due(1 + WITHIN), Some((1 + WITHIN, 0)));
+        marks.put(0, &mut sockets[0], &ledger);
+        let text = String::from_utf8_lossy(&sockets[0].output).into_owned();
+        assert!(
+            text.ends_with(r#""ref":"s0","data":{"chat":"d.a.b","seq":3}}"#),
+            "{text}"
+        );
+        assert!(marks.settled(Some(0)) && !marks.settled(Some(0)) && marks.is_settled());
+        assert!(marks.came(9, 0, &mut sockets[0], 0, MOST), "at once");
+    }
+
+    #[test]
+    fn a_refused_mark_is_sent_again_after_a_while() {
+        let (mut marks, mut sockets, ledger) = bench();
+        sockets[0].views[0].seq = 5;
+        marks.came(0, 0, &mut sockets[0], 0, 1);
+        marks.pop_due(WITHIN);
+        marks.put(0, &mut sockets[0], &ledger);
+        assert!(marks.refused(WITHIN, 0, &mut sockets));
+        assert!(!marks.is_settled());
+        let due = WITHIN + AGAIN_AFTER;
+        assert_eq!(marks.next_due(), Some(due));
+        assert_eq!(marks.pop_due(due), Some((due, 0)));
+        marks.put(0, &mut sockets[0], &ledger);
+        assert_eq!((marks.count(), marks.refusals()), (2, 1));
     }
 }

@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod marks;
 pub mod schedule;
 pub mod socket;
+mod take;
 pub mod tally;
 pub mod wire;
 
@@ -29,12 +30,12 @@ use anyhow::Context;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 
-use self::frames::{Heard, MESSAGE};
-use self::ledger::Ledger;
+use self::drive::{Shot, What};
+use self::frames::{COMMAND, MESSAGE};
+use self::ledger::{Ledger, Message};
 use self::marks::{Marking, Marks};
 use self::socket::{Login, Socket, State};
 use self::tally::Tally;
-use self::wire::Cut;
 
 /// Nanoseconds since a fleet was made.
 pub type Nanos = u64;
@@ -127,38 +128,75 @@ impl Fleet {
     /// When the system gives no socket.
     pub fn connect(&mut self, login: &Login) -> anyhow::Result<usize> {
         let number = self.sockets.len();
-        let socket = Socket::connect(number, self.target.address, &self.target.path, login)?;
-        self.opening += 1;
-        let flags = EventFlags::IN | EventFlags::OUT;
-        epoll::add(
-            &self.epoll,
-            &socket.stream,
-            EventData::new_u64(number as u64),
-            flags,
-        )?;
+        let socket = Socket::connect(number, &self.target, login)?;
+        self.watch(number, &socket)?;
         self.sockets.push(socket);
         Ok(number)
     }
 
-    /// Sends a message of this many bytes in the `view`-th chat of a socket. It leaves with the next
-    /// [`Fleet::flush`].
-    pub fn send(&mut self, due: Nanos, from: usize, view: usize, class: usize, text: &str) {
-        let Some(socket) = self.sockets.get_mut(from) else {
+    /// Cuts a socket off, as a network does. What it knows of its chats stays.
+    pub fn cut_off(&mut self, number: usize) {
+        if let Some(socket) = self.sockets.get_mut(number) {
+            socket.cut_off();
+            let _ = epoll::delete(&self.epoll, &socket.stream);
+        }
+    }
+
+    /// Begins to connect a socket that was cut off.
+    ///
+    /// # Errors
+    /// When the system gives no socket.
+    pub fn reconnect(&mut self, number: usize, login: &Login) -> anyhow::Result<()> {
+        let mut socket = Socket::connect(number, &self.target, login)?;
+        if let Some(old) = self.sockets.get_mut(number) {
+            socket.views = std::mem::take(&mut old.views);
+            std::mem::swap(old, &mut socket);
+        }
+        // The old connection is closed only now, so that its number is not given out twice.
+        drop(socket);
+        let sockets = std::mem::take(&mut self.sockets);
+        let watched = sockets.get(number).map(|socket| self.watch(number, socket));
+        self.sockets = sockets;
+        watched.unwrap_or(Ok(()))
+    }
+
+    fn watch(&mut self, number: usize, socket: &Socket) -> anyhow::Result<()> {
+        let data = EventData::new_u64(number as u64);
+        let flags = EventFlags::IN | EventFlags::OUT;
+        epoll::add(&self.epoll, &socket.stream, data, flags)?;
+        self.opening += 1;
+        Ok(())
+    }
+
+    /// Sends what is due. It leaves with the next [`Fleet::flush`]. An edit by who has no message of
+    /// their own yet is a message.
+    pub fn send(&mut self, shot: &Shot, text: &str) {
+        let Some(socket) = self.sockets.get_mut(shot.from) else {
             return;
         };
-        let Some(chat) = socket.views.get(view).map(|view| view.chat) else {
+        let Some((chat, own)) = socket
+            .views
+            .get(shot.view)
+            .map(|view| (view.chat, view.own))
+        else {
             return;
         };
-        let number = self.ledger.send(due, from, chat, class);
-        let (chat, letter) = (self.ledger.name(chat), char::from(MESSAGE));
+        let is_edit = shot.what == What::Edit && own > 0;
+        let number = self.ledger.send(Message {
+            is_edit,
+            ..Message::new(shot.due, shot.from, chat, shot.class)
+        });
+        let edited = is_edit.then_some(own);
         self.payload.clear();
-        write!(
-            self.payload,
-            r#"{{"type":"send","ref":"c{number}","data":{{"chat":"{chat}","client_id":"{letter}{number}","body":{{"kind":"text","text":"{text}"}}}}}}"#
-        )
-        .expect("a vector takes everything");
+        put_command(
+            &mut self.payload,
+            number,
+            self.ledger.name(chat),
+            text,
+            edited,
+        );
         wire::put_text(&mut socket.output, &self.payload);
-        self.touch(from);
+        self.touch(shot.from);
     }
 
     /// Sends marks that are due.
@@ -167,7 +205,7 @@ impl Fleet {
             // Marked already, when enough entries had come.
             let is_due = |socket: &&mut Socket| socket.waiting > 0 && socket.mark_due == due;
             if let Some(socket) = self.sockets.get_mut(number).filter(is_due) {
-                self.marks.put(socket, &self.ledger);
+                self.marks.put(number, socket, &self.ledger);
                 self.touch(number);
             }
         }
@@ -244,166 +282,6 @@ impl Fleet {
         }
     }
 
-    /// Reads what came to a socket.
-    fn take(&mut self, number: usize) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        if let Err(error) = self.read(number, &mut buffer) {
-            self.lost(number, &error);
-        }
-        self.buffer = buffer;
-    }
-
-    fn read(&mut self, number: usize, buffer: &mut [u8]) -> anyhow::Result<()> {
-        let Some(socket) = self.sockets.get_mut(number) else {
-            return Ok(());
-        };
-        if socket.state == State::Closed {
-            return Ok(());
-        }
-        let Some(came) = socket.read(buffer)? else {
-            return Ok(());
-        };
-        let came = buffer.get(..came).unwrap_or_default();
-        let now = self.now();
-        let Some(socket) = self.sockets.get_mut(number) else {
-            return Ok(());
-        };
-        if socket.input.is_empty() {
-            let taken = self.take_all(now, number, came)?;
-            let rest = came.get(taken..).unwrap_or_default();
-            if let Some(socket) = self.sockets.get_mut(number) {
-                socket.input.extend_from_slice(rest);
-            }
-        } else {
-            let mut input = std::mem::take(&mut socket.input);
-            input.extend_from_slice(came);
-            let taken = self.take_all(now, number, &input)?;
-            input.drain(..taken);
-            if let Some(socket) = self.sockets.get_mut(number) {
-                socket.input = input;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes every whole frame; how many bytes that were.
-    fn take_all(&mut self, now: Nanos, number: usize, bytes: &[u8]) -> anyhow::Result<usize> {
-        let mut at = 0;
-        if self
-            .sockets
-            .get(number)
-            .is_some_and(|s| s.state == State::Opening)
-        {
-            let Some(taken) = Socket::opened(bytes)? else {
-                return Ok(0);
-            };
-            at = taken;
-            self.opened(number);
-        }
-        while let Some((frame, taken)) = wire::cut(bytes.get(at..).unwrap_or_default())? {
-            at += taken;
-            self.hear(now, number, frame)?;
-        }
-        Ok(at)
-    }
-
-    fn opened(&mut self, number: usize) {
-        if let Some(socket) = self.sockets.get_mut(number) {
-            socket.state = State::Loading;
-            if socket.is_echo {
-                socket.state = State::Live;
-                self.opening -= 1;
-            }
-        }
-    }
-
-    fn hear(&mut self, now: Nanos, number: usize, frame: Cut<'_>) -> anyhow::Result<()> {
-        match frame {
-            Cut::Text(text) => self.take_text(now, number, text),
-            Cut::Ping(payload) => {
-                if let Some(socket) = self.sockets.get_mut(number) {
-                    wire::put_pong(&mut socket.output, payload);
-                    self.touch(number);
-                }
-                Ok(())
-            }
-            Cut::Pong => Ok(()),
-            Cut::Close(code) => anyhow::bail!("the server closed with {code:?}"),
-        }
-    }
-
-    fn take_text(&mut self, now: Nanos, number: usize, text: &[u8]) -> anyhow::Result<()> {
-        match frames::read(text)? {
-            Heard::Entry(seen) => self.entry(now, number, &seen.chat, seen.seq, seen.number),
-            Heard::Sent(of) => {
-                if let Some(message) = self.ledger.sent(of) {
-                    self.tally.sent(now, message.class, message.due);
-                }
-            }
-            Heard::Echoed(of) => {
-                if let Some(message) = self.ledger.echoed(of) {
-                    self.tally.delivered(now, message.class, message.due);
-                }
-            }
-            Heard::Settled(of) => {
-                if !self.marks.settled(of) {
-                    self.ledger
-                        .fault(format!("a mark that nobody sent was answered: {of:?}"));
-                }
-            }
-            Heard::Batch(batch) => self.batch(now, number, &batch),
-            Heard::Live => self.live(number),
-            Heard::Refused(code) => self
-                .ledger
-                .fault(format!("refused: socket {number} was told {code}")),
-            Heard::Welcome | Heard::Answer(_) | Heard::Other => {}
-        }
-        Ok(())
-    }
-
-    fn live(&mut self, number: usize) {
-        if let Some(socket) = self.sockets.get_mut(number)
-            && socket.state == State::Loading
-        {
-            socket.state = State::Live;
-            self.opening -= 1;
-        }
-    }
-
-    fn entry(&mut self, now: Nanos, number: usize, chat: &str, seq: u64, of: Option<u64>) {
-        let Some((socket, at)) = view_of(&mut self.sockets, &self.ledger, number, chat) else {
-            let fault = format!("socket {number} heard of {chat}, which is not its own");
-            return self.ledger.fault(fault);
-        };
-        let Some(view) = socket.views.get_mut(at) else {
-            return;
-        };
-        if let Some(message) = self.ledger.entry(number, view, seq, of)
-            && message.sender != number
-        {
-            self.tally.delivered(now, message.class, message.due);
-        }
-        if self.marks.came(now, number, socket, at, 1) {
-            self.marks.put(socket, &self.ledger);
-            self.touch(number);
-        }
-    }
-
-    fn batch(&mut self, now: Nanos, number: usize, batch: &frames::Batch) {
-        let found = view_of(&mut self.sockets, &self.ledger, number, &batch.chat);
-        let Some((socket, at)) = found else {
-            return;
-        };
-        let Some(view) = socket.views.get_mut(at) else {
-            return;
-        };
-        let taken = self.ledger.batch(number, view, batch);
-        if self.marks.came(now, number, socket, at, taken) {
-            self.marks.put(socket, &self.ledger);
-            self.touch(number);
-        }
-    }
-
     /// A connection ended that should not have.
     fn lost(&mut self, number: usize, error: &anyhow::Error) {
         self.ledger
@@ -419,20 +297,41 @@ impl Fleet {
     }
 }
 
-/// A socket, and which of its views is of this chat.
-fn view_of<'a>(
-    sockets: &'a mut [Socket],
-    ledger: &Ledger,
-    number: usize,
-    chat: &str,
-) -> Option<(&'a mut Socket, usize)> {
-    let socket = sockets.get_mut(number)?;
-    let at = match socket.views.as_slice() {
-        [only] if ledger.name(only.chat) == chat => 0,
-        views => {
-            let chat = ledger.find(chat)?;
-            views.iter().position(|view| view.chat == chat)?
+/// The message of a number, or, with a place, the change of the message there.
+fn put_command(out: &mut Vec<u8>, number: u64, chat: &str, text: &str, edited: Option<u64>) {
+    let name = if edited.is_some() { "edit" } else { "send" };
+    let (letter, command) = (char::from(MESSAGE), char::from(COMMAND));
+    let all_there = write!(
+        out,
+        r#"{{"type":"{name}","ref":"{command}{number}","data":{{"chat":"{chat}","client_id":"{letter}{number}","body":{{"kind":"text","text":"{text}"}}"#
+    );
+    all_there.expect("a vector takes everything");
+    if let Some(seq) = edited {
+        write!(out, r#","seq":{seq}"#).expect("a vector takes everything");
+    }
+    out.extend_from_slice(b"}}");
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::frames::{Command, decode_command};
+
+    use super::*;
+
+    #[test]
+    fn commands_are_what_the_protocol_calls_so() {
+        for edited in [None, Some(3)] {
+            let mut text = Vec::new();
+            put_command(&mut text, 7, "d.a.b", "hello", edited);
+            let received = decode_command(&text);
+            assert_eq!(received.reference.as_deref(), Some("c7"));
+            let command = received.value.unwrap();
+            let seq = match &command {
+                Command::Edit(edit) => Some(edit.seq.0),
+                _ => None,
+            };
+            assert_eq!(seq, edited);
+            assert_eq!(command.logged().unwrap().1.as_str(), "m7");
         }
-    };
-    Some((socket, at))
+    }
 }

@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use schemas::frames::SUBPROTOCOL;
 use socket2::{Domain, SockAddr, Type};
 
-use super::Nanos;
 use super::ledger::View;
+use super::{Nanos, Target};
 
 /// Sockets of one source address: below the number of ports that a system gives out by itself.
 const SOCKETS_AN_ADDRESS: usize = 20_000;
@@ -58,12 +58,8 @@ pub struct Socket {
 impl Socket {
     /// Begins to connect, without waiting. The source address is taken from 127.0.0.0/8, so that
     /// ports do not run out.
-    pub(super) fn connect(
-        number: usize,
-        address: SocketAddr,
-        path: &str,
-        login: &Login,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn connect(number: usize, target: &Target, login: &Login) -> anyhow::Result<Self> {
+        let address = target.address;
         let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -82,7 +78,7 @@ impl Socket {
             stream: socket.into(),
             state: State::Opening,
             input: Vec::new(),
-            output: handshake(address, path, login.token.as_deref()),
+            output: handshake(target, login.token.as_deref()),
             blocked: true,
             dirty: false,
             is_echo: login.token.is_none(),
@@ -97,6 +93,16 @@ impl Socket {
             waiting: 0,
             mark_due: 0,
         })
+    }
+
+    /// Is gone: what was on its way is lost, what it knows of its chats stays.
+    pub(super) fn cut_off(&mut self) {
+        self.state = State::Closed;
+        self.input = Vec::new();
+        self.output = Vec::new();
+        self.waiting = 0;
+        // It is gone either way.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
     }
 
     /// Reads once. How many bytes came; none when nothing is there.
@@ -148,7 +154,8 @@ impl Socket {
     }
 }
 
-fn handshake(address: SocketAddr, path: &str, token: Option<&str>) -> Vec<u8> {
+fn handshake(target: &Target, token: Option<&str>) -> Vec<u8> {
+    let Target { address, path } = target;
     let protocol = match token {
         Some(token) => {
             format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\nAuthorization: Bearer {token}\r\n")

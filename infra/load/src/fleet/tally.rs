@@ -55,6 +55,8 @@ pub struct Class {
     pub delivered: Latencies,
     /// Until its author knows that it is durable.
     pub sent: Latencies,
+    /// Until the last member has it.
+    pub complete: Latencies,
     /// Arrivals at other members while it was measured, whenever sent.
     pub arrivals: u64,
 }
@@ -68,6 +70,8 @@ pub struct Tally {
     pub classes: Vec<Class>,
     /// The last arrival.
     pub last_arrival: Nanos,
+    /// Entries that came as what was missed.
+    pub missed: usize,
 }
 
 impl Tally {
@@ -76,6 +80,7 @@ impl Tally {
         self.measured = measured;
         self.classes = vec![Class::default(); classes];
         self.last_arrival = 0;
+        self.missed = 0;
     }
 
     /// Another member has a message.
@@ -90,6 +95,21 @@ impl Tally {
         if self.measured.contains(&due) {
             class.delivered.record(now.saturating_sub(due));
         }
+    }
+
+    /// The last member has a message.
+    pub fn complete(&mut self, now: Nanos, class: usize, due: Nanos) {
+        if self.measured.contains(&due)
+            && let Some(class) = self.classes.get_mut(class)
+        {
+            class.complete.record(now.saturating_sub(due));
+        }
+    }
+
+    /// So many entries came as what was missed.
+    pub fn caught_up(&mut self, now: Nanos, entries: usize) {
+        self.missed += entries;
+        self.last_arrival = now;
     }
 
     /// An author knows that a message is durable.

@@ -76,36 +76,60 @@ pub fn put_pong(out: &mut Vec<u8>, payload: &[u8]) {
     put(out, PONG, payload);
 }
 
+/// A text as a server writes it.
+#[must_use]
+pub fn serve_text(payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(payload.len() + 10);
+    put_header(&mut frame, TEXT, 0, payload.len());
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// Cuts off the first text that [`put_text`] wrote, and says how many bytes it took. None when it is
+/// not whole yet.
+#[must_use]
+pub fn cut_client(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let (length, at) = match *bytes {
+        [TEXT, second, a, b, ..] if second == MASKED | 126 => {
+            (usize::from(u16::from_be_bytes([a, b])), 4)
+        }
+        [TEXT, second, ..] if second < MASKED | 126 => (usize::from(second & !MASKED), 2),
+        _ => return None,
+    };
+    let end = at + 4 + length;
+    Some((bytes.get(at + 4..end)?, end))
+}
+
 fn put(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
+    put_header(out, first, MASKED, payload.len());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(payload);
+}
+
+fn put_header(out: &mut Vec<u8>, first: u8, masked: u8, length: usize) {
     out.push(first);
-    let length = payload.len();
     match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short @ 0..126), _) => out.push(MASKED | short),
+        (Ok(short @ 0..126), _) => out.push(masked | short),
         (_, Ok(middle)) => {
-            out.push(MASKED | 126);
+            out.push(masked | 126);
             out.extend_from_slice(&middle.to_be_bytes());
         }
         _ => {
-            out.push(MASKED | 127);
+            out.push(masked | 127);
             out.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(payload);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The frame as a server would write it: without mask.
+    /// A frame of a server that is no text.
     fn served(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mut masked = Vec::new();
-        put(&mut masked, first, payload);
-        let header = masked.len() - payload.len() - 4;
-        masked[1] &= !MASKED;
-        masked.drain(header..header + 4);
-        masked
+        let mut frame = serve_text(payload);
+        frame[0] = first;
+        frame
     }
 
     #[test]
@@ -139,5 +163,11 @@ mod tests {
         let mut out = Vec::new();
         put_text(&mut out, b"ab");
         assert_eq!(out, [TEXT, MASKED | 2, 0, 0, 0, 0, b'a', b'b']);
+        for length in [0, 125, 126, 60_000] {
+            let (payload, mut out) = (vec![b'x'; length], Vec::new());
+            put_text(&mut out, &payload);
+            assert_eq!(cut_client(&out), Some((payload.as_slice(), out.len())));
+            assert_eq!(cut_client(&out[..out.len() - 1]), None);
+        }
     }
 }

@@ -4,12 +4,9 @@
 //! tokio-tungstenite with two worker threads and small buffers, the settings found best for many
 //! small frames.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
-use anyhow::Context;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_tungstenite::accept_async_with_config;
@@ -17,51 +14,6 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 /// The argument under which the program serves as an echo.
 pub const ARGUMENT: &str = "echo-server";
-
-/// An echo server that runs.
-#[derive(Debug)]
-pub struct Echo {
-    child: Child,
-    /// Where it listens.
-    pub address: SocketAddr,
-}
-
-impl Echo {
-    /// Starts this program (`cursus-load`) as an echo server on a free port.
-    ///
-    /// # Errors
-    /// When it does not start.
-    pub fn start(program: &Path) -> anyhow::Result<Self> {
-        let mut child = Command::new(program)
-            .arg(ARGUMENT)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        let said = child.stdout.take().context("stdout is piped")?;
-        let mut line = String::new();
-        BufReader::new(said).read_line(&mut line)?;
-        let address = line.trim().parse().context("the echo server did not start");
-        Ok(Self {
-            child,
-            address: address?,
-        })
-    }
-
-    /// Its process id.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-}
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        // Gone already, or going now: both are the end that is wanted.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 /// Serves on a free port of loopback, printed first, until the process ends.
 ///

@@ -4,4 +4,6 @@
 pub mod echo;
 pub mod fsync;
 pub mod scan;
+pub mod sends;
+pub mod server;
 pub mod zeroed;

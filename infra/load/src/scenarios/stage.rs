@@ -4,8 +4,10 @@
 //! limits on rates raised so far that they do not matter; it is stopped by its id. Everything set
 //! otherwise than by default is said in [`SETTINGS`].
 
+use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use infra_testkit::process::{NodeProcess, RunningNode, beside};
@@ -14,7 +16,10 @@ use schemas::ids::{DeviceId, UserId};
 use tempfile::TempDir;
 
 use crate::fleet::Target;
-use crate::raw::echo::Echo;
+use crate::fleet::tally::Latencies;
+use crate::raw::server::Server;
+use crate::raw::zeroed::ZeroedFile;
+use crate::raw::{echo, fsync, sends};
 
 /// What a node of ours has set otherwise than by default.
 pub const SETTINGS: &[(&str, &str)] = &[
@@ -35,16 +40,16 @@ const TMPFS: u64 = 0x0102_1994;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Place {
     /// A node that runs already, as 127.0.0.1:7800; without it, one is started
-    #[arg(long, requires = "data")]
+    #[arg(long, global = true)]
     pub node: Option<String>,
     /// The data folder of that node: its development key makes the tokens
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub data: Option<PathBuf>,
     /// The program of the node that is started; without it, the `cursus` built beside this one
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub program: Option<PathBuf>,
     /// Where the started node keeps its data: a folder on a real disk
-    #[arg(long, default_value = "target/load-data")]
+    #[arg(long, global = true, default_value = "target/load-data")]
     pub scratch: PathBuf,
 }
 
@@ -54,7 +59,11 @@ pub struct Stage {
     running: Option<RunningNode>,
     /// For the node's data and the raw loops; goes when the stage does.
     scratch: TempDir,
-    echo: PathBuf,
+    /// The program that serves as a bare server: this one.
+    bare: PathBuf,
+    names: Cell<usize>,
+    /// What the raw loop writes into, on the same disk.
+    raw: RefCell<ZeroedFile>,
 }
 
 impl Stage {
@@ -66,8 +75,10 @@ impl Stage {
         std::fs::create_dir_all(&place.scratch)?;
         let scratch = tempfile::tempdir_in(&place.scratch)?;
         on_disk(scratch.path())?;
-        let echo = std::env::current_exe()?;
-        if let (Some(node), Some(data)) = (&place.node, &place.data) {
+        let (bare, names) = (std::env::current_exe()?, Cell::new(0));
+        let raw = RefCell::new(ZeroedFile::make(&scratch.path().join("raw"))?);
+        if let Some(node) = &place.node {
+            let data = place.data.as_ref().context("--node needs --data")?;
             let address = address_of(node)?;
             let mut node = NodeProcess::new(Path::new(""), data, &[])?;
             node.address = address;
@@ -75,7 +86,9 @@ impl Stage {
                 node,
                 running: None,
                 scratch,
-                echo,
+                bare,
+                names,
+                raw,
             });
         }
         let program = place.program.clone().map_or_else(|| beside("cursus"), Ok)?;
@@ -88,17 +101,10 @@ impl Stage {
             node,
             running,
             scratch,
-            echo,
+            bare,
+            names,
+            raw,
         })
-    }
-
-    /// Another program than this one serves as echo (`cursus-load`): for tests.
-    #[must_use]
-    pub fn with_echo(self, program: &Path) -> Self {
-        Self {
-            echo: program.to_owned(),
-            ..self
-        }
     }
 
     /// Where a fleet connects.
@@ -108,6 +114,19 @@ impl Stage {
             address: self.node.address,
             path: "/v1/connect".to_owned(),
         }
+    }
+
+    /// The URL of a path.
+    #[must_use]
+    pub fn http(&self, path: &str) -> String {
+        format!("http://{}{path}", self.node.address)
+    }
+
+    /// A name that no other scenario on this node has.
+    #[must_use]
+    pub fn fresh_name(&self) -> String {
+        self.names.set(self.names.get() + 1);
+        format!("l{}-{}", std::process::id(), self.names.get())
     }
 
     /// A token.
@@ -125,18 +144,28 @@ impl Stage {
         self.running.as_ref().map(RunningNode::id)
     }
 
-    /// A folder on the same disk as the node's data.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.scratch.path()
+    /// How long write and fdatasync take on the disk of the node's data, measured for so long.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn fsync(&self, span: Duration) -> anyhow::Result<Latencies> {
+        fsync::measure(&mut self.raw.borrow_mut(), span)
     }
 
-    /// Starts an echo server.
+    /// Starts a bare echo server.
     ///
     /// # Errors
     /// When it does not start.
-    pub fn echo(&self) -> anyhow::Result<Echo> {
-        Echo::start(&self.echo)
+    pub fn echo(&self) -> anyhow::Result<Server> {
+        Server::start(&self.bare, echo::ARGUMENT)
+    }
+
+    /// Starts a bare server that writes what one says to all.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn sends(&self) -> anyhow::Result<Server> {
+        Server::start(&self.bare, sends::ARGUMENT)
     }
 }
 

@@ -7,7 +7,7 @@ fn talk(messages: u64) -> (Ledger, Vec<View>) {
     let mut ledger = Ledger::default();
     let chat = ledger.chat("d.a.b".into(), 2);
     for n in 0..messages {
-        assert_eq!(ledger.send(n, 0, chat, 0), n);
+        assert_eq!(ledger.send(Message::new(n, 0, chat, 0)), n);
         assert!(ledger.sent(Some(n)).is_some());
     }
     (ledger, vec![View::default(), View::default()])
@@ -82,7 +82,7 @@ fn an_order_that_differs_between_members_is_swapped() {
     let chat = ledger.chat("d.a.b".into(), 2);
     let mut views = vec![View::default(), View::default()];
     for sender in 0..2 {
-        let number = ledger.send(0, sender, chat, 0);
+        let number = ledger.send(Message::new(0, sender, chat, 0));
         ledger.sent(Some(number));
     }
     come(&mut ledger, &mut views, 0, &[(1, 0), (2, 1)]);
@@ -94,12 +94,12 @@ fn an_order_that_differs_between_members_is_swapped() {
 fn an_answer_that_never_came_and_one_that_came_twice_are_faults() {
     let mut ledger = Ledger::default();
     let chat = ledger.chat("d.a.b".into(), 1);
-    let number = ledger.send(0, 0, chat, 0);
+    let number = ledger.send(Message::new(0, 0, chat, 0));
     assert_eq!((ledger.unanswered(), ledger.expected()), (1, 1));
     assert!(ledger.sent(Some(number)).is_some());
     assert!(ledger.sent(Some(number)).is_none() && ledger.is_faulty());
     assert!(ledger.sent(None).is_none());
-    ledger.send(0, 0, chat, 0);
+    ledger.send(Message::new(0, 0, chat, 0));
     assert_eq!(ledger.close().len(), 4);
 }
 
@@ -120,4 +120,22 @@ fn a_batch_begins_where_a_new_device_begins_and_leaves_no_hole_later() {
     views[1].seq = 1;
     ledger.batch(1, &mut views[1], &batch(2, 4, &[(2, 1), (4, 3)]));
     assert!(ledger.is_faulty());
+}
+
+#[test]
+fn a_refused_message_is_waited_for_no_longer_and_must_not_arrive() {
+    let mut ledger = Ledger::default();
+    let chat = ledger.chat("d.a.b".into(), 2);
+    for answered in [false, true] {
+        let number = ledger.send(Message::new(0, 0, chat, 0));
+        if answered {
+            ledger.sent(Some(number));
+        }
+        ledger.refused(Some(number), "rate_limited");
+    }
+    assert!(ledger.is_settled() && !ledger.is_faulty());
+    assert_eq!(ledger.refusals(), (2, "rate_limited"));
+    assert!(ledger.close().is_empty());
+    ledger.entry(1, &mut View::default(), 1, Some(0));
+    assert_eq!(first_word(&mut ledger), "repeated");
 }
