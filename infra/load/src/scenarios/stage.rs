@@ -144,6 +144,12 @@ impl Stage {
         self.running.as_ref().map(RunningNode::id)
     }
 
+    /// A folder on the same disk as the node's data.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.scratch.path()
+    }
+
     /// How long write and fdatasync take on the disk of the node's data, measured for so long.
     ///
     /// # Errors
