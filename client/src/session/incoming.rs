@@ -95,7 +95,7 @@ impl Session {
         self.ask_gaps(now);
     }
 
-    fn entries(&mut self, now: Moment, reference: Option<&str>, batch: Entries) {
+    fn entries(&mut self, now: Moment, reference: Option<&str>, mut batch: Entries) {
         let mut ours = false;
         match asker(reference) {
             Asker::User(ticket) => {
@@ -105,10 +105,12 @@ impl Session {
             Asker::Own(number) => ours = self.own.remove(&number).is_some(),
             Asker::Nobody => {}
         }
+        let chat = batch.chat.clone();
+        // A batch speaks of one chat; what is of another has its own order, and is not taken here.
+        batch.entries.retain(|entry| entry.chat == chat);
         for entry in &batch.entries {
             self.take_as_verdict(now, entry);
         }
-        let chat = batch.chat.clone();
         let mut forward = false;
         self.advance(now, &chat, |order, out| {
             forward = order.take_batch(batch, out);

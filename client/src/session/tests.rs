@@ -454,3 +454,24 @@ fn only_marks_that_grew_are_told() {
     let (read, delivered) = (MarkKind::Read, MarkKind::Delivered);
     assert_eq!(told, [(read, 5), (delivered, 3), (delivered, 2), (read, 6)]);
 }
+
+#[test]
+fn an_entry_of_another_chat_is_no_part_of_a_batch() {
+    let mut bench = Bench::live();
+    let mut foreign = entry(2, "bob", "m-2");
+    foreign.chat = ChatId::new("d.ada.eve").unwrap();
+    let batch = Entries {
+        chat: chat(),
+        from: Seq(1),
+        through: Seq(2),
+        entries: vec![entry(1, "bob", "m-1"), foreign],
+        head: Seq(2),
+    };
+    bench.hear(None, Frame::Entries(batch));
+    let of = |output| match output {
+        Output::Event(Event::Entry(entry)) => Some((entry.chat, entry.seq)),
+        _ => None,
+    };
+    let handed_over: Vec<_> = bench.drain().into_iter().filter_map(of).collect();
+    assert_eq!(handed_over, [(chat(), Seq(1))]);
+}
