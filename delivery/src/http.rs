@@ -110,6 +110,21 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for Asked<T> {
     }
 }
 
+/// The parts of a request's path, or what is wrong with them in our own shape.
+struct Named<T>(T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Api> for Named<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Failure> {
+        let path = Path::<T>::from_request_parts(parts, api).await;
+        let invalid = |e: axum::extract::rejection::PathRejection| {
+            Refusal::new(Code::InvalidField, format!("path: {}", e.body_text()))
+        };
+        Ok(Self(path.map_err(invalid)?.0))
+    }
+}
+
 fn chat_id(text: &str) -> Result<ChatId, Failure> {
     let invalid = |e| Failure(Refusal::new(Code::InvalidField, format!("chat: {e}")));
     ChatId::new(text).map_err(invalid)
@@ -132,7 +147,7 @@ struct HistoryPage {
 async fn history(
     State(api): State<Api>,
     Asker(who): Asker,
-    Path(chat): Path<String>,
+    Named(chat): Named<String>,
     Asked(HistoryPage { before, limit }): Asked<HistoryPage>,
 ) -> Answer<History> {
     let query = HistoryQuery {
@@ -153,7 +168,7 @@ struct TimelinePage {
 async fn timeline(
     State(api): State<Api>,
     Asker(who): Asker,
-    Path(chat): Path<String>,
+    Named(chat): Named<String>,
     Asked(TimelinePage { from, limit }): Asked<TimelinePage>,
 ) -> Answer<Entries> {
     let query = TimelineQuery {
@@ -173,7 +188,7 @@ struct Who {
 async fn status(
     State(api): State<Api>,
     Asker(identity): Asker,
-    Path((chat, seq)): Path<(String, String)>,
+    Named((chat, seq)): Named<(String, String)>,
     Asked(Who { who }): Asked<Who>,
 ) -> Answer<Status> {
     let invalid = |_| Refusal::new(Code::InvalidField, "seq: a number");
@@ -189,7 +204,7 @@ async fn status(
 async fn members(
     State(api): State<Api>,
     Asker(who): Asker,
-    Path(chat): Path<String>,
+    Named(chat): Named<String>,
 ) -> Answer<Members> {
     Ok(Json(api.reads.members(&who.user, &chat_id(&chat)?).await?))
 }

@@ -262,6 +262,8 @@ fn http_answers_reads_and_refuses_in_the_same_words() {
         ("/v1/chats?limit=x", token, 400, "invalid_field"),
         ("/v1/chats?cursor=x", token, 400, "invalid_field"),
         ("/v1/chats/nonsense/messages", token, 400, "invalid_field"),
+        ("/v1/chats/%88/messages", token, 400, "invalid_field"),
+        ("/v1/chats/%88/members", token, 400, "invalid_field"),
         (
             "/v1/chats/d.ada.bob/messages/x/status",
             token,
