@@ -5,6 +5,7 @@
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
+use serde::de::IgnoredAny;
 
 use super::{DecodeError, MAX_EVENT_BYTES, Malformed, SchemaStore, Subject};
 
@@ -14,7 +15,9 @@ use super::{DecodeError, MAX_EVENT_BYTES, Malformed, SchemaStore, Subject};
 /// As [`LogEvent::decode`](super::LogEvent::decode), but ids and ranges are not checked.
 pub fn describe(bytes: &[u8]) -> Result<(Subject, u32, serde_json::Value), DecodeError> {
     let (release, mut datum) = SchemaStore::released().open(bytes)?;
-    // Otherwise the reference implementation believes promised lengths up to 512 MiB.
+    // The reference implementation makes room for as many items as a datum promises: what does not
+    // hold what it promises does not come so far. It believes lengths up to 512 MiB, too.
+    release.read::<IgnoredAny>(datum)?;
     apache_avro::util::max_allocation_bytes(MAX_EVENT_BYTES);
     let subject = release.subject;
     let malformed = |reason: String| Malformed::Datum {
