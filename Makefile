@@ -5,6 +5,8 @@ SHELL := /bin/bash
 CARGO ?= cargo
 ROUNDS ?= 20
 SEED ?=
+SECONDS ?= 60
+TARGET ?=
 
 .PHONY: help run test check tidy fmt deny docs demo bench torture
 
@@ -46,6 +48,11 @@ demo: ## two people, a group, a kill -9 in mid conversation, and the proof
 torture: ## kill -9 a node under load, ROUNDS times (SEED=n repeats a run)
 	$(CARGO) build --release -q -p infra-testkit --bins
 	$(CARGO) run --release -q -p infra-testkit --bin cursus-torture -- --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: fuzz
+fuzz: ## malicious bytes for every reader, SECONDS each (TARGET=name, SEED=n)
+	$(CARGO) run --profile bench-fast -q -p infra-fuzz --bin cursus-fuzz -- --seconds $(SECONDS) \
+	  $(if $(TARGET),--target $(TARGET)) $(if $(SEED),--seed $(SEED))
 
 LOAD = $(CARGO) run --release -q -p infra-load --bin cursus-load --
 

@@ -27,6 +27,7 @@ const RINGS: &[(&str, u32)] = &[
     ("infra-node", 4),
     ("infra-testkit", 5),
     ("infra-load", 6),
+    ("infra-fuzz", 4),
 ];
 const MAX_LINES: usize = 500;
 const BANNED_ROOMS: [&str; 5] = ["util", "utils", "common", "helpers", "misc"];
