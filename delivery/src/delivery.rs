@@ -1,10 +1,12 @@
 //! Delivery as the node sees it: started once, given sockets, asked for routes, taken down.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use infra_ports::{EventLog, FrameReader, FrameWriter, LogError, Runtime, TableStore};
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
+use schemas::position::Offset;
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -16,7 +18,7 @@ use crate::link::{Deliveries, LocalLink};
 use crate::reads::Reads;
 use crate::seams::{Applied, Commands};
 use crate::watch::VerdictWatch;
-use crate::worker::{Subscriptions, Worker, ends};
+use crate::worker::{Farewell, Pulse, Subscriptions, Worker, ends};
 
 /// Why delivery did not start.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +33,8 @@ pub enum StartError {
 #[derive(Clone)]
 pub struct Delivery {
     gateway: Arc<Gateway>,
+    subscriptions: Arc<Subscriptions>,
+    pulse: Arc<Pulse>,
     stop: Arc<watch::Sender<bool>>,
 }
 
@@ -60,14 +64,16 @@ impl Delivery {
             reads: Reads::new(store, live),
             link: Arc::new(LocalLink::new(Arc::clone(&subscriptions))),
         }));
+        let pulse = Arc::new(Pulse::default());
         let (stop, stopped) = watch::channel(false);
         let deliveries: Arc<dyn Deliveries> = Arc::clone(&gateway) as _;
         let tasks = Arc::clone(&runtime);
         let worker = Worker::new(
             log,
             runtime,
-            subscriptions,
+            Arc::clone(&subscriptions),
             deliveries,
+            Arc::clone(&pulse),
             batch,
             stopped.clone(),
         );
@@ -76,6 +82,8 @@ impl Delivery {
         tasks.spawn("delivery-alarms", Box::pin(alarms));
         Ok(Self {
             gateway,
+            subscriptions,
+            pulse,
             stop: Arc::new(stop),
         })
     }
@@ -90,6 +98,33 @@ impl Delivery {
     #[must_use]
     pub fn is_delivering(&self) -> bool {
         !self.gateway.is_stopping()
+    }
+
+    /// The next offset of `users` that the worker will hand out, by partition.
+    #[must_use]
+    pub fn handed_out(&self) -> Vec<Offset> {
+        let next = self.subscriptions.next();
+        next.into_iter().map(|(_, offset)| offset).collect()
+    }
+
+    /// How long the worker has been handing out the batch at hand; zero between batches. A batch
+    /// takes milliseconds: one that takes seconds hangs.
+    #[must_use]
+    pub fn handing_out_for(&self) -> Duration {
+        let now = self.gateway.runtime.elapsed();
+        self.pulse.handing_out_for(now)
+    }
+
+    /// False when worker and gateway do not agree on who is connected: somebody is told nothing.
+    #[must_use]
+    pub fn link_is_whole(&self) -> bool {
+        self.gateway.link_is_whole()
+    }
+
+    /// Looks at what waits in outboxes, for the metrics. To be called every few seconds; costs a
+    /// look at each session.
+    pub fn take_stock(&self) {
+        self.gateway.take_stock();
     }
 
     /// Serves one session until its connection ends. With a token from the handshake the session is
@@ -151,6 +186,8 @@ impl Delivery {
 }
 
 async fn ring(gateway: Arc<Gateway>, mut stopped: watch::Receiver<bool>) {
+    // Without alarms nothing is pushed again and nobody silent is found out.
+    let _farewell = Farewell(Arc::clone(&gateway) as _);
     tokio::select! {
         biased;
         // The sender is gone when the delivery is: that is a stop too.
@@ -169,5 +206,32 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.session.shut();
         self.gateway.forget(&self.session);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::ids::UserId;
+
+    use crate::testing::*;
+
+    #[test]
+    fn a_worker_that_forgot_a_user_and_a_batch_that_hangs_show() {
+        let mut scene = Scene::new();
+        let _ada = scene.live("ada/phone");
+        let delivery = scene.delivery.clone();
+        assert!(delivery.link_is_whole());
+        assert_eq!(delivery.handing_out_for(), std::time::Duration::ZERO);
+        delivery
+            .subscriptions
+            .unsubscribe(&UserId::new("ada").unwrap());
+        assert!(!delivery.link_is_whole(), "ada would be told nothing");
+        let _bob = scene.live("bob/phone");
+        assert!(!delivery.link_is_whole());
+        delivery.pulse.begin(delivery.gateway.runtime.elapsed());
+        scene.wait(7_000);
+        assert_eq!(delivery.handing_out_for().as_secs(), 7);
+        delivery.pulse.end();
+        assert_eq!(delivery.handing_out_for(), std::time::Duration::ZERO);
     }
 }

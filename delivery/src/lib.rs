@@ -45,7 +45,6 @@ mod tests;
 pub use config::Config;
 pub use delivery::{Delivery, StartError};
 pub use generation::LiveGeneration;
-pub use metrics::describe;
 pub use reads::Reads;
 pub use seams::{Applied, Commands, Receipt, StampedMark};
 pub use watch::VerdictWatch;

@@ -1,104 +1,130 @@
-//! What delivery counts: names, units and labels in one place. No label ever names a user or a chat.
+//! What delivery counts. No label ever names a user or a chat.
 
 use std::time::Duration;
 
-use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
+use infra_ports::metric::{COUNTS, SECONDS, each, place_of};
 use schemas::errors::Code;
 
-/// Sockets that are open.
-pub const SESSIONS: &str = "cursus_delivery_sessions";
-/// Sessions that ended, by `close` (the close code, `peer` or `lost`).
-pub const ENDED: &str = "cursus_delivery_sessions_ended_total";
-/// Frames pushed to sessions, by `kind`.
-pub const PUSHED: &str = "cursus_delivery_pushed_total";
-/// Entries that a session had already, dropped.
-pub const DUPLICATES: &str = "cursus_delivery_duplicates_total";
-/// Gaps found on a session and filled from the timeline.
-pub const GAPS: &str = "cursus_delivery_gaps_total";
-/// Entries sent from the timeline: resumes, gaps and retries.
-pub const FROM_TIMELINE: &str = "cursus_delivery_timeline_entries_total";
-/// Pushes repeated because no mark came.
-pub const RETRIES: &str = "cursus_delivery_retries_total";
-/// Chats of sessions that never marked what was pushed, left to the inbox.
-pub const GIVEN_UP: &str = "cursus_delivery_given_up_total";
-/// Frames of clients that were answered with an error, by `code`.
-pub const REFUSED: &str = "cursus_delivery_refused_total";
-/// Time from an event's stamp to its push, in seconds.
-pub const LATENCY: &str = "cursus_delivery_latency_seconds";
-/// Records that the worker took from the log at once.
-pub const BATCH: &str = "cursus_delivery_worker_batch_records";
-/// Times the worker had to begin its tail again.
-pub const RESTARTS: &str = "cursus_delivery_worker_restarts_total";
-/// Records of `users` that could not be read, passed over.
-pub const UNREADABLE: &str = "cursus_delivery_unreadable_total";
+/// How a session can end.
+const ENDS: [&str; 11] = [
+    "peer", "lost", "1000", "1002", "1009", "1012", "1013", "4001", "4002", "4003", "other",
+];
+/// What is pushed.
+const KINDS: [&str; 6] = ["entry", "entries", "verdict", "ticks", "marked", "settings"];
 
-/// Tells the recorder what the names mean. Called once, after the recorder is installed.
-pub fn describe() {
-    describe_gauge!(SESSIONS, Unit::Count, "Sockets open");
-    describe_counter!(ENDED, Unit::Count, "Sessions ended");
-    describe_counter!(PUSHED, Unit::Count, "Frames pushed");
-    describe_counter!(DUPLICATES, Unit::Count, "Entries a session had already");
-    describe_counter!(GAPS, Unit::Count, "Gaps filled from the timeline");
-    describe_counter!(FROM_TIMELINE, Unit::Count, "Entries sent from the timeline");
-    describe_counter!(RETRIES, Unit::Count, "Pushes repeated");
-    describe_counter!(GIVEN_UP, Unit::Count, "Pushes left to the inbox");
-    describe_counter!(REFUSED, Unit::Count, "Client frames answered with an error");
-    describe_histogram!(LATENCY, Unit::Seconds, "Stamp of an event to its push");
-    describe_histogram!(BATCH, Unit::Count, "Records taken from the log at once");
-    describe_counter!(RESTARTS, Unit::Count, "Tails begun again");
-    describe_counter!(UNREADABLE, Unit::Count, "Records passed over");
+infra_ports::metrics! {
+    /// Sockets that are open.
+    pub SESSIONS: Gauge, Count, "cursus_delivery_sessions";
+    /// Sockets taken in.
+    pub OPENED: Counter, Count, "cursus_delivery_sessions_opened_total";
+    /// Sessions that ended, by close: the close code (`4003`: a slow consumer), `peer`, or `lost` without a close.
+    pub ENDED: Counter, Count, "cursus_delivery_sessions_ended_total", ["close"] = || each(ENDS);
+    /// Time to find out what a session has missed, waiting for its inbox included.
+    pub RESUME: Histogram(SECONDS), Seconds, "cursus_delivery_resume_seconds";
+    /// Frames pushed to sessions, by kind.
+    pub PUSHED: Counter, Count, "cursus_delivery_pushed_total", ["kind"] = || each(KINDS);
+    /// Time from the server taking a command until the frames of its event were written to the sockets of those it concerns; one sample an event and batch, whole milliseconds.
+    pub PUSH: Histogram(SECONDS), Seconds, "cursus_delivery_push_seconds";
+    /// Time from the server taking a command until a device of a recipient has marked its event delivered, durably; one sample a mark, for the newest event it covers, whole milliseconds.
+    pub DELIVERED: Histogram(SECONDS), Seconds, "cursus_delivery_delivered_seconds";
+    /// Entries that a session had already, dropped.
+    pub DUPLICATES: Counter, Count, "cursus_delivery_duplicates_total";
+    /// Gaps found on a session and filled from the timeline.
+    pub GAPS: Counter, Count, "cursus_delivery_gaps_total";
+    /// Entries sent from the timeline: resumes, gaps and retries.
+    pub FROM_TIMELINE: Counter, Count, "cursus_delivery_timeline_entries_total";
+    /// Pushes repeated because no mark came.
+    pub RETRIES: Counter, Count, "cursus_delivery_retries_total";
+    /// Chats of sessions that never marked what was pushed, left to the inbox.
+    pub GIVEN_UP: Counter, Count, "cursus_delivery_given_up_total";
+    /// Frames of clients that were answered with an error, by code.
+    pub REFUSED: Counter, Count, "cursus_delivery_refused_total", ["code"] = Vec::new;
+    /// Records that the worker took from the log at once.
+    pub BATCH: Histogram(COUNTS), Count, "cursus_delivery_worker_batch_records";
+    /// Time to hand a batch of the worker to the sessions it concerns and write them out.
+    pub HAND_OUT: Histogram(SECONDS), Seconds, "cursus_delivery_worker_hand_out_seconds";
+    /// Times the worker had to begin its tail again.
+    pub RESTARTS: Counter, Count, "cursus_delivery_worker_restarts_total";
+    /// Records of `users` that could not be read, passed over.
+    pub UNREADABLE: Counter, Count, "cursus_delivery_unreadable_total";
+    /// Frames that wait in outboxes, over all sessions, when it was last looked.
+    pub OUTBOX_FRAMES: Gauge, Count, "cursus_delivery_outbox_frames";
+    /// Sessions whose socket takes nothing at the moment, when it was last looked: they become slow consumers if it stays so.
+    pub BLOCKED: Gauge, Count, "cursus_delivery_blocked_sessions";
 }
 
-pub(crate) fn sessions(open: usize) {
-    gauge!(SESSIONS).set(u32::try_from(open).unwrap_or(u32::MAX));
+pub(crate) fn opened(open: usize) {
+    OPENED.add(0, 1);
+    SESSIONS.set_count(0, open as u64);
+}
+
+pub(crate) fn left(open: usize) {
+    SESSIONS.set_count(0, open as u64);
 }
 
 pub(crate) fn ended(how: &'static str) {
-    counter!(ENDED, "close" => how).increment(1);
+    ENDED.add(place_of(how, ENDS), 1);
 }
 
+pub(crate) fn resumed(took: Duration) {
+    RESUME.record(0, took);
+}
+
+/// Frames of one of the kinds above were pushed.
 pub(crate) fn pushed(kind: &'static str, frames: usize) {
-    counter!(PUSHED, "kind" => kind).increment(frames as u64);
+    PUSHED.add(place_of(kind, KINDS), frames as u64);
+}
+
+pub(crate) fn push_took(took: Duration) {
+    PUSH.record(0, took);
+}
+
+pub(crate) fn delivered_after(took: Duration) {
+    DELIVERED.record(0, took);
 }
 
 pub(crate) fn duplicate() {
-    counter!(DUPLICATES).increment(1);
+    DUPLICATES.add(0, 1);
 }
 
 pub(crate) fn gap() {
-    counter!(GAPS).increment(1);
+    GAPS.add(0, 1);
 }
 
 pub(crate) fn from_timeline(entries: usize) {
-    counter!(FROM_TIMELINE).increment(entries as u64);
+    FROM_TIMELINE.add(0, entries as u64);
 }
 
 pub(crate) fn retried() {
-    counter!(RETRIES).increment(1);
+    RETRIES.add(0, 1);
 }
 
 pub(crate) fn given_up() {
-    counter!(GIVEN_UP).increment(1);
+    GIVEN_UP.add(0, 1);
 }
 
 pub(crate) fn refused(code: Code) {
-    counter!(REFUSED, "code" => code.as_str()).increment(1);
-}
-
-pub(crate) fn latency(took: Duration) {
-    histogram!(LATENCY).record(took.as_secs_f64());
+    REFUSED.of(&[code.as_str()]).increment(1);
 }
 
 pub(crate) fn batch(records: usize) {
-    histogram!(BATCH).record(u32::try_from(records).unwrap_or(u32::MAX));
+    BATCH.record_count(0, records as u64);
+}
+
+pub(crate) fn handed_out(took: Duration) {
+    HAND_OUT.record(0, took);
 }
 
 pub(crate) fn restarted() {
-    counter!(RESTARTS).increment(1);
+    RESTARTS.add(0, 1);
 }
 
 pub(crate) fn unreadable() {
-    counter!(UNREADABLE).increment(1);
+    UNREADABLE.add(0, 1);
+}
+
+/// What waits for sockets to have room.
+pub(crate) fn waiting(frames: usize, blocked: usize) {
+    OUTBOX_FRAMES.set_count(0, frames as u64);
+    BLOCKED.set_count(0, blocked as u64);
 }

@@ -24,6 +24,7 @@ use schemas::topics::{Topic, partition_of};
 use crate::check::limits::CREATE_GROUP_COST;
 use crate::check::{self, Checked, Place};
 use crate::config::Config;
+use crate::failures::Failures;
 use crate::limit::Limits;
 use crate::metrics;
 use crate::tokens::{KeyError, Keys};
@@ -52,6 +53,7 @@ struct Inner {
     log: Arc<dyn EventLog>,
     runtime: Arc<dyn Runtime>,
     partitions: u32,
+    failures: Failures,
 }
 
 impl Ingest {
@@ -71,6 +73,7 @@ impl Ingest {
             log,
             runtime,
             partitions,
+            failures: Failures::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -186,6 +189,13 @@ impl Ingest {
         }
     }
 
+    /// When the log last refused an append, in the runtime's elapsed time; none when it has taken
+    /// one of the same topic since.
+    #[must_use]
+    pub fn last_failed_append(&self) -> Option<Duration> {
+        self.inner.failures.last()
+    }
+
     /// How long HTTP waits for a verdict.
     pub(crate) fn verdict_within(&self) -> Duration {
         self.inner.verdict_within
@@ -260,8 +270,9 @@ impl Ingest {
         };
         let began = self.inner.runtime.elapsed();
         let appended = self.inner.log.append(topic, partition, vec![record]).await;
-        let took = self.inner.runtime.elapsed().saturating_sub(began);
-        metrics::appended(topic, took);
+        let now = self.inner.runtime.elapsed();
+        metrics::appended(topic, now.saturating_sub(began));
+        self.inner.failures.note(topic, appended.is_err(), now);
         match appended {
             Ok(offset) => {
                 tracing::trace!(%topic, %partition, %offset, key, "appended");

@@ -27,6 +27,7 @@
 mod accept;
 pub mod check;
 mod config;
+mod failures;
 mod http;
 mod limit;
 pub mod metrics;

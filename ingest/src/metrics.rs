@@ -1,55 +1,75 @@
-//! What ingest counts: names, units and labels in one place. No label ever names a user or a chat.
+//! What ingest counts. No label ever names a user or a chat.
 
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use std::time::Duration;
+
+use infra_ports::metric::{SECONDS, each, place_of};
 use schemas::errors::Code;
 use schemas::frames::Command;
 use schemas::topics::Topic;
 
-/// Commands and marks that were answered, by `command` and `outcome` (`taken`, or a refusal's code).
-pub const COMMANDS: &str = "cursus_ingest_commands_total";
-/// Time from a command's arrival to its durable append, by `topic`, in seconds.
-pub const APPEND_SECONDS: &str = "cursus_ingest_append_seconds";
-/// Tokens that were looked at, by `outcome` (`valid`, or a refusal's code).
-pub const TOKENS: &str = "cursus_ingest_tokens_total";
-/// HTTP commands whose verdict did not come in time, answered with 202.
-pub const VERDICTS_LATE: &str = "cursus_ingest_verdicts_late_total";
+/// The commands that ingest takes, in the order of their series.
+const COMMANDS_TAKEN: [&str; 16] = [
+    "send",
+    "delivered",
+    "read",
+    "edit",
+    "delete",
+    "react",
+    "create_group",
+    "change_chat",
+    "add_member",
+    "remove_member",
+    "leave",
+    "set_role",
+    "mute",
+    "archive",
+    "pin",
+    "hide",
+];
+const TAKEN: &str = "taken";
+const VALID: &str = "valid";
+/// The topics that ingest appends to.
+pub(crate) const TOPICS: [Topic; 3] = [Topic::Chats, Topic::Receipts, Topic::Accounts];
 
-/// Tells the recorder what the names mean. Called once, after the recorder is installed.
-pub fn describe() {
-    describe_counter!(COMMANDS, Unit::Count, "Commands and marks answered");
-    describe_histogram!(
-        APPEND_SECONDS,
-        Unit::Seconds,
-        "Arrival of a command to durable append"
-    );
-    describe_counter!(TOKENS, Unit::Count, "Tokens looked at");
-    describe_counter!(
-        VERDICTS_LATE,
-        Unit::Count,
-        "HTTP commands answered before their verdict"
-    );
+infra_ports::metrics! {
+    /// Commands and marks that were answered, by command and by outcome: `taken` (durable), or the code of the refusal.
+    pub COMMANDS: Counter, Count, "cursus_ingest_commands_total", ["command", "outcome"]
+        = || COMMANDS_TAKEN.iter().map(|command| vec![*command, TAKEN]).collect();
+    /// Time from a checked command to its durable append, by topic.
+    pub APPEND: Histogram(SECONDS), Seconds, "cursus_ingest_append_seconds", ["topic"]
+        = || each(TOPICS.map(Topic::name));
+    /// Tokens that were looked at, by outcome: `valid`, or the code of the refusal.
+    pub TOKENS: Counter, Count, "cursus_ingest_tokens_total", ["outcome"] = || each([VALID]);
+    /// HTTP commands whose verdict did not come in time, answered with 202.
+    pub VERDICTS_LATE: Counter, Count, "cursus_ingest_verdicts_late_total";
 }
 
 /// Counts one answer.
 pub(crate) fn answered(command: &'static str, refused: Option<Code>) {
-    let outcome = refused.map_or("taken", Code::as_str);
-    counter!(COMMANDS, "command" => command, "outcome" => outcome).increment(1);
+    match (place_of(command, COMMANDS_TAKEN), refused) {
+        (usize::MAX, None) => COMMANDS.of(&[command, TAKEN]).increment(1),
+        (place, None) => COMMANDS.add(place, 1),
+        (_, Some(code)) => COMMANDS.of(&[command, code.as_str()]).increment(1),
+    }
 }
 
 /// Counts one token.
 pub(crate) fn token(refused: Option<Code>) {
-    let outcome = refused.map_or("valid", Code::as_str);
-    counter!(TOKENS, "outcome" => outcome).increment(1);
+    match refused {
+        None => TOKENS.add(0, 1),
+        Some(code) => TOKENS.of(&[code.as_str()]).increment(1),
+    }
 }
 
 /// Records how long one append took.
-pub(crate) fn appended(topic: Topic, took: std::time::Duration) {
-    histogram!(APPEND_SECONDS, "topic" => topic.name()).record(took.as_secs_f64());
+pub(crate) fn appended(topic: Topic, took: Duration) {
+    let place = TOPICS.iter().position(|known| *known == topic);
+    APPEND.record(place.unwrap_or(usize::MAX), took);
 }
 
 /// Counts one verdict that did not come in time.
 pub(crate) fn verdict_late() {
-    counter!(VERDICTS_LATE).increment(1);
+    VERDICTS_LATE.add(0, 1);
 }
 
 /// The wire's name of a command: a bounded label.

@@ -1,49 +1,85 @@
-//! Names, units and help of the numbers that projectors publish. Labels are bounded: the
-//! projection's name, never a chat or a user.
+//! The numbers that projectors publish. Labels are bounded: the projection's name, never a chat or
+//! a user. How far a projection is behind is measured by the node, not by the loop that may hang.
 
-use metrics::{counter, describe_counter, describe_gauge, gauge};
+use std::time::Duration;
 
-const RECORDS: &str = "cursus_projector_records_total";
-const DEAD_LETTERS: &str = "cursus_projector_dead_letters_total";
-const JOBS: &str = "cursus_projector_writes_total";
-const JOB_RECORDS: &str = "cursus_projector_written_records_total";
-const LAG: &str = "cursus_projector_lag_records";
-const STOPPED: &str = "cursus_projector_stopped";
-const CACHED: &str = "cursus_projector_cached_states";
+use infra_ports::metric::{SECONDS, each, place_of};
 
-/// Describes them to the recorder; once, at start.
-pub fn describe() {
-    describe_counter!(RECORDS, "Records folded, by projection");
-    describe_counter!(DEAD_LETTERS, "Records set aside, by projection");
-    describe_counter!(JOBS, "Chunks handed to the writer, by projection");
-    describe_counter!(JOB_RECORDS, "Records in those chunks, by projection");
-    describe_gauge!(LAG, "Records in the log that are not applied yet");
-    describe_gauge!(STOPPED, "1 when a projection stopped by itself, by reason");
-    describe_gauge!(CACHED, "States at hand");
+use crate::PROJECTIONS;
+
+fn projections() -> Vec<Vec<&'static str>> {
+    each(PROJECTIONS)
 }
 
-pub(crate) fn folded(projection: &'static str, records: usize, dead: usize) {
-    counter!(RECORDS, "projection" => projection).increment(records as u64);
-    if dead > 0 {
-        counter!(DEAD_LETTERS, "projection" => projection).increment(dead as u64);
+infra_ports::metrics! {
+    /// Records folded, by projection.
+    pub RECORDS: Counter, Count, "cursus_projector_records_total", ["projection"] = projections;
+    /// Records that could not be decoded and were set aside, by projection.
+    pub DEAD_LETTERS: Counter, Count, "cursus_projector_dead_letters_total", ["projection"]
+        = projections;
+    /// Time to fold a chunk: loading states, applying records, by projection.
+    pub FOLD: Histogram(SECONDS), Seconds, "cursus_projector_fold_seconds", ["projection"]
+        = projections;
+    /// Records appended to `users`, by projection.
+    pub EMITTED: Counter, Count, "cursus_projector_emitted_records_total", ["projection"]
+        = projections;
+    /// Time to append what follows from a chunk to `users`, by projection.
+    pub EMIT: Histogram(SECONDS), Seconds, "cursus_projector_emit_seconds", ["projection"]
+        = projections;
+    /// Chunks remembered: synced, written and checkpointed, by projection.
+    pub WRITES: Counter, Count, "cursus_projector_writes_total", ["projection"] = projections;
+    /// Records in those chunks, by projection.
+    pub WRITTEN: Counter, Count, "cursus_projector_written_records_total", ["projection"]
+        = projections;
+    /// Time to remember a chunk, by projection.
+    pub WRITE: Histogram(SECONDS), Seconds, "cursus_projector_write_seconds", ["projection"]
+        = projections;
+    /// 1 once a projection stopped by itself, by reason; it does nothing until the node is started again.
+    pub STOPPED: Gauge, Count, "cursus_projector_stopped", ["projection", "reason"]
+        = || PROJECTIONS.iter().map(|name| vec![*name, "broken"]).collect();
+    /// Fold states at hand, by projection.
+    pub CACHED: Gauge, Count, "cursus_projector_cached_states", ["projection"] = projections;
+    /// Fold states looked for, by projection and by outcome: `hit`, or `miss` when it had to be loaded from the tables.
+    pub LOOKUPS: Counter, Count, "cursus_projector_state_lookups_total", ["projection", "outcome"]
+        = || PROJECTIONS.iter().flat_map(|name| [vec![*name, "hit"], vec![*name, "miss"]]).collect();
+}
+
+/// Counts for one projection: its name is looked up once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts(usize);
+
+impl Counts {
+    pub(crate) fn of(projection: &str) -> Self {
+        Self(place_of(projection, PROJECTIONS))
+    }
+
+    pub(crate) fn folded(self, records: usize, dead: usize, took: Duration) {
+        RECORDS.add(self.0, records as u64);
+        DEAD_LETTERS.add(self.0, dead as u64);
+        FOLD.record(self.0, took);
+    }
+
+    pub(crate) fn emitted(self, records: usize, took: Duration) {
+        EMITTED.add(self.0, records as u64);
+        EMIT.record(self.0, took);
+    }
+
+    pub(crate) fn remembered(self, records: usize, took: Duration) {
+        WRITES.add(self.0, 1);
+        WRITTEN.add(self.0, records as u64);
+        WRITE.record(self.0, took);
+    }
+
+    pub(crate) fn cached(self, states: usize) {
+        CACHED.set_count(self.0, states as u64);
+    }
+
+    pub(crate) fn looked_up(self, hits: usize, misses: usize) {
+        LOOKUPS.add(2 * self.0, hits as u64);
+        LOOKUPS.add(2 * self.0 + 1, misses as u64);
     }
 }
 
-pub(crate) fn handed_over(projection: &'static str, records: usize, cached: usize) {
-    counter!(JOBS, "projection" => projection).increment(1);
-    counter!(JOB_RECORDS, "projection" => projection).increment(records as u64);
-    gauge!(CACHED, "projection" => projection).set(approximate(cached as u64));
-}
-
-pub(crate) fn lag(projection: &'static str, records: u64) {
-    gauge!(LAG, "projection" => projection).set(approximate(records));
-}
-
 pub(crate) fn stopped(projection: &'static str, reason: &'static str) {
-    gauge!(STOPPED, "projection" => projection, "reason" => reason).set(1.0);
-}
-
-/// Exact below four thousand million, which is more than any gauge here should ever show.
-fn approximate(count: u64) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+    STOPPED.of(&[projection, reason]).set(1.0);
 }

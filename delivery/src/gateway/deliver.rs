@@ -24,9 +24,10 @@ use crate::metrics;
 struct Batch<'a> {
     gateway: &'a Gateway,
     now: Duration,
-    wall: Timestamp,
     /// Sessions that were given something, each once.
     dirty: Vec<Arc<Session>>,
+    /// When the events were taken whose frames these are.
+    taken_at: Vec<Timestamp>,
 }
 
 impl Deliveries for Gateway {
@@ -34,8 +35,8 @@ impl Deliveries for Gateway {
         let mut work = Batch {
             gateway: self,
             now: self.runtime.elapsed(),
-            wall: self.runtime.now(),
             dirty: Vec::new(),
+            taken_at: Vec::new(),
         };
         for Told { to, event } in &batch {
             match &**event {
@@ -47,6 +48,7 @@ impl Deliveries for Gateway {
             }
         }
         work.dirty.iter().for_each(|session| session.flush_batch());
+        work.measure();
     }
 
     fn detached(&self, partitions: &[Partition]) {
@@ -79,6 +81,14 @@ impl Batch<'_> {
         }
     }
 
+    /// Says how long it took, once everything is written.
+    fn measure(&self) {
+        let now = self.gateway.runtime.now();
+        for taken_at in &self.taken_at {
+            metrics::push_took(since(*taken_at, now));
+        }
+    }
+
     /// Tells those who watch for a command of one of these.
     fn settled(&self, to: &[SubscriberId], author: Option<&UserId>, verdict: &Verdict) {
         let hubs = self.gateway.hubs.lock();
@@ -104,8 +114,7 @@ impl Batch<'_> {
         });
         metrics::pushed("entry", count);
         if count > 0 {
-            let took = self.wall.0.saturating_sub(pushed.taken_at.0);
-            metrics::latency(Duration::from_millis(u64::try_from(took).unwrap_or(0)));
+            self.taken_at.push(pushed.taken_at);
         }
         let verdict = Verdict {
             chat: pushed.chat.clone(),
@@ -131,10 +140,12 @@ impl Batch<'_> {
         };
         self.settled(to, None, &verdict);
         let frame = wire(&Frame::Verdict(verdict));
+        metrics::pushed("verdict", to.len());
         self.each(to, |session| session.push_verdict(told, &frame));
     }
 
     fn status(&mut self, told: &StatusTold, to: &[SubscriberId]) {
+        metrics::pushed("ticks", to.len());
         self.each(to, |session| session.push_ticks(told));
     }
 
@@ -146,6 +157,7 @@ impl Batch<'_> {
             seq: told.seq,
             ordinal: told.ordinal,
         }));
+        metrics::pushed("marked", to.len());
         self.each(to, |session| session.push_marked(told, &frame));
     }
 
@@ -153,6 +165,7 @@ impl Batch<'_> {
         match AccountEvent::decode(&told.event) {
             Ok(event) => {
                 let frame = wire(&Frame::Settings(settings(event)));
+                metrics::pushed("settings", to.len());
                 self.each(to, |session| session.put(frame.clone()));
             }
             Err(error) => {
@@ -161,6 +174,12 @@ impl Batch<'_> {
             }
         }
     }
+}
+
+/// From when ingest took an event until now; nothing when the clock was set back meanwhile.
+pub(super) fn since(taken_at: Timestamp, now: Timestamp) -> Duration {
+    let took = now.0.saturating_sub(taken_at.0);
+    Duration::from_millis(u64::try_from(took).unwrap_or(0))
 }
 
 /// Only what changed.

@@ -146,6 +146,11 @@ impl Hubs {
         self.by_user.remove(&hub.user).is_some()
     }
 
+    /// How many users are here.
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
     /// Every hub, in the order they were made.
     pub(super) fn all(&self) -> Vec<Arc<Hub>> {
         let mut all: Vec<_> = self.by_id.values().cloned().collect();

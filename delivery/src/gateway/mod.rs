@@ -11,6 +11,7 @@ mod pushed;
 pub(crate) mod session;
 mod wheel;
 
+use deliver::since;
 pub(crate) use hubs::Hub;
 
 use std::collections::HashMap;
@@ -113,7 +114,7 @@ impl Gateway {
             sessions.insert(id, Arc::clone(&session));
             sessions.len()
         };
-        metrics::sessions(open);
+        metrics::opened(open);
         if !has_token {
             self.wheel
                 .set(now + self.config.hello_within, id, Alarm::Hello);
@@ -137,7 +138,7 @@ impl Gateway {
             sessions.remove(&session.id);
             sessions.len()
         };
-        metrics::sessions(open);
+        metrics::left(open);
         if let Some(signed_in) = session.signed_in() {
             let mut hubs = self.hubs.lock();
             signed_in.hub.leave(session.id);
@@ -247,6 +248,24 @@ impl Gateway {
         let left = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(FARTHEST_ALARM);
         let moment = self.runtime.elapsed().saturating_add(left);
         self.wheel.set(moment, session, alarm);
+    }
+
+    /// True when the worker knows as many users as are here: subscribing and leaving happen under
+    /// the same lock, so the two differ only when one side lost its memory of the other.
+    pub(crate) fn link_is_whole(&self) -> bool {
+        let hubs = self.hubs.lock();
+        hubs.len() == self.link.subscribers()
+    }
+
+    /// Looks at what waits for sockets to have room, for the metrics.
+    pub(crate) fn take_stock(&self) {
+        let (mut frames, mut blocked) = (0, 0);
+        for session in self.all_sessions() {
+            let (waiting, full) = session.waiting();
+            frames += waiting;
+            blocked += usize::from(full);
+        }
+        metrics::waiting(frames, blocked);
     }
 
     /// Sends all clients away: tells them when and where to come back, closes with 1012, and waits

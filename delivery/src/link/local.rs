@@ -23,6 +23,10 @@ impl Link for LocalLink {
         self.subscriptions.subscribe(user, subscriber)
     }
 
+    fn subscribers(&self) -> usize {
+        self.subscriptions.len()
+    }
+
     fn unsubscribe(&self, user: &UserId) {
         self.subscriptions.unsubscribe(user);
     }

@@ -44,6 +44,9 @@ pub(crate) trait Link: Send + Sync + 'static {
     /// the offset from which on records are delivered after this call.
     fn subscribe(&self, user: &UserId, subscriber: SubscriberId) -> Subscribed;
 
+    /// How many of this gateway's users the worker knows.
+    fn subscribers(&self) -> usize;
+
     /// Ends a subscription; records under way may still come.
     fn unsubscribe(&self, user: &UserId);
 }

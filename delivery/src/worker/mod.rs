@@ -5,8 +5,10 @@
 //! at a wake-up. A broken tail is begun again where it
 //! stood; when the log no longer has that place, its users are told so (`detached`) and resume.
 
+mod pulse;
 mod subscriptions;
 
+pub(crate) use pulse::Pulse;
 pub(crate) use subscriptions::Subscriptions;
 
 use std::sync::Arc;
@@ -31,12 +33,13 @@ pub(crate) struct Worker {
     runtime: Arc<dyn Runtime>,
     subscriptions: Arc<Subscriptions>,
     deliveries: Arc<dyn Deliveries>,
+    pulse: Arc<Pulse>,
     batch: usize,
     stopped: watch::Receiver<bool>,
 }
 
-/// Says that nothing more is delivered, whatever ends the worker.
-struct Farewell(Arc<dyn Deliveries>);
+/// Says that nothing more is delivered, whatever ends the one who holds it.
+pub(crate) struct Farewell(pub(crate) Arc<dyn Deliveries>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
@@ -59,6 +62,7 @@ impl Worker {
         runtime: Arc<dyn Runtime>,
         subscriptions: Arc<Subscriptions>,
         deliveries: Arc<dyn Deliveries>,
+        pulse: Arc<Pulse>,
         batch: usize,
         stopped: watch::Receiver<bool>,
     ) -> Self {
@@ -67,6 +71,7 @@ impl Worker {
             runtime,
             subscriptions,
             deliveries,
+            pulse,
             batch,
             stopped,
         }
@@ -147,7 +152,11 @@ impl Worker {
         }
         let told = self.subscriptions.pick(events, &next);
         if !told.is_empty() {
+            let begun = self.runtime.elapsed();
+            self.pulse.begin(begun);
             self.deliveries.deliver(told);
+            self.pulse.end();
+            metrics::handed_out(self.runtime.elapsed().saturating_sub(begun));
         }
     }
 

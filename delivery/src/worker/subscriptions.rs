@@ -55,6 +55,11 @@ impl Subscriptions {
         self.table.lock().users.remove(user);
     }
 
+    /// How many users are subscribed.
+    pub(crate) fn len(&self) -> usize {
+        self.table.lock().users.len()
+    }
+
     /// Picks out what concerns subscribers, and notes how far each partition has come. Events are
     /// in log order within a partition.
     pub(crate) fn pick(

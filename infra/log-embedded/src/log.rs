@@ -17,6 +17,7 @@ use crate::errors::OpenError;
 use crate::format::FORMAT;
 use crate::format::header::{HeaderError, decode_root, encode_root};
 use crate::keeper::KeeperQueue;
+use crate::metrics;
 use crate::poison::Poison;
 use crate::reader::Reader;
 use crate::recovery::{self, TopicRecovery};
@@ -71,6 +72,7 @@ impl EmbeddedLog {
     }
 
     pub(crate) fn open_on(config: Config, storage: Arc<dyn Storage>) -> Result<Self, OpenError> {
+        metrics::open();
         if let Some(trouble) = config.trouble() {
             return Err(OpenError::Config(trouble));
         }

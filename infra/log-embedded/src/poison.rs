@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 
 use infra_ports::log::LogError;
 
+use crate::metrics;
+
 /// The first failure, if there was one.
 #[derive(Default)]
 pub(crate) struct Poison(OnceLock<String>);
@@ -33,6 +35,7 @@ impl Poison {
             reason,
             "the log takes no more appends until it is opened again"
         );
+        metrics::poisoned();
         let reason = self.0.get_or_init(|| reason);
         LogError::Poisoned(reason.clone())
     }

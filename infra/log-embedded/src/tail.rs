@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use infra_ports::log::{LogError, LogTail, RecordBatch, Visibility};
 
+use crate::metrics;
 use crate::reader::{Reader, Started};
 use crate::topic::TopicLog;
 use crate::view::Looked;
@@ -69,6 +70,7 @@ impl EmbeddedTail {
                 "records vanished while being read".into(),
             ));
         }
+        metrics::read(self.topic.topic, false);
         self.next.clone_from(&walked.next);
         self.ready = walked;
         if cursor.is_some() && self.is_behind() {
@@ -97,6 +99,7 @@ impl EmbeddedTail {
         drop(view);
         match looked? {
             Looked::Records(batches) => {
+                metrics::read(self.topic.topic, true);
                 self.turn = (self.turn + 1) % self.next.len().max(1);
                 self.advance(&batches);
                 Ok(Some(batches))

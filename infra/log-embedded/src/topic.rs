@@ -142,6 +142,7 @@ impl TopicLog {
         }
         if queue.bytes > 0 && queue.bytes.saturating_add(bytes) > self.shared.config.queue_bytes {
             let waiting = queue.bytes;
+            metrics::queue_full(self.topic);
             return Err(LogError::Full(format!(
                 "{waiting} bytes wait to be written already"
             )));
@@ -149,6 +150,7 @@ impl TopicLog {
         queue.bytes += bytes;
         let was_empty = queue.requests.is_empty();
         queue.requests.push(Request { batches, answer });
+        metrics::waiting(self.topic, queue.requests.len());
         drop(queue);
         if was_empty {
             self.queued.notify_one();
@@ -191,6 +193,7 @@ impl TopicLog {
             }
             if !queue.requests.is_empty() {
                 queue.bytes = 0;
+                metrics::waiting(self.topic, 0);
                 return Some(std::mem::take(&mut queue.requests));
             }
             if queue.closing {

@@ -27,11 +27,14 @@ pub struct Config {
     /// How long a graceful shutdown may take.
     #[serde(with = "humantime_serde")]
     pub shutdown_within: Duration,
-    /// How old the oldest record that waits for a projector may be before the node is not ready.
+    /// How long something may wait without getting any further before the node is not ready: a
+    /// record for its consumer, a batch for the sockets, the log for its disk.
     #[serde(with = "humantime_serde")]
     pub ready_lag: Duration,
     /// HTTP connections at once; sessions are counted apart (`delivery.max_sessions`).
     pub connections: u32,
+    /// And from one address; one that has as many is turned away at the door.
+    pub connections_per_address: u32,
     /// The embedded log.
     pub log: infra_log_embedded::Config,
     /// The embedded store.
@@ -54,6 +57,7 @@ impl Default for Config {
             shutdown_within: Duration::from_secs(10),
             ready_lag: Duration::from_secs(5),
             connections: 2_048,
+            connections_per_address: 1_024,
             log: infra_log_embedded::Config::default(),
             store: infra_store_embedded::Config::default(),
             ingest: ingest::Config::default(),

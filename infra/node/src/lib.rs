@@ -23,6 +23,7 @@ mod bridge;
 mod health;
 mod http;
 pub mod keys;
-mod telemetry;
+mod metrics;
+pub mod telemetry;
 
 mod chat;

@@ -15,6 +15,7 @@ use delivery::Delivery;
 use infra_log_embedded::EmbeddedLog;
 use infra_ports::{EventLog, LogError, Runtime, TableStore};
 use infra_runtime_tokio::TokioRuntime;
+use infra_store_embedded::EmbeddedStore;
 use ingest::Ingest;
 use projectors::Projectors;
 use schemas::ids::{DeviceId, UserId};
@@ -24,14 +25,16 @@ use tokio::sync::Notify;
 
 use crate::bridge::{AppliedOf, CommandsOf, VerdictsOf};
 use crate::config::Config;
-use crate::health::Health;
-use crate::http::{Server, bind, connect_route, operator_routes, with_fallbacks};
+use crate::health::{Health, Watched};
+use crate::http::{Limits, Server, bind, connect_route, operator_routes, with_fallbacks};
 use crate::{keys, telemetry};
 
 /// The build of the tables that a new node begins with.
 pub const FIRST_GENERATION: Generation = Generation(1);
 /// How often the log is asked to drop what is past its retention.
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often the store takes stock for the metrics.
+const STOCK_EVERY: Duration = Duration::from_secs(5);
 /// How long a token that the node mints is valid.
 const TOKEN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -57,6 +60,7 @@ impl Adapters {
     /// When they cannot be opened: another process has them, they are damaged before the tail, or of
     /// another format or partition count. The message names the place.
     pub fn embedded(config: &Config) -> anyhow::Result<Self> {
+        telemetry::start_metrics()?;
         let tasks = TokioRuntime::new(tokio::runtime::Handle::current());
         let runtime: Arc<dyn Runtime> = Arc::new(tasks.clone());
         let log = open_log(config)?;
@@ -64,9 +68,11 @@ impl Adapters {
         let ending = Arc::new(Notify::new());
         let retention = keep_retention(Arc::clone(&log), Arc::clone(&runtime), Arc::clone(&ending));
         runtime.spawn_dedicated("retention", Box::pin(retention));
+        let stock = keep_stock(store.clone(), Arc::clone(&runtime));
+        runtime.spawn("store-stock", Box::pin(stock));
         Ok(Self {
             log,
-            store,
+            store: Arc::new(store),
             runtime,
             tasks,
             ending,
@@ -108,8 +114,6 @@ impl Node {
     /// When the port is taken, no token could be valid, or log or store do not answer.
     pub async fn start(config: Config, adapters: Adapters) -> anyhow::Result<Self> {
         let metrics = telemetry::start_metrics()?;
-        let upkeep = telemetry::keep_up(metrics.clone(), Arc::clone(&adapters.runtime));
-        adapters.runtime.spawn("metrics-upkeep", Box::pin(upkeep));
         let listener = bind(config.listen)?;
         let address = listener.local_addr()?;
         let keys = keys::node_keys(&config, address)?;
@@ -139,19 +143,26 @@ impl Node {
             delivery::LiveGeneration::new(FIRST_GENERATION),
         )
         .await?;
-        let health = Health::new(
-            Arc::clone(&runtime),
-            projectors.statuses(),
-            delivery.clone(),
-            config.ready_lag,
-        );
-        let health = Arc::new(health);
+        let upkeep = telemetry::keep_up(metrics.clone(), delivery.clone(), Arc::clone(&runtime));
+        runtime.spawn("metrics-upkeep", Box::pin(upkeep));
+        let health = Health::start(Watched {
+            runtime: Arc::clone(&runtime),
+            log: Arc::clone(&adapters.log),
+            ingest: ingest.clone(),
+            projections: projectors.statuses(),
+            delivery: delivery.clone(),
+            ready_lag: config.ready_lag,
+        });
         let verdicts = Arc::new(VerdictsOf(delivery.clone()));
         let routes = ingest::router(ingest.clone(), verdicts)
             .merge(delivery.router())
             .merge(connect_route(delivery.clone(), runtime, ingest.clone()))
             .merge(operator_routes(Arc::clone(&health), metrics));
-        let server = Server::start(listener, with_fallbacks(routes), config.connections);
+        let limits = Limits {
+            connections: config.connections,
+            per_address: config.connections_per_address,
+        };
+        let server = Server::start(listener, with_fallbacks(routes), limits);
         tracing::info!(%address, data = %config.data.display(), "listening");
         Ok(Self {
             config,
@@ -231,6 +242,13 @@ async fn keep_retention(log: Arc<EmbeddedLog>, runtime: Arc<dyn Runtime>, ending
     }
 }
 
+/// Has the store take stock for the metrics, until it is closed.
+async fn keep_stock(store: EmbeddedStore, runtime: Arc<dyn Runtime>) {
+    while store.take_stock() {
+        runtime.sleep(STOCK_EVERY).await;
+    }
+}
+
 fn open_log(config: &Config) -> anyhow::Result<Arc<EmbeddedLog>> {
     let directory = config.data.join("log");
     let settings = infra_log_embedded::Config {
@@ -244,14 +262,12 @@ fn open_log(config: &Config) -> anyhow::Result<Arc<EmbeddedLog>> {
     ))
 }
 
-fn open_store(config: &Config) -> anyhow::Result<Arc<dyn TableStore>> {
+fn open_store(config: &Config) -> anyhow::Result<EmbeddedStore> {
     let path = config.data.join("tables");
     let settings = infra_store_embedded::Config {
         path,
         ..config.store.clone()
     };
-    let store = infra_store_embedded::EmbeddedStore::open(&settings);
-    Ok(Arc::new(store.with_context(|| {
-        format!("the tables in {}", settings.path.display())
-    })?))
+    let store = EmbeddedStore::open(&settings);
+    store.with_context(|| format!("the tables in {}", settings.path.display()))
 }

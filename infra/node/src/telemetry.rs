@@ -3,17 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use delivery::Delivery;
 use infra_ports::Runtime;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use infra_ports::metric::{Described, Kind};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 /// How often samples are folded into their buckets.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-/// Upper bounds of latency buckets, in seconds: 100 µs to 10 s.
-const SECONDS: [f64; 16] = [
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    5.0, 10.0,
-];
+
+/// Every metric of a node, crate by crate: what `docs/metrics.md` lists.
+pub fn metrics() -> impl Iterator<Item = &'static dyn Described> {
+    let crates = [
+        ingest::metrics::ALL,
+        infra_log_embedded::metrics::ALL,
+        projectors::metrics::ALL,
+        infra_store_embedded::metrics::ALL,
+        delivery::metrics::ALL,
+        crate::metrics::ALL,
+    ];
+    crates.into_iter().flatten().copied()
+}
 
 /// Starts traces. A second call in one process changes nothing.
 ///
@@ -31,7 +41,8 @@ pub(crate) fn start_traces(filter: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts metrics; one recorder serves all nodes of a process.
+/// Starts metrics; one recorder serves all nodes of a process. To be called before anything is
+/// opened: what happens before is not counted.
 ///
 /// # Errors
 /// When the buckets are not ascending, which is a defect.
@@ -40,24 +51,31 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     if let Some(handle) = HANDLE.get() {
         return Ok(handle.clone());
     }
-    let recorder = PrometheusBuilder::new()
-        .set_buckets(&SECONDS)?
-        .build_recorder();
+    let mut builder = PrometheusBuilder::new();
+    for one in metrics() {
+        if let Kind::Histogram(buckets) = one.metric().kind {
+            let name = Matcher::Full(one.metric().name.to_owned());
+            builder = builder.set_buckets_for_metric(name, buckets)?;
+        }
+    }
+    let recorder = builder.build_recorder();
     let handle = HANDLE.get_or_init(|| recorder.handle()).clone();
     // Only the first recorder of a process takes effect; its handle is the one kept above.
-    drop(metrics::set_global_recorder(recorder));
-    infra_log_embedded::metrics::describe();
-    ingest::metrics::describe();
-    delivery::metrics::describe();
-    projectors::metrics::describe();
+    drop(::metrics::set_global_recorder(recorder));
+    metrics().for_each(Described::register);
     Ok(handle)
 }
 
-/// Folds what histograms have gathered, for ever: nobody may be asking for metrics, and samples
-/// that are not folded pile up.
-pub(crate) async fn keep_up(metrics: PrometheusHandle, runtime: Arc<dyn Runtime>) {
-    loop {
-        runtime.sleep(UPKEEP_EVERY).await;
+/// Folds what histograms have gathered and looks at what is only looked at, until delivery ends:
+/// nobody may be asking for metrics, and samples that are not folded pile up.
+pub(crate) async fn keep_up(
+    metrics: PrometheusHandle,
+    delivery: Delivery,
+    runtime: Arc<dyn Runtime>,
+) {
+    while delivery.is_delivering() {
+        delivery.take_stock();
         metrics.run_upkeep();
+        runtime.sleep(UPKEEP_EVERY).await;
     }
 }

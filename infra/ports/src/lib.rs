@@ -16,6 +16,7 @@
 )]
 
 pub mod log;
+pub mod metric;
 pub mod runtime;
 pub mod store;
 pub mod transport;

@@ -161,6 +161,19 @@ impl Engine {
         Ok(())
     }
 
+    /// Blocks of all tables' files that were read since the store was opened: from the cache, and
+    /// from disk.
+    pub(crate) fn blocks_read(&self) -> (u64, u64) {
+        let keyspaces = self.keyspaces.read();
+        let all = keyspaces.values().flat_map(BTreeMap::values);
+        let counts = all.map(|keyspace| {
+            let read = keyspace.metrics();
+            (read.block_load_cached_count(), read.block_load_io_count())
+        });
+        let (cached, from_disk) = counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        (cached as u64, from_disk as u64)
+    }
+
     /// Makes everything durable.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         self.database

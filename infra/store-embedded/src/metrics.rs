@@ -1,29 +1,54 @@
-//! Metrics of the embedded store. Labels: the table's name, no more.
+//! Metrics of the embedded store. Labels: the table's name, where a block was read from; no more.
 
-use metrics::{Unit, counter, describe_counter};
+use std::time::Duration;
 
-const WRITTEN: &str = "cursus_store_rows_written_total";
-const PASSED_OVER: &str = "cursus_store_rows_passed_over_total";
-const REFUSED: &str = "cursus_store_writes_refused_total";
+use infra_ports::metric::{SECONDS, each, place_of};
+use schemas::tables::TABLES;
 
-/// Says what the metrics are.
-pub(crate) fn describe() {
-    describe_counter!(WRITTEN, Unit::Count, "Rows put or deleted");
-    describe_counter!(
-        PASSED_OVER,
-        Unit::Count,
-        "Mutations older than what the key held"
-    );
-    describe_counter!(REFUSED, Unit::Count, "Writes refused or failed");
+fn tables() -> Vec<Vec<&'static str>> {
+    each(TABLES.map(|table| table.name))
 }
 
-/// Mutations of one table took effect, or were older than what stood there.
-pub(crate) fn rows(table: &'static str, written: bool) {
-    let name = if written { WRITTEN } else { PASSED_OVER };
-    counter!(name, "table" => table).increment(1);
+infra_ports::metrics! {
+    /// Rows put or deleted, by table.
+    pub WRITTEN: Counter, Count, "cursus_store_rows_written_total", ["table"] = tables;
+    /// Mutations older than what the key held, passed over, by table.
+    pub PASSED_OVER: Counter, Count, "cursus_store_rows_passed_over_total", ["table"] = tables;
+    /// Writes refused or failed.
+    pub REFUSED: Counter, Count, "cursus_store_writes_refused_total";
+    /// Time of a write of rows, all of them together.
+    pub WRITE: Histogram(SECONDS), Seconds, "cursus_store_write_seconds";
+    /// Blocks of table files that were needed, by source: `cache`, or `disk` (the operating system's cache or the disk itself).
+    pub BLOCKS: Counter, Count, "cursus_store_block_reads_total", ["source"]
+        = || each(["cache", "disk"]);
+    /// Bytes free on the disk of the tables, when it was last looked at.
+    pub FREE: Gauge, Bytes, "cursus_store_free_bytes";
+}
+
+/// What became of the mutations of one table in one write.
+pub(crate) fn rows(table: &str, written: u64, passed_over: u64) {
+    let place = place_of(table, TABLES.map(|known| known.name));
+    WRITTEN.add(place, written);
+    PASSED_OVER.add(place, passed_over);
 }
 
 /// A write was refused or failed.
 pub(crate) fn refused() {
-    counter!(REFUSED).increment(1);
+    REFUSED.add(0, 1);
+}
+
+/// A write took effect.
+pub(crate) fn wrote(took: Duration) {
+    WRITE.record(0, took);
+}
+
+/// So many blocks were read since the store was opened.
+pub(crate) fn blocks(cached: u64, from_disk: u64) {
+    BLOCKS.is(0, cached);
+    BLOCKS.is(1, from_disk);
+}
+
+/// So much room is left.
+pub(crate) fn free(bytes: u64) {
+    FREE.set_count(0, bytes);
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use infra_ports::StoreError;
 
+use crate::metrics;
+
 /// Bytes that may be written without looking again.
 const UNSEEN_BYTES: u64 = 1024 * 1024;
 
@@ -53,6 +55,7 @@ impl Room {
         }
         self.unseen.store(0, Ordering::Relaxed);
         let free = (self.probe)().map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        metrics::free(free);
         let full = free < self.min_free_bytes;
         if full != self.full.swap(full, Ordering::Relaxed) {
             tracing::warn!(full, free_bytes = free, "room on the store's disk");

@@ -5,6 +5,7 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -35,7 +36,6 @@ impl EmbeddedStore {
     /// # Errors
     /// When another process has it open, its format is newer, or it cannot be read.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
-        metrics::describe();
         let engine = Engine::open(config)?;
         tracing::info!(path = %config.path.display(), "the embedded store is open");
         Ok(Self {
@@ -59,6 +59,18 @@ impl EmbeddedStore {
         let engine = self.engine.read();
         let engine = engine.as_ref().ok_or(StoreError::Closed)?;
         bulk::load(engine, table, generation, rows)
+    }
+
+    /// Takes stock for the metrics: blocks read since the store was opened, from the cache and from
+    /// disk. To be called every few seconds, until it answers false: the store is closed.
+    #[must_use]
+    pub fn take_stock(&self) -> bool {
+        let engine = self.engine.read();
+        let read = engine.as_ref().map(Engine::blocks_read);
+        if let Some((cached, from_disk)) = read {
+            metrics::blocks(cached, from_disk);
+        }
+        read.is_some()
     }
 
     fn with<R>(
@@ -159,7 +171,10 @@ impl TableStore for EmbeddedStore {
     }
 
     async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError> {
+        let begun = Instant::now();
         self.with(|engine| writes::apply(engine, &mutations))
+            .inspect(|()| metrics::wrote(begun.elapsed()))
+            .inspect_err(|_| metrics::refused())
     }
 
     async fn get(

@@ -29,6 +29,7 @@ pub(crate) fn apply(engine: &Engine, mutations: &[Mutation]) -> Result<(), Store
     engine.room.admit(size_bytes(mutations))?;
     let _alone = engine.stripes.lock(mutations);
     let mut changes: BTreeMap<(usize, Vec<u8>), Change> = BTreeMap::new();
+    let mut tallies = Tallies::default();
     for (mutation, place) in mutations.iter().zip(&keyspaces.places) {
         let Some(keyspace) = keyspaces.opened.get(*place) else {
             continue;
@@ -41,21 +42,50 @@ pub(crate) fn apply(engine: &Engine, mutations: &[Mutation]) -> Result<(), Store
                 entry.insert(held)
             }
         };
-        change.merge(mutation);
+        tallies.count(*place, change.merge(mutation));
     }
     let _not_seen_by_halves = engine.gates.lock(mutations);
-    commit(engine, &keyspaces.opened, changes).inspect_err(|_| metrics::refused())
+    commit(engine, &keyspaces.opened, changes)?;
+    tallies.say(mutations, &keyspaces.places);
+    Ok(())
 }
 
 impl Change {
-    fn merge(&mut self, mutation: &Mutation) {
+    /// True when the mutation takes effect.
+    fn merge(&mut self, mutation: &Mutation) -> bool {
         let deletes = mutation.values.is_none();
         let wins = supersedes(mutation.version, deletes, self.version, self.deletes);
-        metrics::rows(mutation.table.name, wins);
         if wins {
             self.version = mutation.version;
             self.deletes = deletes;
             self.bytes = Some(value::write(mutation.version, mutation.values.as_ref()));
+        }
+        wins
+    }
+}
+
+/// How many mutations of each keyspace took effect, and how many were passed over.
+#[derive(Default)]
+struct Tallies(Vec<(u64, u64)>);
+
+impl Tallies {
+    fn count(&mut self, place: usize, wins: bool) {
+        if self.0.len() <= place {
+            self.0.resize(place + 1, (0, 0));
+        }
+        if let Some((written, passed_over)) = self.0.get_mut(place) {
+            *written += u64::from(wins);
+            *passed_over += u64::from(!wins);
+        }
+    }
+
+    /// Counts them once the write is through.
+    fn say(&self, mutations: &[Mutation], places: &[usize]) {
+        for (at, (written, passed_over)) in self.0.iter().enumerate() {
+            let first = places.iter().position(|place| *place == at);
+            if let Some(mutation) = first.and_then(|first| mutations.get(first)) {
+                metrics::rows(mutation.table.name, *written, *passed_over);
+            }
         }
     }
 }

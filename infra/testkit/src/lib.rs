@@ -28,3 +28,4 @@ pub mod process;
 pub mod raw;
 pub mod recorder;
 pub mod torture;
+pub mod valves;

@@ -15,6 +15,7 @@ use super::chunk::{Chunk, Decoded};
 use super::projection::{Effects, Memory, Place, Projection, Tables};
 use super::retry::Retry;
 use super::stop::Stop;
+use crate::metrics::Counts;
 
 /// States that are loaded at once.
 const LOADS_AT_ONCE: usize = 32;
@@ -30,6 +31,7 @@ pub(crate) struct Folding<P: Projection> {
     cache: Cache<P::Key, P::State>,
     pub(crate) effects: Effects,
     jobs: u64,
+    counts: Counts,
 }
 
 impl<P: Projection> Folding<P> {
@@ -47,6 +49,7 @@ impl<P: Projection> Folding<P> {
             retry,
             cache: Cache::new(cache_weight),
             jobs: 0,
+            counts: Counts::of(P::NAME),
         }
     }
 
@@ -97,6 +100,8 @@ impl<P: Projection> Folding<P> {
                 missing.push(key);
             }
         }
+        self.counts
+            .looked_up(keys.len() - missing.len(), missing.len());
         if missing.is_empty() {
             return Ok(());
         }

@@ -22,7 +22,7 @@ use super::remember::{Done, Job};
 use super::retry::Retry;
 use super::status::Board;
 use super::stop::Stop;
-use crate::metrics;
+use crate::metrics::Counts;
 
 /// How often the log is asked for its ends, for the lag.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -41,6 +41,7 @@ pub(crate) struct Instance<P: Projection> {
     pub(crate) jobs: mpsc::Sender<Job>,
     pub(crate) done: mpsc::Receiver<Result<Done, Stop>>,
     pub(crate) place: Places,
+    pub(crate) counts: Counts,
 }
 
 /// Where the loop stands.
@@ -58,6 +59,8 @@ pub(crate) struct Places {
     emitted: bool,
     /// A job is being remembered.
     under_way: bool,
+    /// The records of the last job, and when it was handed over.
+    submitted: (usize, Duration),
 }
 
 /// What the loop was woken by.
@@ -189,7 +192,10 @@ impl<P: Projection> Instance<P> {
     async fn take_in(&mut self, batches: Vec<RecordBatch>) -> Result<(), Stop> {
         let partitions = self.log.partitions();
         let chunk = chunk::decode(self.folding.projection(), partitions, batches)?;
+        let begun = self.runtime.elapsed();
         self.folding.fold(&chunk, &self.place.written).await?;
+        let took = self.runtime.elapsed().saturating_sub(begun);
+        self.counts.folded(chunk.count, chunk.dead.len(), took);
         self.emit(&chunk).await?;
         for (partition, next) in &chunk.next {
             self.place.folded.insert(*partition, *next);
@@ -197,7 +203,6 @@ impl<P: Projection> Instance<P> {
             self.board.folded(*partition, *next);
         }
         self.place.gathered += chunk.count;
-        metrics::folded(P::NAME, chunk.count, chunk.dead.len());
         match chunk.stop {
             None => Ok(()),
             // What stands before the record that this build does not know is complete.
@@ -216,10 +221,16 @@ impl<P: Projection> Instance<P> {
             return Ok(());
         }
         let told: Vec<_> = told.into_iter().collect();
+        let (begun, records) = (
+            self.runtime.elapsed(),
+            told.iter().map(|(_, r)| r.len()).sum(),
+        );
         // A try that failed may have appended a part: again from the first, so that no record
         // comes before one it follows. Readers take what comes twice once.
         let append = move || log.append_all(Topic::Users, told.clone());
         self.retry.run("append to users", append).await?;
+        let took = self.runtime.elapsed().saturating_sub(begun);
+        self.counts.emitted(records, took);
         self.place.emitted = true;
         Ok(())
     }
@@ -233,8 +244,11 @@ impl<P: Projection> Instance<P> {
             memory,
             next: std::mem::take(&mut self.place.moved).into_iter().collect(),
         };
-        metrics::handed_over(P::NAME, self.place.gathered, self.folding.cached());
-        self.place.gathered = 0;
+        self.counts.cached(self.folding.cached());
+        self.place.submitted = (
+            std::mem::take(&mut self.place.gathered),
+            self.runtime.elapsed(),
+        );
         self.place.under_way = true;
         let sent = self.jobs.send(job).await;
         sent.map_err(|_| Stop::Broken("the writer has ended".into()))
@@ -243,6 +257,9 @@ impl<P: Projection> Instance<P> {
     fn remembered(&mut self, done: Option<Result<Done, Stop>>) -> Result<(), Stop> {
         let done = done.ok_or_else(|| Stop::Broken("the writer has ended".into()))??;
         self.place.under_way = false;
+        let (records, begun) = self.place.submitted;
+        let took = self.runtime.elapsed().saturating_sub(begun);
+        self.counts.remembered(records, took);
         self.folding.written(done.number);
         for (partition, next) in done.next {
             self.place.written.insert(partition, next);
@@ -267,14 +284,10 @@ impl<P: Projection> Instance<P> {
 
     /// For the lag only, so a failure is not waited out here.
     async fn look_at_ends(&self) {
-        let mut lag = 0;
         for partition in &self.partitions {
             if let Ok(ends) = self.log.positions(P::ORIGIN, *partition).await {
                 self.board.end_is(*partition, ends.durable_end);
-                let applied = self.place.written.get(partition);
-                lag += ends.durable_end.0 - applied.map_or(0, |o| o.0).min(ends.durable_end.0);
             }
         }
-        metrics::lag(P::NAME, lag);
     }
 }

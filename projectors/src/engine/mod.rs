@@ -28,6 +28,7 @@ use infra_ports::{EventLog, Runtime, TableStore};
 use schemas::position::{Generation, Partition};
 use tokio::sync::{mpsc, watch};
 
+use crate::metrics::Counts;
 use checkpoints::{Checkpoints, NO_BUILD};
 use config::EngineConfig;
 use folding::Folding;
@@ -122,6 +123,7 @@ pub fn start<P: Projection>(
         jobs,
         done,
         place: Places::default(),
+        counts: Counts::of(P::NAME),
     };
     let runtime = &ports.runtime;
     runtime.spawn_dedicated(P::NAME, Box::pin(run(instance, board.clone())));

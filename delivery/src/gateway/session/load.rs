@@ -19,6 +19,7 @@ use schemas::topics::Topic;
 use super::{Session, SignedIn};
 use crate::gateway::Gateway;
 use crate::link::Subscribed;
+use crate::metrics;
 use crate::reads::DeviceView;
 use crate::seams::INBOX;
 
@@ -64,9 +65,12 @@ pub(super) async fn load(gateway: Arc<Gateway>, session: Arc<Session>) {
         return;
     };
     let round = signed_in.track.lock().round;
-    let subscribed = gateway.subscribe(&signed_in.hub);
+    let (subscribed, begun) = (gateway.subscribe(&signed_in.hub), gateway.runtime.elapsed());
     match gather(&gateway, signed_in, subscribed).await {
-        Ok((heads, device)) => settle(&gateway, &session, signed_in, heads, device, round),
+        Ok((heads, device)) => {
+            metrics::resumed(gateway.runtime.elapsed().saturating_sub(begun));
+            settle(&gateway, &session, signed_in, heads, device, round);
+        }
         Err(error) => {
             tracing::warn!(session = session.id.0, %error, "a session cannot be resumed yet");
             gateway.runtime.sleep(gateway.retry_pause()).await;

@@ -10,11 +10,12 @@ use schemas::errors::Refusal;
 use schemas::events::MarkKind;
 use schemas::frames::{Frame, MarkUpTo, Settled};
 use schemas::ids::ChatId;
-use schemas::position::Seq;
+use schemas::position::{Seq, Timestamp};
 
 use super::task::Task;
 use super::{Session, SignedIn, answer, refusal, stamp};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, since};
+use crate::metrics;
 
 /// A mark asked for, and under which `ref`s.
 #[derive(Debug, Default)]
@@ -89,7 +90,10 @@ async fn append(
     let stamped = stamp::stamp(gateway, signed_in, chat, kind, seq).await?;
     let seq = stamped.seq;
     let settled = gateway.commands.mark(&signed_in.identity, stamped).await?;
-    note(signed_in, chat, kind, seq);
+    let newest = note(signed_in, chat, kind, seq);
+    if let Some(taken_at) = newest {
+        metrics::delivered_after(since(taken_at, gateway.runtime.now()));
+    }
     Ok(settled)
 }
 
@@ -105,9 +109,13 @@ pub(super) fn known(signed_in: &SignedIn, chat: &ChatId, kind: MarkKind) -> Seq 
     }
 }
 
-/// The log has the mark: nothing up to it is pushed again.
-fn note(signed_in: &SignedIn, id: &ChatId, kind: MarkKind, seq: Seq) {
+/// The log has the mark: nothing up to it is pushed again. Answers when the newest event was taken
+/// that it covers, if it was pushed live, this device had not marked it before and somebody else
+/// wrote it.
+fn note(signed_in: &SignedIn, id: &ChatId, kind: MarkKind, seq: Seq) -> Option<Timestamp> {
     let mut track = signed_in.track.lock();
+    let newest = track.recent(id).find(|pushed| pushed.seq == seq).cloned();
+    let before = track.chat(id).map_or(Seq(0), |chat| chat.delivered);
     let chat = track.chat_mut(id);
     chat.delivered = chat.delivered.max(seq);
     chat.sent = chat.sent.max(seq);
@@ -116,6 +124,9 @@ fn note(signed_in: &SignedIn, id: &ChatId, kind: MarkKind, seq: Seq) {
     }
     chat.acknowledged();
     track.forget_marked();
+    newest
+        .filter(|pushed| pushed.seq > before && !signed_in.is_own(&pushed.author))
+        .map(|pushed| pushed.taken_at)
 }
 
 #[cfg(test)]

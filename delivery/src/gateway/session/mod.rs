@@ -192,6 +192,11 @@ impl Session {
         }
     }
 
+    /// Frames that wait for the socket, and whether it is full.
+    pub(crate) fn waiting(&self) -> (usize, bool) {
+        self.outbox.waiting()
+    }
+
     /// Cuts the connection.
     pub(crate) fn shut(&self) {
         self.outbox.shut();

@@ -183,6 +183,12 @@ impl Outbox {
         state.blocked && !matches!(state.life, Life::Closed | Life::Lost)
     }
 
+    /// Frames that wait, and whether the socket is full.
+    pub(crate) fn waiting(&self) -> (usize, bool) {
+        let state = self.state.lock();
+        (state.queue.len(), state.blocked)
+    }
+
     /// True while there is room for more than what must be told now: pages of what was missed wait
     /// for it.
     pub(crate) fn has_room(&self) -> bool {

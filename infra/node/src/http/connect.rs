@@ -48,6 +48,9 @@ async fn connect(
     if let Err(refusal) = state.ingest.admit(peer.ip()) {
         return refuse(refusal);
     }
+    if !state.delivery.is_delivering() {
+        return refuse(Refusal::plain(Code::ShuttingDown));
+    }
     if !state.delivery.may_accept() {
         return refuse(Refusal::plain(Code::TooManySessions));
     }

@@ -1,13 +1,14 @@
 //! One port for everything: HTTP for commands and reads, the WebSocket handshake, and what
 //! operators ask. Connections are hyper's; after a handshake a socket leaves HTTP for its session.
 
+mod addresses;
 mod connect;
 mod operators;
 mod server;
 
 pub(crate) use connect::connect_route;
 pub(crate) use operators::operator_routes;
-pub(crate) use server::{Server, bind};
+pub(crate) use server::{Limits, Server, bind};
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};

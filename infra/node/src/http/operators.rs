@@ -16,7 +16,7 @@ pub(crate) fn operator_routes(health: Arc<Health>, metrics: PrometheusHandle) ->
         let health = Arc::clone(&health);
         move || {
             let report = health.report();
-            async move { answer(report.is_ready(), &report) }
+            async move { answer(report.ready, &report) }
         }
     };
     let alive = move || {

@@ -16,6 +16,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use super::addresses::Addresses;
+use crate::metrics;
+
 /// How long a connection may take to send its request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection serves requests: a peer that does not read its answers, or does not send
@@ -53,13 +56,24 @@ pub(crate) struct Server {
     limit: u32,
 }
 
+/// How many connections are served at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// In all.
+    pub(crate) connections: u32,
+    /// From one address.
+    pub(crate) per_address: u32,
+}
+
 impl Server {
-    /// Starts to accept. At most `limit` connections at once, sessions not counted: they leave
-    /// HTTP after their handshake and have a limit of their own.
-    pub(crate) fn start(listener: TcpListener, routes: Router, limit: u32) -> Self {
+    /// Starts to accept. Sessions are not counted: they leave HTTP after their handshake and have a
+    /// limit of their own.
+    pub(crate) fn start(listener: TcpListener, routes: Router, limits: Limits) -> Self {
+        let limit = limits.connections;
         let (stop, mut stopped) = watch::channel(false);
         let connections = Arc::new(Semaphore::new(limit as usize));
         let permits = Arc::clone(&connections);
+        let addresses = Addresses::new(limits.per_address);
         tokio::spawn(async move {
             loop {
                 let accepted = tokio::select! {
@@ -72,13 +86,19 @@ impl Server {
                     continue;
                 };
                 let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
-                    metrics::counter!("cursus_connections_turned_away_total").increment(1);
+                    metrics::full();
+                    continue;
+                };
+                let Some(place) = addresses.enter(peer.ip()) else {
+                    metrics::address_full();
                     continue;
                 };
                 let (routes, stopped) = (routes.clone(), stopped.clone());
                 tokio::spawn(async move {
+                    metrics::connected(true);
                     serve_connection(stream, peer, routes, stopped).await;
-                    drop(permit);
+                    metrics::connected(false);
+                    drop((permit, place));
                 });
             }
         });

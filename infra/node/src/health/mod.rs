@@ -1,0 +1,219 @@
+//! Whether the node is alive and ready. It watches by itself, each second, whether somebody asks or
+//! not: a node that looks healthy while nothing is delivered is the failure this room is for.
+//!
+//! ```text
+//!   ingest ──▶ log ──▶ projections ──▶ log: users ──▶ delivery ──▶ link ──▶ sockets
+//!   appends    probes  lag, stuck                     lag, stuck   both sides know
+//!   refused?   answer?                                hangs?       the same users?
+//! ```
+//!
+//! Red until the projections have caught up; when a part has ended; and when something has waited
+//! longer than `ready_lag` without getting any further: a record for its consumer, a batch for the
+//! sockets, the log for its disk. No message is made up to see whether one gets through: it would
+//! stand in a log that is kept for ever. What waits is looked at instead, at each place where
+//! something can wait.
+
+mod consumers;
+mod probes;
+mod report;
+
+pub(crate) use report::{Report, parts};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use delivery::Delivery;
+use infra_ports::{EventLog, LogError, Runtime, Visibility};
+use ingest::Ingest;
+use parking_lot::Mutex;
+use projectors::Status;
+use schemas::position::{Offset, Partition};
+use schemas::topics::Topic;
+
+use self::consumers::{Lag, Steps};
+use self::probes::{PROBED, Probe};
+use self::report::Part;
+use crate::metrics;
+
+/// How often the node looks at itself.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The consumer that pushes to sockets.
+const DELIVERY: &str = "delivery";
+
+/// What is watched.
+pub(crate) struct Watched {
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) ingest: Ingest,
+    pub(crate) projections: Vec<Status>,
+    pub(crate) delivery: Delivery,
+    /// How long something may wait without getting any further.
+    pub(crate) ready_lag: Duration,
+}
+
+/// What was seen at the last look.
+#[derive(Debug, Default)]
+struct Seen {
+    at: Option<Duration>,
+    lags: BTreeMap<&'static str, Lag>,
+}
+
+/// Watches a node.
+pub(crate) struct Health {
+    watched: Watched,
+    probes: Vec<Arc<Probe>>,
+    seen: Mutex<Seen>,
+    shutting_down: AtomicBool,
+}
+
+impl Health {
+    /// Begins to watch; ends when the node goes down.
+    pub(crate) fn start(watched: Watched) -> Arc<Self> {
+        let probes = PROBED.map(|topic| Arc::new(Probe::new(topic)));
+        let health = Arc::new(Self {
+            watched,
+            probes: probes.to_vec(),
+            seen: Mutex::default(),
+            shutting_down: AtomicBool::new(false),
+        });
+        let runtime = &health.watched.runtime;
+        for probe in probes {
+            let log = Arc::clone(&health.watched.log);
+            runtime.spawn(
+                "health-probe",
+                Box::pin(probe.run(log, Arc::clone(runtime))),
+            );
+        }
+        runtime.spawn("health-watch", Box::pin(Arc::clone(&health).watch()));
+        health
+    }
+
+    /// Turns readiness red for good.
+    pub(crate) fn going_down(&self) {
+        self.shutting_down.store(true, Ordering::Relaxed);
+    }
+
+    /// How the node fares now.
+    pub(crate) fn report(&self) -> Report {
+        let (now, seen) = (self.watched.runtime.elapsed(), self.seen.lock());
+        let ready_lag_ms = millis(self.watched.ready_lag);
+        let lag = |name| seen.lags.get(name).copied().unwrap_or_default();
+        let mut parts = BTreeMap::new();
+        for projection in &self.watched.projections {
+            let part = Part::projection(projection.health());
+            let name = projection.name();
+            parts.insert(name, part.consumer(lag(name), ready_lag_ms));
+        }
+        parts.insert(
+            DELIVERY,
+            self.delivery().consumer(lag(DELIVERY), ready_lag_ms),
+        );
+        parts.insert("link", self.link());
+        parts.insert("log", self.log(now));
+        parts.insert("ingest", self.ingest(now));
+        parts.insert("watch", self.watching(now, seen.at));
+        Report::new(self.shutting_down.load(Ordering::Relaxed), parts)
+    }
+
+    async fn watch(self: Arc<Self>) {
+        let mut steps =
+            BTreeMap::from([(DELIVERY, Steps::new(Topic::Users, Visibility::Appended))]);
+        for name in self.watched.projections.iter().map(Status::name) {
+            if let Some(topic) = projectors::origin(name) {
+                steps.insert(name, Steps::new(topic, Visibility::Durable));
+            }
+        }
+        while !self.shutting_down.load(Ordering::Relaxed) {
+            match self.look(&mut steps).await {
+                Ok(lags) => {
+                    let at = Some(self.watched.runtime.elapsed());
+                    *self.seen.lock() = Seen { at, lags };
+                }
+                Err(LogError::Closed) => return,
+                Err(error) => tracing::warn!(%error, "the log does not say how far it is"),
+            }
+            metrics::ready(&self.report());
+            self.watched.runtime.sleep(LOOK_EVERY).await;
+        }
+        metrics::ready(&self.report());
+    }
+
+    async fn look(
+        &self,
+        steps: &mut BTreeMap<&'static str, Steps>,
+    ) -> Result<BTreeMap<&'static str, Lag>, LogError> {
+        let (log, runtime) = (&*self.watched.log, &*self.watched.runtime);
+        let mut lags = BTreeMap::new();
+        for (name, steps) in steps {
+            let lag = steps.look(log, runtime, &self.applied(name)).await?;
+            metrics::lag(name, lag.records, Duration::from_millis(lag.oldest_ms));
+            lags.insert(*name, lag);
+        }
+        Ok(lags)
+    }
+
+    /// How far a consumer has got in each partition.
+    fn applied(&self, consumer: &str) -> Vec<Offset> {
+        if consumer == DELIVERY {
+            return self.watched.delivery.handed_out();
+        }
+        let mut all = self.watched.projections.iter();
+        let Some(projection) = all.find(|status| status.name() == consumer) else {
+            return Vec::new();
+        };
+        let partitions = (0..self.watched.log.partitions()).map(Partition);
+        partitions
+            .map(|partition| projection.applied(partition))
+            .collect()
+    }
+
+    fn delivery(&self) -> Part {
+        let delivery = &self.watched.delivery;
+        let hanging = delivery.handing_out_for();
+        Part::unless(if !delivery.is_delivering() {
+            Some(("ended", None))
+        } else if hanging >= self.watched.ready_lag {
+            Some(("hanging", Some(format!("one batch for {hanging:?}"))))
+        } else {
+            None
+        })
+    }
+
+    fn link(&self) -> Part {
+        let whole = self.watched.delivery.link_is_whole();
+        let reason = || "the worker does not know the users who are connected".to_owned();
+        Part::unless((!whole).then(|| ("broken", Some(reason()))))
+    }
+
+    fn log(&self, now: Duration) -> Part {
+        let waited = |probe: &Arc<Probe>| (probe.waited(now), probe.topic);
+        let longest = self.probes.iter().map(waited).max();
+        let mut errors = self.probes.iter();
+        let error = errors.find_map(|probe| Some(format!("{}: {}", probe.topic, probe.error()?)));
+        Part::unless(match (longest, error) {
+            (_, Some(error)) => Some(("failing", Some(error))),
+            (Some((waited, topic)), None) if waited >= self.watched.ready_lag => {
+                Some(("stuck", Some(format!("{topic}: no answer for {waited:?}"))))
+            }
+            (_, None) => None,
+        })
+    }
+
+    fn ingest(&self, now: Duration) -> Part {
+        let failed = self.watched.ingest.last_failed_append();
+        let recent = failed.is_some_and(|at| now.saturating_sub(at) < self.watched.ready_lag);
+        let reason = || "the log did not take what was sent".to_owned();
+        Part::unless(recent.then(|| ("failing", Some(reason()))))
+    }
+
+    fn watching(&self, now: Duration, at: Option<Duration>) -> Part {
+        let old = at.is_none_or(|at| now.saturating_sub(at) >= self.watched.ready_lag);
+        Part::unless(old.then_some(("stale", None)))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

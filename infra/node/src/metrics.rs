@@ -1,0 +1,59 @@
+//! What the node itself measures: whether it is ready, how far each consumer of the log is behind,
+//! connections.
+
+use std::time::Duration;
+
+use infra_ports::metric::{each, place_of};
+use projectors::PROJECTIONS;
+
+use crate::health::{Report, parts};
+
+fn consumers() -> impl Iterator<Item = &'static str> {
+    PROJECTIONS.into_iter().chain(["delivery"])
+}
+
+infra_ports::metrics! {
+    /// 1 while the node is ready: everything has caught up and messages flow.
+    pub READY: Gauge, Count, "cursus_ready";
+    /// 1 while this part lets messages pass; the parts are those of `/readyz`.
+    pub PART_READY: Gauge, Count, "cursus_part_ready", ["part"] = || each(parts());
+    /// Records in the log that a consumer has not applied yet, by consumer: a projection, or `delivery`.
+    pub LAG_RECORDS: Gauge, Count, "cursus_consumer_lag_records", ["consumer"]
+        = || each(consumers());
+    /// Age of the oldest record that a consumer has not applied yet, in the partition that waits longest; 0 when there is none.
+    pub LAG: Gauge, Seconds, "cursus_consumer_lag_seconds", ["consumer"] = || each(consumers());
+    /// HTTP connections that are open; sessions are counted apart.
+    pub CONNECTIONS: Gauge, Count, "cursus_http_connections";
+    /// Connections closed at once, by reason: `full`, when there are as many as there may be, or `address`, when one address has as many as it may have.
+    pub TURNED_AWAY: Counter, Count, "cursus_http_turned_away_total", ["reason"]
+        = || each(["full", "address"]);
+}
+
+pub(crate) fn ready(report: &Report) {
+    READY.set(0, f64::from(u8::from(report.ready)));
+    for (place, part) in parts().enumerate() {
+        let ready = report.parts.get(part).is_some_and(|part| part.ready);
+        PART_READY.set(place, f64::from(u8::from(ready)));
+    }
+}
+
+pub(crate) fn lag(consumer: &str, records: u64, oldest: Duration) {
+    let place = place_of(consumer, consumers());
+    LAG_RECORDS.set_count(place, records);
+    LAG.set(place, oldest.as_secs_f64());
+}
+
+/// A connection came, or went.
+pub(crate) fn connected(came: bool) {
+    CONNECTIONS.moves(0, if came { 1.0 } else { -1.0 });
+}
+
+/// There are as many connections as there may be.
+pub(crate) fn full() {
+    TURNED_AWAY.add(0, 1);
+}
+
+/// One address has as many connections as it may have.
+pub(crate) fn address_full() {
+    TURNED_AWAY.add(1, 1);
+}
