@@ -31,10 +31,23 @@ const VALID: &str = "valid";
 /// The topics that ingest appends to.
 pub(crate) const TOPICS: [Topic; 3] = [Topic::Chats, Topic::Receipts, Topic::Accounts];
 
+/// Outcomes that are alerted on: a series that appears with its first failure would hide it.
+const OUTCOMES: [&str; 4] = [
+    TAKEN,
+    Code::Internal.as_str(),
+    Code::Unavailable.as_str(),
+    Code::LogFull.as_str(),
+];
+
+fn commands_by_outcome() -> Vec<Vec<&'static str>> {
+    let of = |command: &'static str| OUTCOMES.map(|outcome| vec![command, outcome]);
+    COMMANDS_TAKEN.into_iter().flat_map(of).collect()
+}
+
 infra_ports::metrics! {
     /// Commands and marks that were answered, by command and by outcome: `taken` (durable), or the code of the refusal.
     pub COMMANDS: Counter, Count, "cursus_ingest_commands_total", ["command", "outcome"]
-        = || COMMANDS_TAKEN.iter().map(|command| vec![*command, TAKEN]).collect();
+        = commands_by_outcome;
     /// Time from a checked command to its durable append, by topic.
     pub APPEND: Histogram(SECONDS), Seconds, "cursus_ingest_append_seconds", ["topic"]
         = || each(TOPICS.map(Topic::name));
@@ -48,7 +61,7 @@ infra_ports::metrics! {
 pub(crate) fn answered(command: &'static str, refused: Option<Code>) {
     match (place_of(command, COMMANDS_TAKEN), refused) {
         (usize::MAX, None) => COMMANDS.of(&[command, TAKEN]).increment(1),
-        (place, None) => COMMANDS.add(place, 1),
+        (place, None) => COMMANDS.add(place * OUTCOMES.len(), 1),
         (_, Some(code)) => COMMANDS.of(&[command, code.as_str()]).increment(1),
     }
 }

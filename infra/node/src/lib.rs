@@ -24,6 +24,7 @@ mod health;
 mod http;
 pub mod keys;
 mod metrics;
+mod process;
 pub mod telemetry;
 
 mod chat;

@@ -27,6 +27,12 @@ infra_ports::metrics! {
     /// Connections closed at once, by reason: `full`, when there are as many as there may be, or `address`, when one address has as many as it may have.
     pub TURNED_AWAY: Counter, Count, "cursus_http_turned_away_total", ["reason"]
         = || each(["full", "address"]);
+    /// Memory of the process that is in use, as the kernel counts it (resident).
+    pub RESIDENT: Gauge, Bytes, "cursus_process_resident_bytes";
+    /// Processor time that the process used.
+    pub CPU: Counter, Milliseconds, "cursus_process_cpu_milliseconds_total";
+    /// Files that the process has open, sockets included.
+    pub FILES: Gauge, Count, "cursus_process_open_files";
 }
 
 pub(crate) fn ready(report: &Report) {
@@ -41,6 +47,18 @@ pub(crate) fn lag(consumer: &str, records: u64, oldest: Duration) {
     let place = place_of(consumer, consumers());
     LAG_RECORDS.set_count(place, records);
     LAG.set(place, oldest.as_secs_f64());
+}
+
+pub(crate) fn resident(bytes: u64) {
+    RESIDENT.set_count(0, bytes);
+}
+
+pub(crate) fn cpu(millis: u64) {
+    CPU.is(0, millis);
+}
+
+pub(crate) fn open_files(files: u64) {
+    FILES.set_count(0, files);
 }
 
 /// A connection came, or went.

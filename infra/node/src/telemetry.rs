@@ -9,6 +9,8 @@ use infra_ports::metric::{Described, Kind};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
+use crate::process;
+
 /// How often samples are folded into their buckets.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -75,6 +77,7 @@ pub(crate) async fn keep_up(
 ) {
     while delivery.is_delivering() {
         delivery.take_stock();
+        process::take_stock();
         metrics.run_upkeep();
         runtime.sleep(UPKEEP_EVERY).await;
     }

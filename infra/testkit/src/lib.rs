@@ -25,6 +25,7 @@ pub mod demo;
 pub mod flaws;
 pub mod platform;
 pub mod process;
+pub mod prometheus;
 pub mod raw;
 pub mod recorder;
 pub mod torture;
