@@ -20,6 +20,7 @@ use schemas::frames::{Accepted, Command, Settled};
 use schemas::ids::{ChatId, DeviceId, Identity, UserId};
 use schemas::position::Timestamp;
 use schemas::topics::{Topic, partition_of};
+use tracing::field::Empty;
 
 use crate::check::limits::CREATE_GROUP_COST;
 use crate::check::{self, Checked, Place};
@@ -138,7 +139,8 @@ impl Ingest {
     /// The refusal for the client. Nothing was stored, but for `unavailable` and `shutting_down`,
     /// where it may have been.
     #[tracing::instrument(level = "debug", skip_all, fields(
-        command = metrics::name_of(&command), user = %who.user, device = %who.device))]
+        command = metrics::name_of(&command), user = %who.user, device = %who.device,
+        topic = Empty, partition = Empty, offset = Empty))]
     pub async fn accept(&self, who: &Identity, command: Command) -> Result<Receipt, Refusal> {
         let name = metrics::name_of(&command);
         let answer = match self.check(who, command) {
@@ -154,7 +156,8 @@ impl Ingest {
     /// # Errors
     /// As [`Ingest::accept`].
     #[tracing::instrument(level = "debug", skip_all, fields(
-        chat = %mark.chat, seq = %mark.seq, user = %who.user, device = %who.device))]
+        chat = %mark.chat, seq = mark.seq.0, user = %who.user, device = %who.device,
+        topic = Empty, partition = Empty, offset = Empty))]
     pub async fn mark(&self, who: &Identity, mark: StampedMark) -> Result<Settled, Refusal> {
         let name = match mark.kind {
             MarkKind::Delivered => "delivered",
@@ -275,6 +278,10 @@ impl Ingest {
         self.inner.failures.note(topic, appended.is_err(), now);
         match appended {
             Ok(offset) => {
+                let span = tracing::Span::current();
+                span.record("topic", topic.name());
+                span.record("partition", partition.0)
+                    .record("offset", offset.0);
                 tracing::trace!(%topic, %partition, %offset, key, "appended");
                 Ok(())
             }

@@ -12,7 +12,7 @@ use schemas::events::{
 use schemas::frames::{Frame, Marked, Settings, Verdict};
 use schemas::ids::UserId;
 use schemas::position::{Partition, Timestamp};
-use schemas::topics::partition_of;
+use schemas::topics::{Topic, partition_of};
 
 use super::Gateway;
 use super::pushed::Pushed;
@@ -99,6 +99,9 @@ impl Batch<'_> {
     }
 
     fn entry(&mut self, told: &EntryTold, to: &[SubscriberId]) {
+        let (chat, seq, offset) = (&told.chat, told.seq.0, told.origin.0);
+        let topic = Topic::Chats.name();
+        let _span = tracing::debug_span!("push", %chat, seq, topic, offset).entered();
         let pushed = match Pushed::new(told) {
             Ok(pushed) => Arc::new(pushed),
             Err(error) => {

@@ -132,6 +132,7 @@ impl Worker {
 
     fn hand_out(&self, batches: &[RecordBatch]) {
         let records = batches.iter().map(|batch| batch.records.len()).sum();
+        let _span = span_of(batches, records).entered();
         metrics::batch(records);
         let mut events = Vec::with_capacity(records);
         let mut next = Vec::with_capacity(batches.len());
@@ -184,6 +185,15 @@ impl Worker {
         self.deliveries.ended();
         false
     }
+}
+
+/// The span of a batch, with the place of its first record.
+fn span_of(batches: &[RecordBatch], records: usize) -> tracing::Span {
+    let first = batches.first();
+    let partition = first.map(|batch| batch.partition.0);
+    let offset = first.and_then(|batch| Some(batch.records.first()?.offset.0));
+    let topic = Topic::Users.name();
+    tracing::debug_span!("hand_out", topic, partition, offset, records)
 }
 
 async fn stop(stopped: &mut watch::Receiver<bool>) {

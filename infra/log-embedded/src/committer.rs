@@ -31,6 +31,8 @@ impl TopicLog {
     }
 
     fn commit(&self, mut requests: Vec<Request>) {
+        let topic = self.topic.name();
+        let _span = tracing::debug_span!("commit", topic, requests = requests.len()).entered();
         let sizes: Vec<usize> = requests
             .iter()
             .map(|request| request.batches.len())

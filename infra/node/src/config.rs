@@ -11,6 +11,8 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::traces;
+
 /// What can be configured, and its defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +23,8 @@ pub struct Config {
     pub data: PathBuf,
     /// What is traced, in `tracing_subscriber`'s filter syntax.
     pub trace: String,
+    /// Where spans go, if anywhere.
+    pub telemetry: traces::Config,
     /// Where clients are sent when this node goes down: a WebSocket URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reconnect_to: Option<String>,
@@ -53,6 +57,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7800)),
             data: PathBuf::from("./data"),
             trace: "info,fjall=warn,lsm_tree=warn".to_owned(),
+            telemetry: traces::Config::default(),
             reconnect_to: None,
             shutdown_within: Duration::from_secs(10),
             ready_lag: Duration::from_secs(5),

@@ -26,5 +26,6 @@ pub mod keys;
 mod metrics;
 mod process;
 pub mod telemetry;
+pub mod traces;
 
 mod chat;

@@ -27,6 +27,8 @@ infra_ports::metrics! {
     /// Connections closed at once, by reason: `full`, when there are as many as there may be, or `address`, when one address has as many as it may have.
     pub TURNED_AWAY: Counter, Count, "cursus_http_turned_away_total", ["reason"]
         = || each(["full", "address"]);
+    /// Spans that were not sent: the collector did not take them, or too many waited.
+    pub SPANS_DROPPED: Counter, Count, "cursus_spans_dropped_total";
     /// Memory of the process that is in use, as the kernel counts it (resident).
     pub RESIDENT: Gauge, Bytes, "cursus_process_resident_bytes";
     /// Processor time that the process used.
@@ -47,6 +49,10 @@ pub(crate) fn lag(consumer: &str, records: u64, oldest: Duration) {
     let place = place_of(consumer, consumers());
     LAG_RECORDS.set_count(place, records);
     LAG.set(place, oldest.as_secs_f64());
+}
+
+pub(crate) fn spans_dropped(spans: usize) {
+    SPANS_DROPPED.add(0, spans as u64);
 }
 
 pub(crate) fn resident(bytes: u64) {

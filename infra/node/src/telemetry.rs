@@ -1,4 +1,4 @@
-//! Traces to standard error, metrics for Prometheus.
+//! Metrics for Prometheus.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,6 @@ use delivery::Delivery;
 use infra_ports::Runtime;
 use infra_ports::metric::{Described, Kind};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
 
 use crate::process;
 
@@ -25,22 +24,6 @@ pub fn metrics() -> impl Iterator<Item = &'static dyn Described> {
         crate::metrics::ALL,
     ];
     crates.into_iter().flatten().copied()
-}
-
-/// Starts traces. A second call in one process changes nothing.
-///
-/// # Errors
-/// When the filter is not one.
-pub(crate) fn start_traces(filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter)?;
-    let started = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .try_init();
-    // Only a second node in one process gets here, in tests; the first one's traces go on.
-    drop(started);
-    Ok(())
 }
 
 /// Starts metrics; one recorder serves all nodes of a process. To be called before anything is

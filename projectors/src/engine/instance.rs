@@ -12,6 +12,7 @@ use infra_ports::{BoxFuture, EventLog, LogError, LogTail, RecordBatch, Runtime, 
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 use tokio::sync::{mpsc, watch};
+use tracing::{Instrument, Span};
 
 use super::checkpoints::Checkpoints;
 use super::chunk::{self, Chunk};
@@ -72,6 +73,23 @@ enum Woken {
     Read(Result<Vec<RecordBatch>, LogError>),
 }
 
+/// The span of a chunk, with the place of its first record.
+fn span_of<P: Projection>(batches: &[RecordBatch]) -> Span {
+    let first = batches.first();
+    let partition = first.map(|batch| batch.partition.0);
+    let offset = first.and_then(|batch| Some(batch.records.first()?.offset.0));
+    let records: usize = batches.iter().map(|batch| batch.records.len()).sum();
+    let topic = P::ORIGIN.name();
+    tracing::debug_span!(
+        "fold",
+        projection = P::NAME,
+        topic,
+        partition,
+        offset,
+        records
+    )
+}
+
 impl<P: Projection> Instance<P> {
     /// Runs until told to stop or until it must.
     pub(crate) async fn run(mut self) -> Result<(), Stop> {
@@ -95,7 +113,8 @@ impl<P: Projection> Instance<P> {
                     look = self.runtime.sleep(LOOK_EVERY);
                 }
                 Woken::Read(Ok(batches)) => {
-                    self.take_in(batches).await?;
+                    let span = span_of::<P>(&batches);
+                    self.take_in(batches).instrument(span).await?;
                     if self.place.gathered >= self.config.job_records && !self.place.under_way {
                         due = None;
                         self.submit().await?;

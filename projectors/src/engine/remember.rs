@@ -16,6 +16,7 @@ use infra_ports::{EventLog, TableStore};
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::checkpoints::Checkpoints;
 use super::projection::Memory;
@@ -58,7 +59,9 @@ impl Writer {
         done: mpsc::Sender<Result<Done, Stop>>,
     ) {
         while let Some(job) = jobs.recv().await {
-            let outcome = self.remember(job).await;
+            let (projection, number) = (self.checkpoints.projection, job.number);
+            let span = tracing::debug_span!("remember", projection, number);
+            let outcome = self.remember(job).instrument(span).await;
             let failed = outcome.is_err();
             if done.send(outcome).await.is_err() || failed {
                 return;

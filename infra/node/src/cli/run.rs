@@ -7,14 +7,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::node::{Adapters, Node};
-use crate::telemetry;
+use crate::traces;
 
 /// Runs a node and says where it listens and how to talk to it.
 pub(super) async fn run(
     config: Config,
     adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>,
 ) -> anyhow::Result<()> {
-    telemetry::start_traces(&config.trace)?;
+    let _traces = traces::start(&config.trace, &config.telemetry)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let adapters = adapters(&config)?;

@@ -1,0 +1,79 @@
+//! Traces: lines on standard error, and, where a collector is configured, spans to it over OTLP.
+//!
+//! A span is a unit of work: a command accepted, a commit, a chunk folded, a chunk remembered, a
+//! batch handed out, an entry pushed. It carries topic, partition, offset and seq, so that a message
+//! is followed from one to the next; never a body. Without a collector no span is made.
+
+mod export;
+mod spans;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use self::export::Exporter;
+use self::spans::Spans;
+
+/// Where spans go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The collector's address for traces over HTTP, as `http://127.0.0.1:4318/v1/traces`; without
+    /// one no spans are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<String>,
+    /// Which spans are made, in `tracing_subscriber`'s filter syntax.
+    pub spans: String,
+    /// Spans that may wait for the collector; those beyond are dropped and counted.
+    pub queue: usize,
+    /// How long the collector may take to answer.
+    #[serde(with = "humantime_serde")]
+    pub within: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            otlp: None,
+            spans: "ingest=debug,infra_log_embedded=debug,projectors=debug,delivery=debug".into(),
+            queue: 8_192,
+            within: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Running traces. Dropping it sends what waits to the collector.
+#[derive(Debug)]
+pub(crate) struct Traces {
+    _exporter: Option<Exporter>,
+}
+
+/// Starts traces. A second call in one process changes nothing.
+///
+/// # Errors
+/// When a filter is not one, or there is no thread for the exporter.
+pub(crate) fn start(filter: &str, config: &Config) -> anyhow::Result<Traces> {
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_filter(EnvFilter::try_new(filter)?);
+    let mut exporter = None;
+    let mut spans = None;
+    if let Some(url) = &config.otlp {
+        let (running, queue) = Exporter::start(url.clone(), config)?;
+        exporter = Some(running);
+        spans = Some(Spans::new(queue).with_filter(EnvFilter::try_new(&config.spans)?));
+    }
+    let started = tracing_subscriber::registry()
+        .with(lines)
+        .with(spans)
+        .try_init();
+    // Only a second node in one process gets here, in tests; the first one's traces go on.
+    drop(started);
+    Ok(Traces {
+        _exporter: exporter,
+    })
+}

@@ -1,0 +1,134 @@
+//! The spans of one message, as a collector gets them: a real node sends them over OTLP to a small
+//! collector in this test.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may fail loudly"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use infra_testkit::process::NodeProcess;
+use infra_testkit::raw::RawClient;
+use schemas::ids::{DeviceId, UserId};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Takes requests, one a connection or several, and hands on their bodies.
+fn collector() -> (String, Receiver<Value>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+    let (bodies, received) = sync_channel(1_000);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            while let Some(body) = request(&mut stream) {
+                if bodies.send(body).is_err() {
+                    return;
+                }
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+                stream.get_mut().write_all(answer).unwrap();
+            }
+        }
+    });
+    (url, received)
+}
+
+/// The body of the next request of a connection; none when it is over.
+fn request(stream: &mut BufReader<std::net::TcpStream>) -> Option<Value> {
+    let (mut length, mut line) = (0, String::new());
+    loop {
+        line.clear();
+        if stream.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let lower = line.trim().to_ascii_lowercase();
+        if let Some(value) = lower.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if lower.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some(serde_json::from_slice(&body).unwrap())
+}
+
+/// A span's attributes as texts.
+fn attributes(span: &Value) -> BTreeMap<String, String> {
+    let pairs = span["attributes"].as_array().unwrap().iter();
+    let pair = |one: &Value| {
+        let value = one["value"].as_object().unwrap().values().next().unwrap();
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        (one["key"].as_str().unwrap().to_owned(), text)
+    };
+    pairs.map(pair).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_gets_the_spans_of_a_send_and_no_body() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, bodies) = collector();
+    let program = Path::new(env!("CARGO_BIN_EXE_cursus-under-test"));
+    let mut process = NodeProcess::new(program, &folder.path().join("data"), &[]).unwrap();
+    process
+        .environment
+        .push(("CURSUS__TELEMETRY__OTLP".into(), url));
+    let (ada, phone) = (UserId::new("ada").unwrap(), DeviceId::new("phone").unwrap());
+    let token = process.token(&ada, &phone).unwrap();
+    let running = process.start().unwrap();
+    let mut client = RawClient::live(&running.url(), &token).await.unwrap();
+    let body = json!({ "kind": "text", "text": "a-secret" });
+    let data = json!({ "chat": "d.ada.bob", "client_id": "m-1", "body": body });
+    let send = json!({ "type": "send", "ref": "1", "data": data });
+    client.send(send.to_string()).await.unwrap();
+    assert_eq!(client.answer("1").await.unwrap()["type"], "sent");
+
+    let wanted = ["accept", "commit", "fold", "remember", "hand_out", "push"];
+    let (mut spans, begun) = (Vec::<Value>::new(), Instant::now());
+    let named = |spans: &[Value], name: &str| {
+        let found = spans.iter().find(|span| {
+            span["name"] == name && (name != "fold" || attributes(span)["projection"] == "chats")
+        });
+        found.cloned()
+    };
+    while wanted.iter().any(|name| named(&spans, name).is_none()) {
+        let left = PATIENCE
+            .checked_sub(begun.elapsed())
+            .expect("spans in time");
+        let body = bodies.recv_timeout(left).expect("spans in time");
+        assert!(!body.to_string().contains("a-secret"), "a body in {body}");
+        let more = body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array();
+        spans.extend(more.unwrap().iter().cloned());
+    }
+    let place = |name: &str| {
+        let span = attributes(&named(&spans, name).unwrap());
+        let of = |key: &str| span.get(key).cloned();
+        (of("topic"), of("partition"), of("offset"))
+    };
+    let accepted = place("accept");
+    assert_eq!(accepted.0.as_deref(), Some("chats"));
+    assert_eq!(accepted.2.as_deref(), Some("0"));
+    assert_eq!(
+        accepted,
+        place("fold"),
+        "the message is followed by its place"
+    );
+    let push = named(&spans, "push").unwrap();
+    assert_eq!(attributes(&push)["seq"], "1");
+    let hand_out = named(&spans, "hand_out").unwrap();
+    assert_eq!(push["parentSpanId"], hand_out["spanId"]);
+    assert_eq!(push["traceId"], hand_out["traceId"]);
+    running.kill().unwrap();
+}
