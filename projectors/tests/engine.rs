@@ -22,7 +22,7 @@ use schemas::topics::Topic;
 
 use world::script::script;
 use world::{
-    LIVE, PARTITIONS, assert_same_rows, empty_log, now, ports, records, rows, run_straight,
+    LIVE, PARTITIONS, assert_same_rows, build, empty_log, now, ports, records, rows, run_straight,
     straight, tight,
 };
 
@@ -58,7 +58,7 @@ proptest! {
         let script = script(seed, 300);
         let (log, store) = (empty_log(), MemoryStore::new());
         let built = Generation(2);
-        let executor = Executor::seeded(seed, Chances::CALM);
+        let mut executor = Executor::seeded(seed, Chances::CALM);
         let ports = ports(&log, &store, executor.runtime(Node(1)));
         let mut before = 0;
         // In two rounds: a build goes on from where it stands.
@@ -66,7 +66,7 @@ proptest! {
             world::append(&log, part);
             run_straight(&log, &store, &Config::default());
             before = spoken(&log);
-            now(rebuild::rebuild(&ports, &tight(sizes), built)).unwrap();
+            build(&mut executor, &ports, &tight(sizes), built);
         }
         assert_same_rows(&rows(&store, built), &rows(&store, LIVE), "rebuilt");
         prop_assert_eq!(spoken(&log), before, "only the live build speaks");
@@ -80,10 +80,10 @@ proptest! {
 fn a_generation_that_was_discarded_is_built_from_the_first_offset_again() {
     let (log, store) = straight(&script(11, 200));
     let built = Generation(2);
-    let executor = Executor::seeded(11, Chances::CALM);
+    let mut executor = Executor::seeded(11, Chances::CALM);
     let ports = ports(&log, &store, executor.runtime(Node(1)));
     for _ in 0..2 {
-        now(rebuild::rebuild(&ports, &Config::default(), built)).unwrap();
+        build(&mut executor, &ports, &Config::default(), built);
         assert_same_rows(&rows(&store, built), &rows(&store, LIVE), "built");
         now(rebuild::discard(&store, built)).unwrap();
     }
@@ -98,7 +98,7 @@ fn an_engine_goes_on_from_a_generation_that_was_built() {
     let ports = ports(&log, &store, executor.runtime(Node(1)));
     world::append(&log, &script[..160]);
     run_straight(&log, &store, &Config::default());
-    now(rebuild::rebuild(&ports, &Config::default(), built)).unwrap();
+    build(&mut executor, &ports, &Config::default(), built);
     now(rebuild::adopt(&ports, built)).unwrap();
     world::append(&log, &script[160..]);
     let projectors = projectors::start(&ports, &Config::default(), built);

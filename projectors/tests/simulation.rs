@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use infra_ports::log::EventLog;
-use infra_ports::memory::{Chances, Executor, MemoryLog, Node};
+use infra_ports::memory::{Chances, Executor, Halt, MemoryLog, MemoryStore, Node};
 use projectors::rebuild;
 use schemas::avro::LogEvent;
 use schemas::events::UserEvent;
@@ -30,7 +30,9 @@ use schemas::topics::Topic;
 
 use world::machine::{ENGINE, Machine};
 use world::script::script;
-use world::{LIVE, PARTITIONS, assert_same_rows, now, ports, records, rows, straight, tight};
+use world::{
+    LIVE, PARTITIONS, assert_same_rows, build, calm, now, ports, records, rows, straight, tight,
+};
 
 /// Who was told of which record, and its seq or refusal.
 type Told = (UserId, ChatId, Offset, Option<Seq>, Option<String>);
@@ -72,7 +74,7 @@ fn compare_with_straight_run(seed: u64, chances: Chances) -> u32 {
     let built = Generation(2);
     let (log, store) = (machine.log.clone(), machine.store.clone());
     let ports = ports(&log, &store, machine.executor.runtime(ENGINE));
-    now(rebuild::rebuild(&ports, &tight(seed), built)).unwrap();
+    build(&mut machine.executor, &ports, &tight(seed), built);
     assert_same_rows(&rows(&store, built), &expected, &about);
     machine.crashes
 }
@@ -118,4 +120,46 @@ fn a_graceful_stop_leaves_nothing_to_do_again() {
             "all was synced"
         );
     }
+}
+
+/// Rebuilds until it is done, again after each crash, with the power cut at every third. Returns how
+/// often it crashed.
+fn rebuild_through_crashes(seed: u64) -> u32 {
+    let script = script(seed, 200);
+    let (log, straight_store) = straight(&script);
+    let mut executor = Executor::seeded(seed, Chances::ROUGH);
+    executor.set_step_budget(4_000_000);
+    let store = MemoryStore::new();
+    let built = Generation(2);
+    let mut crashes = 0;
+    loop {
+        let faults = Arc::new(executor.faults(ENGINE));
+        let (log, store) = (log.reopen(faults.clone()), store.reopen(faults));
+        let ports = ports(&log, &store, executor.runtime(ENGINE));
+        // Other sizes each time: where it crashed is not where it stops for itself.
+        let sizes = tight(seed.wrapping_mul(31).wrapping_add(u64::from(crashes)));
+        let round = executor.block_on(ENGINE, async move {
+            rebuild::rebuild(&ports, &sizes, built).await.map(|_| ())
+        });
+        match round {
+            Ok(done) => break done.unwrap(),
+            Err(Halt::Crashed(node, _)) => executor.kill(node),
+            Err(halt) => panic!("seed {seed}: {halt:?}"),
+        }
+        crashes += 1;
+        if crashes % 3 == 0 {
+            store.crash();
+        }
+    }
+    assert_eq!(executor.panics(), []);
+    let (_, store) = calm(&log, &store);
+    let (got, expected) = (rows(&store, built), rows(&straight_store, LIVE));
+    assert_same_rows(&got, &expected, &format!("seed {seed}"));
+    crashes
+}
+
+#[test]
+fn a_rebuild_that_crashes_anywhere_goes_on_to_the_rows_of_the_live_build() {
+    let crashes: u32 = (300..312).map(rebuild_through_crashes).sum();
+    assert!(crashes > 10, "only {crashes} crashes: this tests nothing");
 }

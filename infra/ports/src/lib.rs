@@ -15,6 +15,7 @@
     )
 )]
 
+pub mod ceilings;
 pub mod log;
 pub mod metric;
 pub mod runtime;

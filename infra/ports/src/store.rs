@@ -15,9 +15,12 @@
 use std::ops::Bound;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use schemas::position::{Generation, Version};
 use schemas::tables::{Cols, Table, TableDef};
+
+/// Mutations of one write of a [`TableStore::load`], about.
+const LOADED_TOGETHER: usize = 256;
 
 /// One row to put, or to delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,15 +42,12 @@ pub struct Mutation {
 impl Mutation {
     /// Puts a row.
     pub fn put<T: Table>(generation: Generation, row: &T, version: Version) -> Self {
-        let encoded = schemas::tables::encode_row(row);
-        Self {
-            table: T::DEF,
-            generation,
-            partition: encoded.partition.into(),
-            cluster: encoded.cluster.into(),
-            values: Some(encoded.values.into()),
-            version,
-        }
+        RowBuffer::default().put(generation, row, version)
+    }
+
+    /// Bytes of key and values.
+    pub fn size_bytes(&self) -> usize {
+        self.partition.len() + self.cluster.len() + self.values.as_ref().map_or(0, Bytes::len)
     }
 
     /// Deletes the row of a key.
@@ -59,6 +59,41 @@ impl Mutation {
             partition: partition.into(),
             cluster: cluster.into(),
             values: None,
+            version,
+        }
+    }
+}
+
+/// Makes mutations of rows in blocks of memory that many share, for those who make many at a time.
+/// A block lives as long as the last of its mutations.
+#[derive(Debug, Default)]
+pub struct RowBuffer {
+    scratch: Vec<u8>,
+    block: BytesMut,
+    /// Bytes of the next block: a buffer for one row takes no more than the row.
+    next_block: usize,
+}
+
+/// The largest block of a [`RowBuffer`].
+const BLOCK_BYTES: usize = 64 << 10;
+
+impl RowBuffer {
+    /// Puts a row.
+    pub fn put<T: Table>(&mut self, generation: Generation, row: &T, version: Version) -> Mutation {
+        self.scratch.clear();
+        let ends = schemas::tables::pack_row(row, &mut self.scratch);
+        if self.block.capacity() < self.scratch.len() {
+            self.block = BytesMut::with_capacity(self.scratch.len().max(self.next_block));
+            self.next_block = (4 * self.block.capacity()).min(BLOCK_BYTES);
+        }
+        self.block.extend_from_slice(&self.scratch);
+        let bytes = self.block.split().freeze();
+        Mutation {
+            table: T::DEF,
+            generation,
+            partition: bytes.slice(..ends.partition_end),
+            cluster: bytes.slice(ends.partition_end..ends.key_end),
+            values: Some(bytes.slice(ends.key_end..)),
             version,
         }
     }
@@ -205,6 +240,38 @@ pub trait TableStore: Send + Sync + 'static {
     ///
     /// Cancel safety: dropping the future leaves every partition wholly written or not at all.
     async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError>;
+
+    /// Applies many mutations, as [`TableStore::write`] does but faster where the store has a door for
+    /// that, in as many steps as it likes; writers to the same tables may wait meanwhile. For
+    /// rebuilds. Of an error, what comes before may have been applied.
+    ///
+    /// Cancel safety: dropping the future leaves every partition of which all mutations stand side
+    /// by side wholly written or not at all.
+    async fn load(&self, mutations: &[Mutation]) -> Result<(), StoreError> {
+        let side_by_side = |a: &Mutation, b: &Mutation| {
+            a.table == b.table && a.generation == b.generation && a.partition == b.partition
+        };
+        let mut together = Vec::new();
+        for partition in mutations.chunk_by(side_by_side) {
+            together.extend_from_slice(partition);
+            if together.len() >= LOADED_TOGETHER {
+                self.write(std::mem::take(&mut together)).await?;
+            }
+        }
+        self.write(together).await
+    }
+
+    /// Says that no row which these tables held when the store was opened has a version above
+    /// `highest`. A store may then spare itself looks at what keys hold; it is no promise about
+    /// what is written from now on.
+    async fn settled(
+        &self,
+        _tables: &[&'static TableDef],
+        _generation: Generation,
+        _highest: Version,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// One row, or none.
     async fn get(

@@ -10,6 +10,12 @@ const MIB: u64 = 1024 * 1024;
 const MIN_JOURNAL_BYTES: u64 = 64 * MIB;
 
 /// Settings of the embedded store. Unknown ones are refused.
+///
+/// Memory is bounded by `block_cache_bytes`, by the rows that are not written out yet, and by half a
+/// MiB a table. Rows not written out: `memtable_bytes` a table, twice as much while one is written
+/// out, and never more than `journal_bytes` hold, since a journal that is full has its tables written
+/// out. With the defaults 64 MiB, about 240 MiB at most for 15 tables under load on all of them at
+/// once, and 8 MiB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

@@ -1,9 +1,11 @@
 //! An open store: fjall's database and the keyspaces of all tables, by generation and name.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Snapshot};
 use infra_ports::StoreError;
+use infra_ports::ceilings::Ceilings;
 use parking_lot::RwLock;
 use schemas::position::Generation;
 use schemas::tables::TableDef;
@@ -16,7 +18,34 @@ use crate::room::Room;
 use crate::stripes::Stripes;
 
 /// Keyspaces by generation, then by the table's name.
-type Keyspaces = BTreeMap<Generation, BTreeMap<String, Keyspace>>;
+type Keyspaces = BTreeMap<Generation, BTreeMap<String, Opened>>;
+
+/// The keyspace of a table.
+#[derive(Clone)]
+pub(crate) struct Opened {
+    pub(crate) keyspace: Keyspace,
+    /// Held by each write to the table, and alone by a load of it.
+    pub(crate) loads: Arc<RwLock<()>>,
+    /// What spares looks at what keys hold.
+    pub(crate) ceilings: Arc<Ceilings>,
+}
+
+/// Half a MiB a table: enough that chats at work at the same time seldom share one.
+const CEILINGS: usize = 1 << 16;
+
+impl Opened {
+    fn new(keyspace: Keyspace) -> fjall::Result<Self> {
+        let ceilings = match keyspace.is_empty()? {
+            true => Ceilings::of_empty_table(CEILINGS),
+            false => Ceilings::unknown(CEILINGS),
+        };
+        Ok(Self {
+            keyspace,
+            loads: Arc::default(),
+            ceilings: Arc::new(ceilings),
+        })
+    }
+}
 
 /// Everything an open store has. Field order is drop order: the lock on the directory goes last.
 pub(crate) struct Engine {
@@ -73,7 +102,7 @@ impl Engine {
             };
             let keyspace = self.database.keyspace(&name, || self.options())?;
             let tables = self.keyspaces.get_mut().entry(generation).or_default();
-            tables.insert(table.to_owned(), keyspace);
+            tables.insert(table.to_owned(), Opened::new(keyspace)?);
         }
         Ok(())
     }
@@ -88,6 +117,15 @@ impl Engine {
         table: &'static TableDef,
         generation: Generation,
     ) -> Result<Keyspace, StoreError> {
+        Ok(self.opened(table, generation)?.keyspace)
+    }
+
+    /// The keyspace of a table, with its lock.
+    pub(crate) fn opened(
+        &self,
+        table: &'static TableDef,
+        generation: Generation,
+    ) -> Result<Opened, StoreError> {
         let keyspaces = self.keyspaces.read();
         let found = keyspaces
             .get(&generation)
@@ -122,10 +160,9 @@ impl Engine {
                 self.about_to_change()?;
                 let name = keyspace_name(table, generation);
                 let keyspace = self.database.keyspace(&name, || self.options());
-                there.insert(
-                    table.name.into(),
-                    keyspace.map_err(|e| at_port(table.name, &e))?,
-                );
+                let opened = keyspace.and_then(Opened::new);
+                let opened = opened.map_err(|e| at_port(table.name, &e))?;
+                there.insert(table.name.into(), opened);
             }
         }
         Ok(())
@@ -150,10 +187,12 @@ impl Engine {
             return Ok(());
         };
         for table in tables {
-            if let Some(keyspace) = there.get(table.name) {
+            if let Some(opened) = there.get(table.name) {
+                let not_loaded = opened.loads.write();
                 self.about_to_change()?;
-                let dropped = self.database.delete_keyspace(keyspace.clone());
+                let dropped = self.database.delete_keyspace(opened.keyspace.clone());
                 dropped.map_err(|e| at_port(table.name, &e))?;
+                drop(not_loaded);
                 // Only now: a drop that failed is tried again.
                 there.remove(table.name);
             }
@@ -166,8 +205,8 @@ impl Engine {
     pub(crate) fn blocks_read(&self) -> (u64, u64) {
         let keyspaces = self.keyspaces.read();
         let all = keyspaces.values().flat_map(BTreeMap::values);
-        let counts = all.map(|keyspace| {
-            let read = keyspace.metrics();
+        let counts = all.map(|opened| {
+            let read = opened.keyspace.metrics();
             (read.block_load_cached_count(), read.block_load_io_count())
         });
         let (cached, from_disk) = counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));

@@ -1,4 +1,4 @@
-//! What can go wrong when opening and loading, and what fjall's errors mean at the port.
+//! What can go wrong when opening, and what fjall's errors mean at the port.
 
 use std::path::PathBuf;
 
@@ -45,24 +45,6 @@ pub enum OpenError {
         /// Why.
         source: Box<fjall::Error>,
     },
-}
-
-/// Why rows were not loaded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BulkError {
-    /// Rows must come in the order of their keys, each key once. Nothing was loaded.
-    #[error("row {row} is not behind the one before")]
-    Unsorted {
-        /// Which one, from 0.
-        row: u64,
-    },
-    /// Only a table without rows is loaded.
-    #[error("the table has rows already")]
-    NotEmpty,
-    /// The store's own trouble.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// What an error of fjall means for a caller who works on `table`. The first failed write or sync is

@@ -14,8 +14,9 @@
 //! ```
 //!
 //! Ordering and durability: older never overwrites newer, by comparison with what the key holds
-//! under a lock striped by partition; a deleted row stays as a tombstone of its version, so that an
-//! older write does not bring it back. All mutations of one call are one atomic batch; readers see
+//! under a lock striped by partition (spared where ceilings, kept by chat, show that nothing there
+//! can be newer: [`infra_ports::ceilings`]); a deleted row stays as a tombstone of its version, so
+//! that an older write does not bring it back. All mutations of one call are one atomic batch; readers see
 //! those of a partition together. What was written survives the death of the process, and that of
 //! the machine up to a suffix of the writes; [`sync`](infra_ports::TableStore::sync) makes all
 //! durable.
@@ -66,5 +67,5 @@ mod value;
 mod writes;
 
 pub use crate::config::Config;
-pub use crate::errors::{BulkError, OpenError};
+pub use crate::errors::OpenError;
 pub use crate::store::EmbeddedStore;

@@ -12,12 +12,12 @@ use bytes::Bytes;
 use fjall::{Guard, Readable};
 use infra_ports::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
 use parking_lot::RwLock;
-use schemas::position::Generation;
+use schemas::position::{Generation, Version};
 use schemas::tables::{TableDef, split_key};
 
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::errors::{BulkError, OpenError, at_port};
+use crate::errors::{OpenError, at_port};
 use crate::store::Bound::{Excluded, Included, Unbounded};
 use crate::value::Held;
 use crate::{bulk, metrics, writes};
@@ -41,24 +41,6 @@ impl EmbeddedStore {
         Ok(Self {
             engine: Arc::new(RwLock::new(Some(engine))),
         })
-    }
-
-    /// Loads rows into a table that has none and returns how many: for rebuilds, an order of
-    /// magnitude faster than writing. Rows come in the order of their keys' bytes (partition key,
-    /// then clustering key), as a whole-table scan of this store gives them; other writes wait.
-    /// All are there and durable when it returns, or none.
-    ///
-    /// # Errors
-    /// When the table has rows, the rows are not in order, or the store has trouble.
-    pub fn bulk_load(
-        &self,
-        table: &'static TableDef,
-        generation: Generation,
-        rows: impl IntoIterator<Item = StoredRow>,
-    ) -> Result<u64, BulkError> {
-        let engine = self.engine.read();
-        let engine = engine.as_ref().ok_or(StoreError::Closed)?;
-        bulk::load(engine, table, generation, rows)
     }
 
     /// Takes stock for the metrics: blocks read since the store was opened, from the cache and from
@@ -174,6 +156,25 @@ impl TableStore for EmbeddedStore {
         let begun = Instant::now();
         self.with(|engine| writes::apply(engine, &mutations))
             .inspect(|()| metrics::wrote(begun.elapsed()))
+            .inspect_err(|_| metrics::refused())
+    }
+
+    async fn settled(
+        &self,
+        tables: &[&'static TableDef],
+        generation: Generation,
+        highest: Version,
+    ) -> Result<(), StoreError> {
+        self.with(|engine| {
+            for table in tables {
+                engine.opened(table, generation)?.ceilings.settle(highest);
+            }
+            Ok(())
+        })
+    }
+
+    async fn load(&self, mutations: &[Mutation]) -> Result<(), StoreError> {
+        self.with(|engine| bulk::load(engine, mutations))
             .inspect_err(|_| metrics::refused())
     }
 

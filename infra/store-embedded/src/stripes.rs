@@ -8,20 +8,37 @@
 //!
 //! Stripes are taken in rising order, so two writers never wait for each other in a circle.
 
-use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use infra_ports::Mutation;
 use parking_lot::{Mutex, MutexGuard};
 use schemas::position::Generation;
 use schemas::tables::TableDef;
 
-/// More than there are writers by far.
-const STRIPES: u64 = 64;
+/// More than there are writers by far; as many as a word has bits.
+const STRIPES: u32 = u64::BITS;
 
 /// The locks.
 #[derive(Debug)]
 pub(crate) struct Stripes(Vec<Mutex<()>>);
+
+/// Which stripes some mutations are of: one bit a stripe.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted(u64);
+
+impl Wanted {
+    /// Those of the partitions of some mutations.
+    pub(crate) fn by(mutations: &[Mutation]) -> Self {
+        let stripe = |m: &Mutation| stripe_of(m.table, m.generation, &m.partition);
+        Self(
+            mutations
+                .iter()
+                .fold(0, |wanted, m| wanted | 1 << stripe(m)),
+        )
+    }
+
+    fn has(self, stripe: u32) -> bool {
+        self.0 >> stripe & 1 == 1
+    }
+}
 
 impl Stripes {
     /// All free.
@@ -30,13 +47,10 @@ impl Stripes {
     }
 
     /// Locks the partitions of some mutations.
-    pub(crate) fn lock(&self, mutations: &[Mutation]) -> Vec<MutexGuard<'_, ()>> {
-        let wanted: BTreeSet<usize> = mutations.iter().map(stripe).collect();
-        wanted
-            .iter()
-            .filter_map(|stripe| self.0.get(*stripe))
-            .map(Mutex::lock)
-            .collect()
+    pub(crate) fn lock(&self, wanted: &Wanted) -> Vec<MutexGuard<'_, ()>> {
+        let stripes = (0..).zip(&self.0);
+        let of_these = stripes.filter(|(stripe, _)| wanted.has(*stripe));
+        of_these.map(|(_, stripe)| stripe.lock()).collect()
     }
 
     /// Locks one partition.
@@ -46,7 +60,7 @@ impl Stripes {
         generation: Generation,
         partition: &[u8],
     ) -> Option<MutexGuard<'_, ()>> {
-        let stripe = stripe_of(table, generation, partition);
+        let stripe = usize::try_from(stripe_of(table, generation, partition)).ok()?;
         self.0.get(stripe).map(Mutex::lock)
     }
 
@@ -56,12 +70,12 @@ impl Stripes {
     }
 }
 
-fn stripe(mutation: &Mutation) -> usize {
-    stripe_of(mutation.table, mutation.generation, &mutation.partition)
-}
-
-fn stripe_of(table: &'static TableDef, generation: Generation, partition: &[u8]) -> usize {
-    let mut hasher = DefaultHasher::new();
-    (table.name, generation, partition).hash(&mut hasher);
-    usize::try_from(hasher.finish() % STRIPES).unwrap_or(0)
+/// FNV-1a over what names a partition: short keys, no attacker who gains by a collision.
+fn stripe_of(table: &'static TableDef, generation: Generation, partition: &[u8]) -> u32 {
+    let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    let name = table.name.as_bytes().iter();
+    let generation = generation.0.to_le_bytes();
+    let all = name.chain(&generation).chain(partition);
+    let hash = all.fold(0x811c_9dc5, step);
+    (hash ^ hash >> 16) % STRIPES
 }

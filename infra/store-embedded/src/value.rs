@@ -1,7 +1,7 @@
 //! What stands under a key: `[version, 8 bytes, big-endian][1 put, 0 deleted][tagged values]`.
 
-use bytes::Bytes;
-use infra_ports::StoreError;
+use infra_ports::store::supersedes;
+use infra_ports::{Mutation, StoreError};
 use schemas::position::Version;
 
 const PUT: u8 = 1;
@@ -17,6 +17,12 @@ pub(crate) struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
+    /// True when a mutation takes its place.
+    pub(crate) fn gives_way_to(&self, new: &Mutation) -> bool {
+        let (deletes, deleted) = (new.values.is_none(), self.values.is_none());
+        supersedes(new.version, deletes, self.version, deleted)
+    }
+
     /// Takes the bytes under a key apart.
     pub(crate) fn read(table: &'static str, bytes: &'a [u8]) -> Result<Self, StoreError> {
         let damaged = |reason: &str| StoreError::Damaged {
@@ -41,22 +47,23 @@ impl<'a> Held<'a> {
     }
 }
 
-/// The bytes to stand under a key.
-pub(crate) fn write(version: Version, values: Option<&Bytes>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(9 + values.map_or(0, Bytes::len));
-    bytes.extend_from_slice(&version.0.to_be_bytes());
+/// Makes the bytes to stand under a key, in place of what the buffer holds.
+pub(crate) fn write(version: Version, values: Option<&[u8]>, into: &mut Vec<u8>) {
+    into.clear();
+    into.extend_from_slice(&version.0.to_be_bytes());
     match values {
         Some(values) => {
-            bytes.push(PUT);
-            bytes.extend_from_slice(values);
+            into.push(PUT);
+            into.extend_from_slice(values);
         }
-        None => bytes.push(DELETED),
+        None => into.push(DELETED),
     }
-    bytes
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]
@@ -66,7 +73,8 @@ mod tests {
             Some(Bytes::new()),
             Some(Bytes::from_static(b"\x01\x00")),
         ] {
-            let bytes = write(Version(7), values.as_ref());
+            let mut bytes = vec![9];
+            write(Version(7), values.as_deref(), &mut bytes);
             let held = Held::read("t", &bytes).unwrap();
             assert_eq!(
                 held,

@@ -1,166 +1,162 @@
 //! Applying mutations: compare with what the keys hold, then one atomic batch.
 
-use std::collections::BTreeMap;
-
 use fjall::Keyspace;
 use infra_ports::store::supersedes;
 use infra_ports::{Mutation, StoreError};
 use schemas::position::Version;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Opened};
 use crate::errors::at_port;
 use crate::metrics;
+use crate::stripes::Wanted;
 use crate::value::{self, Held};
 
 /// The longest key that fjall takes.
-pub(crate) const MAX_KEY_BYTES: usize = 65_535;
-
-/// What a key will hold when the call is over.
-struct Change {
-    version: Version,
-    deletes: bool,
-    /// The bytes to stand there; none when what stands there stays.
-    bytes: Option<Vec<u8>>,
-}
+const MAX_KEY_BYTES: usize = 65_535;
 
 /// Applies mutations in their order, all or none.
 pub(crate) fn apply(engine: &Engine, mutations: &[Mutation]) -> Result<(), StoreError> {
-    let keyspaces = keyspaces(engine, mutations)?;
-    engine.room.admit(size_bytes(mutations))?;
-    let _alone = engine.stripes.lock(mutations);
-    let mut changes: BTreeMap<(usize, Vec<u8>), Change> = BTreeMap::new();
-    let mut tallies = Tallies::default();
-    for (mutation, place) in mutations.iter().zip(&keyspaces.places) {
-        let Some(keyspace) = keyspaces.opened.get(*place) else {
-            continue;
-        };
-        let key = key_of(mutation)?;
-        let change = match changes.entry((*place, key)) {
-            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                let held = held(keyspace, mutation, &entry.key().1)?;
-                entry.insert(held)
-            }
-        };
-        tallies.count(*place, change.merge(mutation));
+    let mut tables: Vec<Opened> = Vec::new();
+    let rows = sorted(engine, mutations, &mut tables)?;
+    let size: usize = mutations.iter().map(Mutation::size_bytes).sum();
+    engine.room.admit(u64::try_from(size).unwrap_or(u64::MAX))?;
+    let wanted = Wanted::by(mutations);
+    let _alone = engine.stripes.lock(&wanted);
+    let _not_loaded: Vec<_> = tables.iter().map(|table| table.loads.read()).collect();
+    let mut batch = engine.database.batch();
+    let mut tallies = Vec::with_capacity(tables.len());
+    for of_table in rows.chunk_by(|a, b| a.place == b.place) {
+        let place = of_table.first().map_or(0, |row| row.place);
+        if let Some(table) = tables.get(place) {
+            tallies.push(decide(table, of_table, &mut batch)?);
+        }
     }
-    let _not_seen_by_halves = engine.gates.lock(mutations);
-    commit(engine, &keyspaces.opened, changes)?;
-    tallies.say(mutations, &keyspaces.places);
+    for row in &rows {
+        if let Some(table) = tables.get(row.place) {
+            table.ceilings.raise(row.mutation);
+        }
+    }
+    let _not_seen_by_halves = engine.gates.lock(&wanted);
+    batch.commit().map_err(|e| at_port("", &e))?;
+    // Once the write is through.
+    for tally in tallies {
+        metrics::rows(tally.table, tally.written, tally.passed_over);
+    }
     Ok(())
 }
 
-impl Change {
-    /// True when the mutation takes effect.
-    fn merge(&mut self, mutation: &Mutation) -> bool {
-        let deletes = mutation.values.is_none();
-        let wins = supersedes(mutation.version, deletes, self.version, self.deletes);
-        if wins {
-            self.version = mutation.version;
-            self.deletes = deletes;
-            self.bytes = Some(value::write(mutation.version, mutation.values.as_ref()));
-        }
-        wins
-    }
+/// How many mutations of a table took effect, and how many were passed over.
+struct Tally {
+    table: &'static str,
+    written: u64,
+    passed_over: u64,
 }
 
-/// How many mutations of each keyspace took effect, and how many were passed over.
-#[derive(Default)]
-struct Tallies(Vec<(u64, u64)>);
-
-impl Tallies {
-    fn count(&mut self, place: usize, wins: bool) {
-        if self.0.len() <= place {
-            self.0.resize(place + 1, (0, 0));
-        }
-        if let Some((written, passed_over)) = self.0.get_mut(place) {
-            *written += u64::from(wins);
-            *passed_over += u64::from(!wins);
-        }
-    }
-
-    /// Counts them once the write is through.
-    fn say(&self, mutations: &[Mutation], places: &[usize]) {
-        for (at, (written, passed_over)) in self.0.iter().enumerate() {
-            let first = places.iter().position(|place| *place == at);
-            if let Some(mutation) = first.and_then(|first| mutations.get(first)) {
-                metrics::rows(mutation.table.name, *written, *passed_over);
-            }
-        }
-    }
+/// A mutation, and which of the tables of its call it is of.
+struct Row<'a> {
+    place: usize,
+    mutation: &'a Mutation,
 }
 
-/// The keyspaces of some mutations, each once, and which is whose.
-struct Keyspaces {
-    opened: Vec<Keyspace>,
-    places: Vec<usize>,
-}
-
-fn keyspaces(engine: &Engine, mutations: &[Mutation]) -> Result<Keyspaces, StoreError> {
-    let (mut opened, mut places) = (Vec::new(), Vec::with_capacity(mutations.len()));
-    let mut known = BTreeMap::new();
+/// By table, then by key; mutations of one key stay in their order. Opens the tables.
+fn sorted<'a>(
+    engine: &Engine,
+    mutations: &'a [Mutation],
+    tables: &mut Vec<Opened>,
+) -> Result<Vec<Row<'a>>, StoreError> {
+    let mut known: Vec<&Mutation> = Vec::new();
+    let mut rows = Vec::with_capacity(mutations.len());
     for mutation in mutations {
+        check_key(mutation)?;
+        // By name: one definition may stand at several places in memory.
         let of = (mutation.table.name, mutation.generation);
-        let place = match known.get(&of) {
-            Some(place) => *place,
+        let same = |k: &&Mutation| (k.table.name, k.generation) == of;
+        let place = match known.iter().rposition(same) {
+            Some(place) => place,
             None => {
-                opened.push(engine.keyspace(mutation.table, mutation.generation)?);
-                known.insert(of, opened.len() - 1);
-                opened.len() - 1
+                tables.push(engine.opened(mutation.table, mutation.generation)?);
+                known.push(mutation);
+                known.len() - 1
             }
         };
-        places.push(place);
+        rows.push(Row { place, mutation });
     }
-    Ok(Keyspaces { opened, places })
+    let key = |row: &Row<'a>| (row.place, &row.mutation.partition, &row.mutation.cluster);
+    rows.sort_by(|a, b| key(a).cmp(&key(b)));
+    Ok(rows)
 }
 
-/// What the key holds now; a version below all when it holds nothing.
-fn held(keyspace: &Keyspace, mutation: &Mutation, key: &[u8]) -> Result<Change, StoreError> {
-    let table = mutation.table.name;
-    let bytes = keyspace.get(key).map_err(|e| at_port(table, &e))?;
-    let held = bytes
-        .as_deref()
-        .map(|bytes| Held::read(table, bytes))
-        .transpose()?;
-    Ok(Change {
-        version: held.map_or(Version(0), |held| held.version),
-        deletes: held.is_some_and(|held| held.values.is_none()),
-        bytes: None,
+/// Puts what takes the place of what the keys of a table hold into the batch.
+fn decide(
+    opened: &Opened,
+    rows: &[Row<'_>],
+    batch: &mut fjall::OwnedWriteBatch,
+) -> Result<Tally, StoreError> {
+    let Opened {
+        keyspace, ceilings, ..
+    } = opened;
+    let table = rows.first().map_or("", |row| row.mutation.table.name);
+    let (mut key, mut bytes) = (Vec::new(), Vec::new());
+    let (mut written, mut passed_over) = (0, 0);
+    let same_key = |a: &Row<'_>, b: &Row<'_>| {
+        a.mutation.partition == b.mutation.partition && a.mutation.cluster == b.mutation.cluster
+    };
+    for same in rows.chunk_by(same_key) {
+        let Some(first) = same.first() else { continue };
+        key.clear();
+        key.extend_from_slice(&first.mutation.partition);
+        key.extend_from_slice(&first.mutation.cluster);
+        let is_newer = same.iter().any(|row| ceilings.are_below(row.mutation));
+        let (mut version, mut deletes) = match is_newer {
+            true => (Version(0), false),
+            false => held(keyspace, table, &key)?,
+        };
+        let mut winner = None;
+        for row in same {
+            let new = row.mutation;
+            let wins = supersedes(new.version, new.values.is_none(), version, deletes);
+            if wins {
+                (version, deletes) = (new.version, new.values.is_none());
+                winner = Some(new);
+                written += 1;
+            } else {
+                passed_over += 1;
+            }
+        }
+        if let Some(winner) = winner {
+            value::write(winner.version, winner.values.as_deref(), &mut bytes);
+            batch.insert(keyspace, &*key, &*bytes);
+        }
+    }
+    Ok(Tally {
+        table,
+        written,
+        passed_over,
     })
 }
 
-fn commit(
-    engine: &Engine,
-    keyspaces: &[Keyspace],
-    changes: BTreeMap<(usize, Vec<u8>), Change>,
-) -> Result<(), StoreError> {
-    let mut batch = engine.database.batch();
-    for ((place, key), change) in changes {
-        if let (Some(keyspace), Some(bytes)) = (keyspaces.get(place), change.bytes) {
-            batch.insert(keyspace, key, bytes);
-        }
-    }
-    batch.commit().map_err(|e| at_port("", &e))
-}
-
-fn key_of(mutation: &Mutation) -> Result<Vec<u8>, StoreError> {
-    let key = [&*mutation.partition, &*mutation.cluster].concat();
-    check_key(mutation.table.name, &key)?;
-    Ok(key)
+/// The version that a key holds, and whether that is a delete; a version below all when it holds
+/// nothing.
+fn held(
+    keyspace: &Keyspace,
+    table: &'static str,
+    key: &[u8],
+) -> Result<(Version, bool), StoreError> {
+    let bytes = keyspace.get(key).map_err(|e| at_port(table, &e))?;
+    let held = bytes.as_deref().map(|bytes| Held::read(table, bytes));
+    Ok(held.transpose()?.map_or((Version(0), false), |held| {
+        (held.version, held.values.is_none())
+    }))
 }
 
 /// Refuses keys that fjall does not take.
-pub(crate) fn check_key(table: &'static str, key: &[u8]) -> Result<(), StoreError> {
-    if key.is_empty() || key.len() > MAX_KEY_BYTES {
-        let reason = format!("a key of {} bytes", key.len());
-        return Err(StoreError::Damaged { table, reason });
+pub(crate) fn check_key(mutation: &Mutation) -> Result<(), StoreError> {
+    let bytes = mutation.partition.len() + mutation.cluster.len();
+    if bytes == 0 || bytes > MAX_KEY_BYTES {
+        return Err(StoreError::Damaged {
+            table: mutation.table.name,
+            reason: format!("a key of {bytes} bytes"),
+        });
     }
     Ok(())
-}
-
-fn size_bytes(mutations: &[Mutation]) -> u64 {
-    let size = |m: &Mutation| {
-        m.partition.len() + m.cluster.len() + m.values.as_ref().map_or(0, bytes::Bytes::len)
-    };
-    u64::try_from(mutations.iter().map(size).sum::<usize>()).unwrap_or(u64::MAX)
 }

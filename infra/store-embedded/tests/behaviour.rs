@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use infra_ports::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
-use infra_store_embedded::{BulkError, Config, EmbeddedStore, OpenError};
+use infra_store_embedded::{Config, EmbeddedStore, OpenError};
 use schemas::ids::{ChatId, UserId};
 use schemas::position::{Generation, Seq, Timestamp, Version};
 use schemas::tables::{Digest, HiddenRow, Table, encode_row};
@@ -112,10 +112,13 @@ fn rows_loaded_in_bulk_are_those_written_and_live_on() {
         .flat_map(|u| (1..=200).map(|s| row(u, s, 7)))
         .collect();
     now(store.write(rows.iter().rev().map(|row| put(row, 9)).collect())).unwrap();
-    let loaded = store
-        .bulk_load(HiddenRow::DEF, TWO, all(&store, ONE))
-        .unwrap();
-    assert_eq!(loaded, 600);
+    // In no order, more than go past the journal.
+    let loaded: Vec<Mutation> = rows
+        .iter()
+        .rev()
+        .map(|row| Mutation::put(TWO, row, Version(9)))
+        .collect();
+    now(store.load(&loaded)).unwrap();
     let digest = |rows: &[StoredRow]| {
         let mut digest = Digest::default();
         rows.iter()
@@ -123,9 +126,11 @@ fn rows_loaded_in_bulk_are_those_written_and_live_on() {
         digest
     };
     assert_eq!(digest(&all(&store, TWO)), digest(&all(&store, ONE)));
-    // Versions hold: older changes nothing, newer does, also after a reopening.
+    // Versions hold: older changes nothing, newer does, also after a reopening, and also when it is
+    // known how high they reach.
     now(store.close()).unwrap();
     let store = opened(&dir);
+    now(store.settled(&[HiddenRow::DEF], TWO, Version(9))).unwrap();
     let older = Mutation::put(TWO, &row("a", 1, 0), Version(8));
     let newer = Mutation::put(TWO, &row("a", 2, 0), Version(10));
     let gone = Mutation::delete::<HiddenRow>(TWO, &row("a", 3, 0).key(), Version(9));
@@ -141,35 +146,34 @@ fn rows_loaded_in_bulk_are_those_written_and_live_on() {
 }
 
 #[test]
-fn a_bulk_load_out_of_order_or_into_rows_loads_nothing() {
+fn a_load_into_rows_changes_only_what_is_older() {
     let dir = tempfile::tempdir().unwrap();
     let store = opened(&dir);
-    now(store.write(vec![put(&row("a", 1, 1), 1), put(&row("a", 2, 1), 1)])).unwrap();
-    let mut rows = all(&store, ONE);
-    let again = store.bulk_load(HiddenRow::DEF, ONE, rows.clone());
-    assert!(matches!(again, Err(BulkError::NotEmpty)), "{again:?}");
-    rows.reverse();
-    let unsorted = store.bulk_load(HiddenRow::DEF, TWO, rows.clone());
-    assert!(
-        matches!(unsorted, Err(BulkError::Unsorted { row: 1 })),
-        "{unsorted:?}"
-    );
-    let twice = store.bulk_load(
-        HiddenRow::DEF,
-        TWO,
-        [rows.remove(0), all(&store, ONE).remove(1)],
-    );
-    assert!(
-        matches!(twice, Err(BulkError::Unsorted { row: 1 })),
-        "{twice:?}"
-    );
-    assert!(all(&store, TWO).is_empty());
-    assert_eq!(
-        store
-            .bulk_load(HiddenRow::DEF, TWO, all(&store, ONE))
-            .unwrap(),
-        2
-    );
+    let held = [(1, 20), (2, 5)].map(|(seq, version)| put(&row("a", seq, 1), version));
+    now(store.write(held.to_vec())).unwrap();
+    let mut loaded: Vec<Mutation> = (1..=1_000).map(|seq| put(&row("a", seq, 2), 10)).collect();
+    // The same key twice: the newer one stands, wherever it comes.
+    loaded.insert(0, put(&row("a", 7, 3), 11));
+    now(store.load(&loaded)).unwrap();
+    let ats = |store: &EmbeddedStore| -> Vec<i64> {
+        let rows = all(store, ONE);
+        rows.iter()
+            .map(|r| r.decode::<HiddenRow>().unwrap().at.0)
+            .collect()
+    };
+    let expected = |seq: usize| match seq {
+        1 => 1,
+        7 => 3,
+        _ => 2,
+    };
+    let expected: Vec<i64> = (1..=1_000).map(expected).collect();
+    assert_eq!(ats(&store), expected);
+    // Written after a load, and kept over a reopening.
+    now(store.write(vec![put(&row("a", 1, 4), 21), put(&row("a", 9, 4), 9)])).unwrap();
+    now(store.close()).unwrap();
+    let mut expected = expected;
+    expected[0] = 4;
+    assert_eq!(ats(&opened(&dir)), expected);
 }
 
 #[test]

@@ -38,6 +38,8 @@ enum Call {
         reverse: bool,
         limit: usize,
     },
+    /// With so many other rows that it goes past the journal.
+    Load(Vec<Write>),
     Get {
         build: usize,
         user: usize,
@@ -65,7 +67,8 @@ fn call() -> impl Strategy<Value = Call> {
         },
     );
     prop_oneof![
-        10 => proptest::collection::vec(write, 0..12).prop_map(Call::Write),
+        10 => proptest::collection::vec(write.clone(), 0..12).prop_map(Call::Write),
+        1 => proptest::collection::vec(write, 0..12).prop_map(Call::Load),
         4 => (0..2usize, 0..3usize, proptest::option::of(0..9u64), any::<bool>(), 0..10usize)
             .prop_map(|(build, user, after, reverse, limit)| Call::Scan {
                 build, user, after, reverse, limit
@@ -93,6 +96,9 @@ fn row(user: usize, seq: u64, at: u64) -> HiddenRow {
         at: Timestamp(i64::try_from(at).unwrap()),
     }
 }
+
+/// Rows that a load has beside those it is about.
+const OTHERS: u64 = 520;
 
 struct Pair {
     dir: TempDir,
@@ -132,7 +138,22 @@ impl Pair {
     async fn run(&mut self, call: Call) {
         self.calls += 1;
         match call {
-            Call::Write(writes) => self.write(&writes).await,
+            Call::Write(writes) => {
+                let mutations = self.mutations(&writes);
+                self.store.write(mutations).await.unwrap();
+            }
+            Call::Load(mut writes) => {
+                let others = (0..2).flat_map(|build| (0..OTHERS).map(move |nth| (build, nth)));
+                writes.extend(others.map(|(build, nth)| Write {
+                    build,
+                    user: 2,
+                    seq: 1_000 + nth,
+                    version: 1,
+                    deletes: false,
+                }));
+                let mutations = self.mutations(&writes);
+                self.store.load(&mutations).await.unwrap();
+            }
             Call::Scan {
                 build,
                 user,
@@ -163,7 +184,8 @@ impl Pair {
         }
     }
 
-    async fn write(&mut self, writes: &[Write]) {
+    /// What they are to the store; notes what it should hold then.
+    fn mutations(&mut self, writes: &[Write]) -> Vec<Mutation> {
         let mut mutations = Vec::new();
         for write in writes {
             // Two puts of one version must be the same: nothing of the call number in them.
@@ -185,7 +207,7 @@ impl Pair {
                     .insert(place, (write.version, (!write.deletes).then_some(row)));
             }
         }
-        self.store.write(mutations).await.unwrap();
+        mutations
     }
 
     fn live(&self, build: usize) -> Rows {

@@ -3,6 +3,7 @@
 //! The event's bytes are taken as they stand in the log; nothing is encoded again but the envelope.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use compact_str::CompactString;
 use infra_ports::Record;
@@ -14,7 +15,7 @@ use schemas::topics::partition_of;
 use super::dedupe::Verdict;
 use super::fold::Accepted;
 use super::state::ChatState;
-use crate::engine::projection::Effects;
+use crate::engine::projection::{Effects, Entry, Place};
 
 /// The members of a chat by partition of `users`, kept between events.
 #[derive(Debug, Default)]
@@ -36,10 +37,22 @@ pub(super) fn entry(
     chat: &ChatId,
     state: &mut ChatState,
     accepted: &Accepted,
-    record: &Record,
+    place: &Place<'_>,
     effects: &mut Effects,
 ) {
-    let partitions = effects.partitions;
+    if let Some(entries) = effects.silently() {
+        entries.push(Entry {
+            partition: place.partition,
+            origin: place.record.offset,
+            recipients: recipients(state, accepted),
+            chat: chat.clone(),
+            seq: accepted.seq,
+            ordinal: accepted.ordinal,
+            at: accepted.at,
+        });
+        return;
+    }
+    let (partitions, record) = (effects.partitions, place.record);
     if let Some(gone) = &accepted.removed {
         let everyone = state.members.keys().chain(std::iter::once(gone));
         let mut once = Routes::of(everyone, partitions);
@@ -49,6 +62,18 @@ pub(super) fn entry(
     let mut routes = std::mem::take(state.routes(partitions));
     tell(chat, &mut routes, accepted, record, effects);
     *state.routes(partitions) = routes;
+}
+
+fn recipients(state: &mut ChatState, accepted: &Accepted) -> Arc<[UserId]> {
+    match &accepted.removed {
+        Some(gone) => state
+            .members
+            .keys()
+            .chain(std::iter::once(gone))
+            .cloned()
+            .collect(),
+        None => state.everyone(),
+    }
 }
 
 fn tell(
@@ -77,6 +102,9 @@ fn tell(
 
 /// Tells the author of a command that had no effect, or had it before.
 pub(super) fn verdict(origin: &Origin, verdict: Verdict, record: &Record, effects: &mut Effects) {
+    if effects.silently().is_some() {
+        return;
+    }
     let (seq, code) = match verdict {
         Verdict::Accepted(seq) => (Some(seq), None),
         Verdict::Refused(code) => (None, Some(CompactString::const_new(code.as_str()))),

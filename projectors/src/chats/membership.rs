@@ -145,7 +145,7 @@ fn join(state: &mut ChatState, user: &UserId, role: Role) -> (UserId, Stay) {
         version: state.position,
     };
     state.members.insert(user.clone(), stay.clone());
-    state.routes = None;
+    state.members_changed();
     (user.clone(), stay)
 }
 
@@ -153,7 +153,7 @@ fn leave(state: &mut ChatState, user: &UserId) -> Vec<(UserId, Stay)> {
     let Some(mut stay) = state.members.remove(user) else {
         return Vec::new();
     };
-    state.routes = None;
+    state.members_changed();
     let was_owner = stay.role == Role::Owner;
     stay.until = state.head;
     stay.version = state.position;

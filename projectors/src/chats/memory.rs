@@ -33,7 +33,7 @@ pub(super) fn write(
     chat: &ChatId,
     state: &ChatState,
     unwritten: &Unwritten,
-    batch: &mut StateBatch,
+    batch: &mut StateBatch<'_>,
 ) {
     let mut put = |kind: CompactString, id: CompactString, state: Vec<u8>, version: Version| {
         let row = ChatStateRow {

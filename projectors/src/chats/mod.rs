@@ -89,6 +89,10 @@ impl Projection for Chats {
         into.push(event.origin().chat.clone());
     }
 
+    fn fresh(&self, chat: &ChatId) -> ChatState {
+        ChatState::new(chat)
+    }
+
     async fn load(&self, tables: &Tables, chat: &ChatId) -> Result<ChatState, StoreError> {
         let head = ChatStateKey {
             chat: chat.clone(),
@@ -167,7 +171,7 @@ impl Projection for Chats {
         state.trim_recent(place.written);
         match fold::apply(state, event, target.as_ref(), place.record.offset) {
             Outcome::Accepted(accepted) => {
-                fan_out::entry(chat, state, &accepted, place.record, effects);
+                fan_out::entry(chat, state, &accepted, place, effects);
                 rows::put(chat, event, &accepted, place.record, effects);
             }
             Outcome::Refused(code) => {

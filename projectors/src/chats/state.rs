@@ -4,6 +4,7 @@
 //! immutable facts of a target decide what is accepted. No I/O, no clock.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use ahash::AHashMap;
 use schemas::events::{Origin, Role};
@@ -85,6 +86,7 @@ pub struct ChatState {
     pub(super) rings: AHashMap<UserId, Vec<(DeviceId, Ring)>>,
     pub(super) unwritten: Unwritten,
     pub(super) routes: Option<Routes>,
+    pub(super) everyone: Option<Arc<[UserId]>>,
     recent: VecDeque<(Offset, Seq, Option<Target>)>,
 }
 
@@ -158,6 +160,18 @@ impl ChatState {
             .routes
             .get_or_insert_with(|| Routes::of(self.members.keys(), partitions));
         &mut routes.0
+    }
+
+    /// The members, in the order of their ids.
+    pub(super) fn everyone(&mut self) -> Arc<[UserId]> {
+        let all = || self.members.keys().cloned().collect();
+        Arc::clone(self.everyone.get_or_insert_with(all))
+    }
+
+    /// To be called when somebody came or went.
+    pub(super) fn members_changed(&mut self) {
+        self.routes = None;
+        self.everyone = None;
     }
 
     /// How much room it takes in the cache, in rough units of a hundred bytes.

@@ -30,7 +30,10 @@ pub(crate) struct Cache<K, S> {
     hand: usize,
     weight: usize,
     limit: usize,
-    touched: Vec<K>,
+    /// Places of touched states, in the order in which they were first touched.
+    touched: Vec<usize>,
+    /// A state was dropped at some time.
+    has_dropped: bool,
 }
 
 impl<K: Clone + Eq + Hash, S> Cache<K, S> {
@@ -44,16 +47,21 @@ impl<K: Clone + Eq + Hash, S> Cache<K, S> {
             weight: 0,
             limit,
             touched: Vec::new(),
+            has_dropped: false,
         }
     }
 
-    /// True when the state is at hand.
-    pub(crate) fn contains(&self, key: &K) -> bool {
-        self.places.contains_key(key)
+    /// The place of a state that is at hand. It stays there until the next [`Self::shrink`].
+    pub(crate) fn find(&mut self, key: &K) -> Option<usize> {
+        let place = *self.places.get(key)?;
+        if let Some(Some(slot)) = self.slots.get_mut(place) {
+            slot.used = true;
+        }
+        Some(place)
     }
 
-    /// Takes in a state that was loaded.
-    pub(crate) fn insert(&mut self, key: K, state: S, weight: usize) {
+    /// Takes in a state that was loaded, and says its place.
+    pub(crate) fn insert(&mut self, key: K, state: S, weight: usize) -> usize {
         let slot = Slot {
             key: key.clone(),
             state,
@@ -69,45 +77,42 @@ impl<K: Clone + Eq + Hash, S> Cache<K, S> {
             None => self.slots.push(Some(slot)),
         }
         self.places.insert(key, place);
+        place
     }
 
-    /// The state of a key, if it is at hand.
-    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut S> {
-        let slot = self.slot(key)?;
-        slot.used = true;
-        Some(&mut slot.state)
+    /// The state at a place.
+    pub(crate) fn state_mut(&mut self, place: usize) -> Option<&mut S> {
+        self.slot(place).map(|slot| &mut slot.state)
     }
 
-    /// Says that the state has to be written.
-    pub(crate) fn touch(&mut self, key: &K) {
-        let Some(slot) = self.slot(key) else { return };
+    /// Says that the state at a place has to be written.
+    pub(crate) fn touch(&mut self, place: usize) {
+        let Some(slot) = self.slot(place) else { return };
         if !slot.touched {
             slot.touched = true;
-            self.touched.push(key.clone());
+            self.touched.push(place);
         }
     }
 
     /// Runs over the touched states in the order in which they were first touched.
     pub(crate) fn each_touched(&mut self, mut visit: impl FnMut(&K, &mut S)) {
-        let touched = std::mem::take(&mut self.touched);
-        for key in &touched {
-            if let Some(slot) = self.slot(key) {
-                visit(key, &mut slot.state);
+        for place in &self.touched {
+            if let Some(Some(slot)) = self.slots.get_mut(*place) {
+                visit(&slot.key, &mut slot.state);
             }
         }
-        self.touched = touched;
     }
 
     /// Hands the touched states over to a job of the writer. `weigh` is asked for their new weight.
     pub(crate) fn hand_over(&mut self, job: u64, mut weigh: impl FnMut(&K, &mut S) -> usize) {
-        for key in std::mem::take(&mut self.touched) {
-            let Some(slot) = self.slot(&key) else {
+        for place in std::mem::take(&mut self.touched) {
+            let Some(slot) = self.slot(place) else {
                 continue;
             };
             slot.touched = false;
             slot.job = job;
             let before = slot.weight;
-            slot.weight = weigh(&key, &mut slot.state);
+            slot.weight = weigh(&slot.key, &mut slot.state);
             let after = slot.weight;
             self.weight = self.weight + after - before;
         }
@@ -134,6 +139,7 @@ impl<K: Clone + Eq + Hash, S> Cache<K, S> {
                 self.weight -= gone.weight;
                 self.places.remove(&gone.key);
                 self.free.push(place);
+                self.has_dropped = true;
             }
         }
     }
@@ -143,8 +149,17 @@ impl<K: Clone + Eq + Hash, S> Cache<K, S> {
         self.places.len()
     }
 
-    fn slot(&mut self, key: &K) -> Option<&mut Slot<K, S>> {
-        let place = *self.places.get(key)?;
+    /// How many are touched.
+    pub(crate) fn touched(&self) -> usize {
+        self.touched.len()
+    }
+
+    /// True when a state was dropped at some time: what is not at hand may have been.
+    pub(crate) fn has_dropped(&self) -> bool {
+        self.has_dropped
+    }
+
+    fn slot(&mut self, place: usize) -> Option<&mut Slot<K, S>> {
         self.slots.get_mut(place)?.as_mut()
     }
 }
@@ -157,8 +172,8 @@ mod tests {
     fn what_is_not_written_is_never_dropped() {
         let mut cache = Cache::new(2);
         for key in 0..4 {
-            cache.insert(key, key, 1);
-            cache.touch(&key);
+            let place = cache.insert(key, key, 1);
+            cache.touch(place);
         }
         cache.shrink(0);
         assert_eq!(cache.len(), 4, "all are touched");
@@ -167,6 +182,7 @@ mod tests {
         assert_eq!(cache.len(), 4, "job 7 is under way");
         cache.shrink(7);
         assert_eq!(cache.len(), 2);
+        assert!(cache.has_dropped());
     }
 
     #[test]
@@ -176,11 +192,14 @@ mod tests {
             cache.insert(key, (), 1);
         }
         cache.shrink(0);
-        assert!(!cache.contains(&0), "all were used: the first goes");
+        assert!(
+            !cache.places.contains_key(&0),
+            "all were used: the first goes"
+        );
         cache.insert(4, (), 1);
-        assert!(cache.get_mut(&1).is_some());
+        assert!(cache.find(&1).is_some());
         cache.shrink(0);
-        assert!(cache.contains(&1) && !cache.contains(&2));
+        assert!(cache.places.contains_key(&1) && !cache.places.contains_key(&2));
     }
 
     #[test]
@@ -190,7 +209,8 @@ mod tests {
             cache.insert(key, key, 1);
         }
         for key in [2, 3, 2, 1] {
-            cache.touch(&key);
+            let place = cache.find(&key).unwrap();
+            cache.touch(place);
         }
         let mut seen = Vec::new();
         cache.hand_over(1, |key, _| {

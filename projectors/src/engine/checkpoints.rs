@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use infra_ports::TableStore;
 use infra_ports::store::{Mutation, TableStoreExt};
+use infra_ports::{EventLog, TableStore};
 use schemas::position::{Generation, Offset, Partition, Version};
 use schemas::tables::{CheckpointKey, CheckpointRow, Table, TableDef};
 use schemas::topics::Topic;
 
+use super::projection::Projection;
 use super::retry::Retry;
 use super::stop::Stop;
 
@@ -44,6 +45,23 @@ impl Checkpoints {
                 .create_tables(&[CheckpointRow::DEF], self.kept_in)
         };
         retry.run("create tables", common).await
+    }
+
+    /// Tells the store how high versions of rows can be that it had when it was opened: no record
+    /// above the durable ends was ever folded.
+    pub(crate) async fn settle<P: Projection>(
+        &self,
+        retry: &Retry,
+        log: &dyn EventLog,
+    ) -> Result<(), Stop> {
+        let mut highest = Version(0);
+        for partition in (0..log.partitions()).map(Partition) {
+            let positions = || log.positions(P::VERSIONED_BY, partition);
+            let ends = retry.run("read positions", positions).await?;
+            highest = highest.max(Version(ends.durable_end.0));
+        }
+        let settled = || self.store.settled(P::tables(), self.generation, highest);
+        retry.run("settle versions", settled).await
     }
 
     /// The offset to read next; 0 when there is no checkpoint.

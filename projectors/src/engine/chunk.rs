@@ -9,7 +9,7 @@ use infra_ports::log::{MAX_RECORD_BYTES, NewRecord};
 use infra_ports::{Record, RecordBatch};
 use schemas::avro::LogEvent;
 use schemas::events::{DeadLetter, RULES};
-use schemas::position::{Offset, Partition};
+use schemas::position::{Offset, Partition, Timestamp};
 use schemas::topics::{Topic, partition_of};
 
 use super::projection::Projection;
@@ -24,6 +24,23 @@ pub(crate) struct Decoded<E> {
     pub(crate) partition: Partition,
     pub(crate) record: Record,
     pub(crate) event: E,
+}
+
+impl<E> Decoded<E> {
+    /// What was told by another fold and stands in no topic.
+    pub(crate) fn of_no_record(event: E) -> Self {
+        let record = Record {
+            offset: Offset(0),
+            key: Bytes::new(),
+            value: Bytes::new(),
+            at: Timestamp(0),
+        };
+        Self {
+            partition: Partition(0),
+            record,
+            event,
+        }
+    }
 }
 
 /// What was read in one go.

@@ -21,8 +21,14 @@ pub struct EngineConfig {
     pub rows_per_write: usize,
     /// Rows that one read of the store asks for at most.
     pub rows_per_read: usize,
-    /// States kept at hand, in units of about a hundred bytes.
+    /// States kept at hand, in units of about a hundred bytes: the default is about 100 MB. States
+    /// that are not written yet are kept beyond it, those of `max_gathered_records` at most.
     pub cache_weight: usize,
+    /// Records that a rebuild reads and folds at once, at most.
+    pub rebuild_chunk_records: usize,
+    /// Bytes of rows and touched states, about, that a rebuild gathers before it writes them, sorted;
+    /// while they are sorted and written it holds about twice as much.
+    pub rebuild_bytes: usize,
     /// The first pause after a failed call of a port; it doubles up to 256 times this.
     #[serde(with = "humantime_serde")]
     pub first_pause: Duration,
@@ -38,6 +44,8 @@ impl Default for EngineConfig {
             rows_per_write: 256,
             rows_per_read: 2_048,
             cache_weight: 1_000_000,
+            rebuild_chunk_records: 4_096,
+            rebuild_bytes: 64 << 20,
             first_pause: Duration::from_millis(20),
         }
     }

@@ -20,6 +20,9 @@ use crate::metrics::Counts;
 /// States that are loaded at once.
 const LOADS_AT_ONCE: usize = 32;
 
+/// What a touched state is thought to take, in the cache and as rows.
+const TOUCHED_BYTES: usize = 512;
+
 /// A key with its state.
 type Loaded<P> = Result<(<P as Projection>::Key, <P as Projection>::State), Stop>;
 
@@ -32,6 +35,8 @@ pub(crate) struct Folding<P: Projection> {
     pub(crate) effects: Effects,
     jobs: u64,
     counts: Counts,
+    /// The tables were empty when folding set out from the first offsets.
+    from_nothing: bool,
 }
 
 impl<P: Projection> Folding<P> {
@@ -50,7 +55,29 @@ impl<P: Projection> Folding<P> {
             cache: Cache::new(cache_weight),
             jobs: 0,
             counts: Counts::of(P::NAME),
+            from_nothing: false,
         }
+    }
+
+    /// To be called when folding sets out from the first offset of every partition: when the tables
+    /// are empty as well, a key that was not met before has no state that could be loaded.
+    pub(crate) async fn expect_nothing(&mut self) -> Result<(), Stop> {
+        let Tables {
+            store, generation, ..
+        } = &self.tables;
+        for table in P::tables() {
+            let look = || store.scan_table(table, *generation, None, 1);
+            if !self.retry.run("look into a table", look).await?.is_empty() {
+                return Ok(());
+            }
+        }
+        self.from_nothing = true;
+        Ok(())
+    }
+
+    /// True when every state there is is at hand: a key that is not is new.
+    pub(crate) fn knows_all(&self) -> bool {
+        self.from_nothing && !self.cache.has_dropped()
     }
 
     /// Applies a chunk. `written` says below which offset of a partition all is written.
@@ -68,13 +95,14 @@ impl<P: Projection> Folding<P> {
                 self.projection.keys(&one.event, &mut keys);
                 ends.push(keys.len());
             }
-            self.load_missing(&keys).await?;
+            let places = self.bring(&keys).await?;
             let mut from = 0;
             for (one, to) in chunk.records.iter().zip(ends) {
                 let keys = keys.get(from..to).unwrap_or_default();
+                let places = places.get(from..to).unwrap_or_default();
                 let written = written.get(&one.partition).copied().unwrap_or_default();
                 from = to;
-                self.apply(one, keys, written).await?;
+                self.apply(one, keys, places, written).await?;
             }
             self.settle()
         })
@@ -92,16 +120,36 @@ impl<P: Projection> Folding<P> {
         }
     }
 
-    async fn load_missing(&mut self, keys: &[P::Key]) -> Result<(), Stop> {
-        let mut asked = AHashSet::new();
+    /// Brings the states of all keys to hand and says their places.
+    async fn bring(&mut self, keys: &[P::Key]) -> Result<Vec<usize>, Stop> {
+        let mut places = Vec::with_capacity(keys.len());
+        let knows_all = self.knows_all();
         let mut missing = Vec::new();
         for key in keys {
-            if !self.cache.contains(key) && asked.insert(key) {
+            let place = self.cache.find(key).or_else(|| {
+                let fresh = || self.projection.fresh(key);
+                knows_all.then(fresh).map(|state| {
+                    let weight = self.projection.weight(&state);
+                    self.cache.insert(key.clone(), state, weight)
+                })
+            });
+            if place.is_none() {
                 missing.push(key);
             }
+            places.push(place);
         }
-        self.counts
-            .looked_up(keys.len() - missing.len(), missing.len());
+        self.load_missing(keys.len(), missing).await?;
+        let found = keys.iter().zip(places);
+        let found = found.map(|(key, place)| place.or_else(|| self.cache.find(key)));
+        let all: Option<Vec<usize>> = found.collect();
+        all.ok_or_else(|| Stop::Broken("a state that was loaded is not at hand".into()))
+    }
+
+    async fn load_missing(&mut self, wanted: usize, keys: Vec<&P::Key>) -> Result<(), Stop> {
+        let mut asked = AHashSet::new();
+        let missing: Vec<_> = keys.into_iter().filter(|key| asked.insert(*key)).collect();
+        let at_hand = wanted.saturating_sub(missing.len());
+        self.counts.looked_up(at_hand, missing.len());
         if missing.is_empty() {
             return Ok(());
         }
@@ -130,6 +178,7 @@ impl<P: Projection> Folding<P> {
         &mut self,
         one: &Decoded<P::Event>,
         keys: &[P::Key],
+        places: &[usize],
         written: Offset,
     ) -> Result<(), Stop> {
         let place = Place {
@@ -137,9 +186,14 @@ impl<P: Projection> Folding<P> {
             record: &one.record,
             written,
         };
-        for key in keys {
-            let facts = self.facts(&one.event, key).await?;
-            let Some(state) = self.cache.get_mut(key) else {
+        for (key, at) in keys.iter().zip(places) {
+            let state = self.cache.state_mut(*at);
+            let want = state.and_then(|state| self.projection.wants(&one.event, state));
+            let facts = match want {
+                Some(want) => Some(self.look_up(&want).await?),
+                None => None,
+            };
+            let Some(state) = self.cache.state_mut(*at) else {
                 return Err(Stop::Broken(
                     "a state that was loaded is not at hand".into(),
                 ));
@@ -147,34 +201,34 @@ impl<P: Projection> Folding<P> {
             let effects = &mut self.effects;
             let projection = &self.projection;
             if projection.apply(&place, &one.event, key, state, facts, effects) {
-                self.cache.touch(key);
+                self.cache.touch(*at);
             }
         }
         Ok(())
     }
 
-    async fn facts(&mut self, event: &P::Event, key: &P::Key) -> Result<Option<P::Facts>, Stop> {
-        let state = self.cache.get_mut(key);
-        let Some(want) = state.and_then(|state| self.projection.wants(event, state)) else {
-            return Ok(None);
-        };
-        let (projection, tables, want) = (&self.projection, &self.tables, &want);
+    async fn look_up(&self, want: &P::Want) -> Result<P::Facts, Stop> {
+        let (projection, tables) = (&self.projection, &self.tables);
         let look_up = move || projection.facts(tables, want);
-        let facts = self.retry.run("look up a target", look_up).await?;
-        Ok(Some(facts))
+        self.retry.run("look up a target", look_up).await
     }
 
     /// Takes everything that has to be written, and gives the job its number.
     pub(crate) fn hand_over(&mut self) -> (u64, Memory) {
         self.jobs += 1;
         let mut memory = Memory::new(self.tables.generation);
-        memory.rows = std::mem::take(&mut self.effects.rows);
+        memory.rows = self.effects.take_rows();
         let projection = &self.projection;
         self.cache.hand_over(self.jobs, |key, state| {
             projection.remember(key, state, &mut memory);
             projection.weight(state)
         });
         (self.jobs, memory)
+    }
+
+    /// Bytes, about, of what has to be written: rows, and touched states.
+    pub(crate) fn gathered_bytes(&self) -> usize {
+        self.effects.row_bytes() + TOUCHED_BYTES * self.cache.touched()
     }
 
     /// A job was written: its states may go.

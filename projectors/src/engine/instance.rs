@@ -151,6 +151,8 @@ impl<P: Projection> Instance<P> {
     /// Reads the checkpoints and compares them with what the log has.
     async fn take_up(&mut self) -> Result<(), Stop> {
         self.checkpoints.prepare(&self.retry, P::tables()).await?;
+        let settled = self.checkpoints.settle::<P>(&self.retry, self.log.as_ref());
+        settled.await?;
         for partition in self.partitions.clone() {
             let checkpoint = self.checkpoints.read(&self.retry, partition).await?;
             let log = &*self.log;
@@ -169,6 +171,9 @@ impl<P: Projection> Instance<P> {
             self.place.written.insert(partition, checkpoint);
             let goal = ends.durable_end;
             self.board.started(partition, checkpoint, goal);
+        }
+        if self.place.folded.values().all(|next| *next == Offset(0)) {
+            self.folding.expect_nothing().await?;
         }
         Ok(())
     }

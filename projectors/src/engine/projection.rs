@@ -11,10 +11,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use infra_ports::Record;
 use infra_ports::log::{MAX_RECORD_BYTES, NewRecord};
-use infra_ports::store::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
+use infra_ports::store::{Mutation, RowBuffer, ScanRange, StoreError, StoredRow, TableStore};
 use schemas::avro::{DecodeError, EncodeError, LogEvent};
 use schemas::events::UserEvent;
-use schemas::position::{Generation, Offset, Partition, Timestamp, Version};
+use schemas::ids::{ChatId, UserId};
+use schemas::position::{Generation, Offset, Ordinal, Partition, Seq, Timestamp, Version};
 use schemas::tables::{Table, TableDef};
 use schemas::topics::Topic;
 
@@ -36,6 +37,8 @@ pub trait Projection: Send + Sync + 'static {
     const NAME: &'static str;
     /// The one topic its tables are made from.
     const ORIGIN: Topic;
+    /// The topic whose offsets version its rows.
+    const VERSIONED_BY: Topic = Self::ORIGIN;
     /// The longest value whose news can still be appended; a longer one becomes a dead letter.
     const MAX_VALUE_BYTES: usize = MAX_RECORD_BYTES;
     /// Whether [`Projection::settle`] does anything.
@@ -60,6 +63,9 @@ pub trait Projection: Send + Sync + 'static {
 
     /// The keys of the states that the event concerns, each once.
     fn keys(&self, event: &Self::Event, into: &mut Vec<Self::Key>);
+
+    /// The state of a key of which the tables have nothing.
+    fn fresh(&self, key: &Self::Key) -> Self::State;
 
     /// Loads the state of a key from the tables; a new one when there is none.
     ///
@@ -125,8 +131,31 @@ pub struct Effects {
     /// The build of the tables.
     pub generation: Generation,
     pub(crate) told: BTreeMap<Partition, Vec<NewRecord>>,
-    pub(crate) rows: Vec<Mutation>,
+    rows: Vec<Mutation>,
+    row_bytes: usize,
+    buffer: RowBuffer,
+    /// What entries are told of instead of users, where nobody is told anything: in a rebuild.
+    silent: Option<Vec<Entry>>,
     pub(crate) failed: Option<EncodeError>,
+}
+
+/// An accepted event of a chat, and who is to know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Partition of the chat.
+    pub partition: Partition,
+    /// Its record.
+    pub origin: Offset,
+    /// Who is told.
+    pub recipients: Arc<[UserId]>,
+    /// Which chat.
+    pub chat: ChatId,
+    /// Its place.
+    pub seq: Seq,
+    /// Countable messages up to it.
+    pub ordinal: Ordinal,
+    /// Chat time.
+    pub at: Timestamp,
 }
 
 impl Effects {
@@ -137,12 +166,33 @@ impl Effects {
             generation,
             told: BTreeMap::new(),
             rows: Vec::new(),
+            row_bytes: 0,
+            buffer: RowBuffer::default(),
+            silent: None,
             failed: None,
         }
     }
 
+    /// From now on users are told nothing.
+    pub(crate) fn be_silent(&mut self) {
+        self.silent.get_or_insert_default();
+    }
+
+    /// Where entries go when users are told nothing.
+    pub(crate) fn silently(&mut self) -> Option<&mut Vec<Entry>> {
+        self.silent.as_mut()
+    }
+
+    /// The entries since the last time, in the order of their records.
+    pub(crate) fn take_entries(&mut self) -> Vec<Entry> {
+        self.silent.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Tells the users of a partition.
     pub fn tell(&mut self, partition: Partition, event: &UserEvent, at: Timestamp) {
+        if self.silent.is_some() {
+            return;
+        }
         match event.encode() {
             Ok(value) => self.told.entry(partition).or_default().push(NewRecord {
                 key: Bytes::new(),
@@ -155,8 +205,18 @@ impl Effects {
 
     /// Puts a row.
     pub fn put<T: Table>(&mut self, row: &T, version: Version) {
-        let row = Mutation::put(self.generation, row, version);
+        let row = self.buffer.put(self.generation, row, version);
+        self.row_bytes += row.size_bytes();
         self.rows.push(row);
+    }
+
+    pub(crate) fn take_rows(&mut self) -> Vec<Mutation> {
+        self.row_bytes = 0;
+        std::mem::take(&mut self.rows)
+    }
+
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.row_bytes
     }
 }
 
@@ -167,6 +227,7 @@ pub struct Memory {
     pub generation: Generation,
     pub(crate) rows: Vec<Mutation>,
     pub(crate) states: Vec<Vec<Mutation>>,
+    buffer: RowBuffer,
 }
 
 impl Memory {
@@ -175,37 +236,41 @@ impl Memory {
             generation,
             rows: Vec::new(),
             states: Vec::new(),
+            buffer: RowBuffer::default(),
         }
     }
 
     /// Puts a row, before any state.
     pub fn put<T: Table>(&mut self, row: &T, version: Version) {
-        let row = Mutation::put(self.generation, row, version);
+        let row = self.buffer.put(self.generation, row, version);
         self.rows.push(row);
     }
 
     /// Adds the batch of one state, whose rows share a partition: written last, all or nothing.
-    pub fn state(&mut self, put: impl FnOnce(&mut StateBatch)) {
+    pub fn state(&mut self, put: impl FnOnce(&mut StateBatch<'_>)) {
         let mut batch = StateBatch {
             generation: self.generation,
+            buffer: &mut self.buffer,
             rows: Vec::new(),
         };
         put(&mut batch);
-        self.states.push(batch.rows);
+        let rows = batch.rows;
+        self.states.push(rows);
     }
 }
 
 /// The rows of one state.
 #[derive(Debug)]
-pub struct StateBatch {
+pub struct StateBatch<'a> {
     generation: Generation,
+    buffer: &'a mut RowBuffer,
     rows: Vec<Mutation>,
 }
 
-impl StateBatch {
+impl StateBatch<'_> {
     /// Puts a row of the state.
     pub fn put<T: Table>(&mut self, row: &T, version: Version) {
-        let row = Mutation::put(self.generation, row, version);
+        let row = self.buffer.put(self.generation, row, version);
         self.rows.push(row);
     }
 }

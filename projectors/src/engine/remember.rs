@@ -95,6 +95,15 @@ impl Writer {
         })
     }
 
+    /// Writes many rows at once.
+    pub(crate) async fn load(&self, rows: &[Mutation]) -> Result<(), Stop> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let load = || self.store.load(rows);
+        self.retry.run("load rows", load).await
+    }
+
     async fn write(&self, rows: &[Mutation]) -> Result<(), Stop> {
         if rows.is_empty() {
             return Ok(());

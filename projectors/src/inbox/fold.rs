@@ -11,6 +11,8 @@ use schemas::ids::{ChatId, UserId};
 use schemas::position::{Ordinal, Seq, Timestamp, Version};
 use schemas::tables::preview;
 
+use crate::engine::projection::Entry;
+
 /// The newest message of a chat, shortened; shared by the lines of all its members.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Preview {
@@ -50,7 +52,7 @@ pub enum Meaning {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News {
     /// Who is told.
-    pub recipients: Vec<UserId>,
+    pub recipients: Arc<[UserId]>,
     /// Which chat.
     pub chat: ChatId,
     /// Its place.
@@ -93,12 +95,25 @@ impl News {
     pub fn new(told: EntryTold, event: &ChatEvent) -> Self {
         Self {
             meaning: meaning(told.seq, event),
-            recipients: told.recipients,
+            recipients: told.recipients.into(),
             chat: told.chat,
             seq: told.seq,
             ordinal: told.ordinal,
             at: told.at,
             version: Version::from(told.origin),
+        }
+    }
+
+    /// What an entry means that was not told but handed over.
+    pub(crate) fn of(entry: Entry, event: &ChatEvent) -> Self {
+        Self {
+            meaning: meaning(entry.seq, event),
+            recipients: entry.recipients,
+            chat: entry.chat,
+            seq: entry.seq,
+            ordinal: entry.ordinal,
+            at: entry.at,
+            version: Version::from(entry.origin),
         }
     }
 }

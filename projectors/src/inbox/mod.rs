@@ -38,6 +38,7 @@ impl Projection for Inbox {
 
     const NAME: &'static str = "inbox";
     const ORIGIN: Topic = Topic::Users;
+    const VERSIONED_BY: Topic = Topic::Chats;
 
     fn tables() -> &'static [&'static TableDef] {
         const TABLES: &[&TableDef] = &[InboxRow::DEF];
@@ -65,6 +66,10 @@ impl Projection for Inbox {
         let Some(news) = event else { return };
         let recipients = news.recipients.iter();
         into.extend(recipients.map(|user| (user.clone(), news.chat.clone())));
+    }
+
+    fn fresh(&self, _key: &(UserId, ChatId)) -> Line {
+        Line::default()
     }
 
     async fn load(

@@ -57,6 +57,10 @@ impl Projection for Receipts {
         into.push(mark.chat.clone());
     }
 
+    fn fresh(&self, _chat: &ChatId) -> Marks {
+        Marks::default()
+    }
+
     async fn load(&self, tables: &Tables, chat: &ChatId) -> Result<Marks, StoreError> {
         let partition = ChatPartition { chat: chat.clone() };
         let mut rows = tables.scan::<MarkRow>(&partition).await?;
@@ -93,6 +97,9 @@ impl Projection for Receipts {
 
     fn settle(&self, chat: &ChatId, marks: &mut Marks, effects: &mut Effects) {
         let ticks = std::mem::take(&mut marks.ticks);
+        if effects.silently().is_some() {
+            return;
+        }
         for (user, own) in ticks.own {
             let told = UserEvent::MarkTold(MarkTold {
                 recipients: vec![user.clone()],

@@ -48,6 +48,10 @@ impl Projection for SettingsOfChats {
         into.push((user.clone(), chat.clone()));
     }
 
+    fn fresh(&self, _key: &(UserId, ChatId)) -> Settings {
+        Settings::default()
+    }
+
     async fn load(
         &self,
         tables: &Tables,

@@ -66,6 +66,8 @@ pub fn tight(seed: u64) -> Config {
         rows_per_write: 1 + (seed / 5 % 9) as usize,
         rows_per_read: 1 + (seed / 13 % 50) as usize,
         cache_weight: (seed / 11 % 60) as usize,
+        rebuild_chunk_records: 1 + (seed / 17 % 30) as usize,
+        rebuild_bytes: (seed / 19 % 40_000) as usize,
         first_pause: Duration::from_millis(2),
     };
     Config {
@@ -137,6 +139,15 @@ pub fn run_straight(log: &MemoryLog, store: &MemoryStore, config: &Config) {
     let runtime = executor.runtime(Node(1));
     let projectors = projectors::start(&ports(log, store, runtime), config, LIVE);
     settle(&mut executor, log, &projectors);
+}
+
+/// Builds a generation up to the present ends.
+pub fn build(executor: &mut Executor, ports: &Ports, config: &Config, generation: Generation) {
+    let (ports, config) = (ports.clone(), config.clone());
+    let built = executor.block_on(Node(7), async move {
+        projectors::rebuild::rebuild(&ports, &config, generation).await
+    });
+    built.unwrap().unwrap();
 }
 
 /// All rows of a generation, in order.

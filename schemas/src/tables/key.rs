@@ -45,6 +45,11 @@ pub(super) fn put(cql: CqlType, role: ColumnRole, wire: &[u8], out: &mut Vec<u8>
 }
 
 fn put_escaped(wire: &[u8], out: &mut Vec<u8>) {
+    if !wire.contains(&ESCAPE) {
+        out.extend_from_slice(wire);
+        out.extend_from_slice(&[ESCAPE, END]);
+        return;
+    }
     for (i, part) in wire.split(|b| *b == ESCAPE).enumerate() {
         if i > 0 {
             out.extend_from_slice(&[ESCAPE, ESCAPED_ZERO]);
@@ -69,7 +74,14 @@ pub(super) fn length(cql: CqlType, role: ColumnRole, bytes: &[u8]) -> Option<usi
         CqlType::Text | CqlType::Blob => {
             let [escape, end] = [ESCAPE ^ mask(role), END ^ mask(role)];
             // An escaped zero is never followed by what would end the column.
-            bytes.windows(2).position(|pair| pair == [escape, end])? + 2
+            let mut from = 0;
+            loop {
+                from += bytes.get(from..)?.iter().position(|byte| *byte == escape)?;
+                if *bytes.get(from + 1)? == end {
+                    break from + 2;
+                }
+                from += 2;
+            }
         }
         CqlType::Bigint | CqlType::Timestamp => 8,
         CqlType::Int => 4,

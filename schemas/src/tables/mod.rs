@@ -59,8 +59,8 @@ pub use self::members::{MemberKey, MemberRow, Stay, first_visible, visible};
 pub use self::messages::{BUCKET_SEQS, Bucket, BucketPartition, MessageKey, MessageRow, bucket};
 pub use self::overlays::{DELETED, EDITED, OverlayKey, OverlayRow, reaction_author, reaction_of};
 pub use self::row::{
-    EncodedRow, decode_key, decode_row, encode_cluster_prefix, encode_key, encode_partition,
-    encode_row, split_key,
+    EncodedRow, PackedRow, decode_key, decode_row, encode_cluster_prefix, encode_key,
+    encode_partition, encode_row, pack_row, split_key,
 };
 pub use self::status::{StatusKey, StatusRow, Steps, StepsError};
 

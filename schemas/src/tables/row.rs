@@ -27,6 +27,48 @@ impl ColSink for EncodedRow {
     }
 }
 
+/// A row appended to bytes as a whole: partition key, clustering key, values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackedRow {
+    /// Where the partition key ends.
+    pub partition_end: usize,
+    /// Where the clustering key ends; the values reach to the end of the bytes.
+    pub key_end: usize,
+}
+
+/// Columns come in the order partition key, clustering key, values, as definitions have them.
+struct Packer<'a> {
+    out: &'a mut Vec<u8>,
+    ends: PackedRow,
+}
+
+impl ColSink for Packer<'_> {
+    fn column<T: ColumnType>(&mut self, column: &Column, value: &T) {
+        value.wire(|wire| match column.role {
+            ColumnRole::Part | ColumnRole::Asc | ColumnRole::Desc => {
+                key::put(T::CQL, column.role, wire, self.out);
+                self.ends.key_end = self.out.len();
+                if column.role == ColumnRole::Part {
+                    self.ends.partition_end = self.out.len();
+                }
+            }
+            ColumnRole::Value(tag) => value::put(tag, wire, self.out),
+        });
+    }
+}
+
+/// Appends the bytes of a row, those of [`encode_row`] one after the other, and says where they end.
+pub fn pack_row<T: Table>(row: &T, out: &mut Vec<u8>) -> PackedRow {
+    let end = out.len();
+    let ends = PackedRow {
+        partition_end: end,
+        key_end: end,
+    };
+    let mut packer = Packer { out, ends };
+    row.put(&mut packer);
+    packer.ends
+}
+
 /// Bytes of a row. The same row has the same bytes, always.
 pub fn encode_row<T: Table>(row: &T) -> EncodedRow {
     encode(row)
@@ -58,6 +100,29 @@ pub fn split_key<'a>(def: &TableDef, key: &'a [u8]) -> Result<(&'a [u8], &'a [u8
     }
     let end = key.len() - cluster.len();
     key.split_at_checked(end).ok_or(RowError::Trailing)
+}
+
+impl TableDef {
+    /// Where a column of the key ends, counted over partition key and clustering key; none when no
+    /// such column is in it, or the bytes are not those of a key.
+    pub fn end_of(&self, name: &str, partition: &[u8], cluster: &[u8]) -> Option<usize> {
+        let (mut end, mut bytes) = (0, partition);
+        for column in self.cols {
+            match column.role {
+                ColumnRole::Part => {}
+                ColumnRole::Asc | ColumnRole::Desc if end == partition.len() => bytes = cluster,
+                ColumnRole::Asc | ColumnRole::Desc => {}
+                ColumnRole::Value(_) => return None,
+            }
+            let length = key::length(column.cql, column.role, bytes)?;
+            bytes = bytes.get(length..)?;
+            end += length;
+            if column.name == name {
+                return Some(end);
+            }
+        }
+        None
+    }
 }
 
 /// Ordered bytes of the clustering keys that begin with the first `columns` clustering columns of

@@ -12,6 +12,7 @@ pub(super) async fn run<P: StorePlace>(fresh: &impl AsyncFn() -> P) {
     a_row_comes_back_as_it_went(&fresh().await).await;
     applying_twice_is_applying_once(&fresh().await).await;
     older_never_overwrites_newer(&fresh().await).await;
+    a_load_is_many_writes(&fresh().await).await;
     a_deleted_row_stays_deleted(&fresh().await).await;
     any_order_of_writes_ends_the_same(&fresh().await).await;
     mutations_of_a_call_apply_in_their_order(&fresh().await).await;
@@ -52,6 +53,24 @@ async fn older_never_overwrites_newer(place: &impl StorePlace) {
     assert_eq!(read(&*store, &new).await, Some((new.clone(), 10)));
     write(&*store, [put(&old, 11)]).await;
     assert_eq!(read(&*store, &new).await, Some((old, 11)));
+}
+
+async fn a_load_is_many_writes(place: &impl StorePlace) {
+    let store = opened(place).await;
+    let newer = hidden("ada", 3, 9);
+    write(&*store, [put(&newer, 50)]).await;
+    let rows: Vec<_> = (1..=900).map(|seq| hidden("ada", seq, 1)).collect();
+    let mut loaded: Vec<_> = rows.iter().map(|row| put(row, 7)).collect();
+    let (twice, gone) = (hidden("ada", 5, 2), hidden("ada", 6, 0));
+    loaded.extend([put(&twice, 8), delete(&gone, 7)]);
+    for _ in 0..2 {
+        store.load(&loaded).await.unwrap();
+        assert_eq!(read(&*store, &newer).await, Some((newer.clone(), 50)));
+        assert_eq!(read(&*store, &twice).await, Some((twice.clone(), 8)));
+        assert_eq!(read(&*store, &gone).await, None);
+        assert_eq!(scan(&*store, &newer, whole(2_000)).await.len(), 899);
+    }
+    store.load(&[]).await.unwrap();
 }
 
 async fn a_deleted_row_stays_deleted(place: &impl StorePlace) {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use schemas::position::Generation;
+use schemas::position::{Generation, Version};
 use schemas::tables::TableDef;
 
 use crate::store::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
@@ -47,6 +47,16 @@ impl<A: Around> TableStore for AroundStore<A> {
 
     async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError> {
         self.0.write(mutations).await
+    }
+
+    async fn settled(
+        &self,
+        tables: &[&'static TableDef],
+        generation: Generation,
+        highest: Version,
+    ) -> Result<(), StoreError> {
+        let store = self.0.inner();
+        store.settled(tables, generation, highest).await
     }
 
     async fn get(

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use schemas::position::{Generation, Version};
 use schemas::tables::TableDef;
 
+use crate::ceilings::Ceilings;
 use crate::store::{Mutation, ScanRange, StoreError, StoredRow, supersedes};
 
 /// What a key holds.
@@ -57,9 +58,14 @@ impl Tables {
     }
 }
 
+/// Few, so that many chats share one.
+const BUCKETS: usize = 8;
+
 /// The tables with what is and what is not durable of them.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
+    /// Not needed here, but held to: what they say is compared with what keys hold.
+    ceilings: BTreeMap<(&'static str, Generation), Ceilings>,
     current: Tables,
     durable: Tables,
     /// Writes that are not durable, each to one partition, oldest first.
@@ -79,6 +85,21 @@ impl Disk {
             let key = (table.name, generation);
             self.current.0.entry(key).or_default();
             self.durable.0.entry(key).or_default();
+            let empty = || Ceilings::of_empty_table(BUCKETS);
+            self.ceilings.entry(key).or_insert_with(empty);
+        }
+    }
+
+    pub(super) fn settle(
+        &mut self,
+        tables: &[&'static TableDef],
+        generation: Generation,
+        highest: Version,
+    ) {
+        for table in tables {
+            if let Some(ceilings) = self.ceilings.get(&(table.name, generation)) {
+                ceilings.settle(highest);
+            }
         }
     }
 
@@ -88,6 +109,7 @@ impl Disk {
         for table in tables {
             self.current.0.remove(&(table.name, generation));
             self.durable.0.remove(&(table.name, generation));
+            self.ceilings.remove(&(table.name, generation));
         }
     }
 
@@ -99,9 +121,40 @@ impl Disk {
     }
 
     /// Applies mutations of one partition.
+    ///
+    /// # Panics
+    /// When a mutation is older than what its key holds and the ceilings say that it is not: a store
+    /// that believes them would have overwritten newer with older.
     pub(super) fn apply(&mut self, mutations: Vec<Mutation>) {
+        for mutation in &mutations {
+            self.hold_to_ceilings(mutation);
+        }
+        for mutation in &mutations {
+            let key = (mutation.table.name, mutation.generation);
+            if let Some(ceilings) = self.ceilings.get(&key) {
+                ceilings.raise(mutation);
+            }
+        }
         mutations.iter().for_each(|m| self.current.apply(m));
         self.unsynced.push(mutations);
+    }
+
+    fn hold_to_ceilings(&self, mutation: &Mutation) {
+        let key = (mutation.table.name, mutation.generation);
+        let is_newer = self
+            .ceilings
+            .get(&key)
+            .is_some_and(|c| c.are_below(mutation));
+        let rows = self.current.0.get(&key);
+        let held = rows.and_then(|rows| rows.get(&mutation.partition)?.get(&mutation.cluster));
+        let gives_way = held.is_none_or(|held| {
+            let deletes = (mutation.values.is_none(), held.values.is_none());
+            supersedes(mutation.version, deletes.0, held.version, deletes.1)
+        });
+        assert!(
+            gives_way || !is_newer,
+            "{mutation:?} is older than {held:?}"
+        );
     }
 
     pub(super) fn sync(&mut self) {
@@ -118,6 +171,14 @@ impl Disk {
         self.unsynced.truncate(kept);
         self.sync();
         self.current = self.durable.clone();
+        // As after an opening.
+        for (key, rows) in &self.current.0 {
+            let ceilings = match rows.is_empty() {
+                true => Ceilings::of_empty_table(BUCKETS),
+                false => Ceilings::unknown(BUCKETS),
+            };
+            self.ceilings.insert(*key, ceilings);
+        }
         self.crashes += 1;
     }
 

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use schemas::position::Generation;
+use schemas::position::{Generation, Version};
 use schemas::tables::TableDef;
 
 use self::disk::Disk;
@@ -187,6 +187,16 @@ impl TableStore for MemoryStore {
     ) -> Result<(), StoreError> {
         self.change_tables(|disk| disk.drop_tables(tables, generation))
             .await
+    }
+
+    async fn settled(
+        &self,
+        tables: &[&'static TableDef],
+        generation: Generation,
+        highest: Version,
+    ) -> Result<(), StoreError> {
+        self.disk()?.settle(tables, generation, highest);
+        Ok(())
     }
 
     async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError> {

@@ -1,0 +1,181 @@
+//! Rebuild: the same tables again, from offset 0, beside the live ones.
+//!
+//! The folds are fused: what the chats fold tells goes straight into the inbox fold, so `users`,
+//! which is kept for days only, is not read. Nothing is emitted and no dead letter is written: only
+//! the live build speaks. Records that the live build could not decode are skipped alike.
+//!
+//! ```text
+//!  chats ─▶ fold ─▶ (told) ─▶ inbox fold ─▶ inbox rows ─▶ rows, fold states, checkpoint of chats
+//! ```
+//!
+//! Inbox rows are written before the chats' fold states, for the same reason for which the live
+//! build syncs `users` before them: a state that was written is never applied again.
+
+mod beside;
+mod build;
+mod compare;
+
+use compact_str::CompactString;
+use infra_ports::store::{Mutation, TableStoreExt};
+use infra_ports::{StoreError, TableStore};
+use schemas::position::{Generation, Offset, Partition, Version};
+use schemas::tables::{CheckpointKey, CheckpointRow, Table, TableDef};
+use schemas::topics::Topic;
+
+pub use self::compare::{Compared, compare, digest};
+
+use crate::chats::Chats;
+use crate::config::Config;
+use crate::engine::Ports;
+use crate::engine::checkpoints::NO_BUILD;
+use crate::engine::config::EngineConfig;
+use crate::engine::projection::Projection;
+use crate::engine::stop::Stop;
+use crate::inbox::Inbox;
+use crate::receipts::Receipts;
+use crate::settings::SettingsOfChats;
+use beside::{InboxBeside, spawn};
+use build::Build;
+
+/// Up to where a build has got: topic, partition, next offset.
+pub type Positions = Vec<(Topic, Partition, Offset)>;
+
+/// Builds a generation of the four projections' tables on from where it stands (from offset 0 when
+/// it is new) up to the present durable ends, and returns those. Called again it goes on, so a
+/// build reaches the live one in ever shorter rounds. Its checkpoints, that of `users` too, are kept
+/// in the generation itself and go with it ([`discard`]).
+///
+/// # Errors
+/// A record that this build does not know; a topic of which the beginning is gone; a port that
+/// fails for good. What was built stays and can be gone on with.
+///
+/// Cancel safety: may be dropped at any time; the next call goes on.
+pub async fn rebuild(
+    ports: &Ports,
+    config: &Config,
+    generation: Generation,
+) -> Result<Positions, Stop> {
+    let (their_ports, their_config) = (ports.clone(), config.clone());
+    let others = spawn(ports.runtime.as_ref(), "rebuild", async move {
+        let (ports, config) = (their_ports, their_config);
+        let mut positions = alone(Receipts, &ports, &config.receipts, generation).await?;
+        let settings = alone(SettingsOfChats, &ports, &config.settings, generation).await?;
+        positions.extend(settings);
+        Ok(positions)
+    });
+    let mut positions = chats_and_inbox(ports, config, generation).await?;
+    positions.extend(others.done().await?);
+    Ok(positions)
+}
+
+async fn chats_and_inbox(
+    ports: &Ports,
+    config: &Config,
+    generation: Generation,
+) -> Result<Positions, Stop> {
+    let mut chats = Build::new(Chats, ports, &config.chats, generation).await?;
+    let mut inbox = Build::new(Inbox, ports, &config.inbox, generation).await?;
+    // Read before the ends of `chats`: what stands below it was told of events below those ends.
+    let told_before = inbox.durable_ends().await?;
+    let ends = chats.durable_ends().await?;
+    chats.set_out(&ends).await?;
+    let mut inbox = InboxBeside::start(ports, inbox, chats.folding.knows_all()).await?;
+    while let Some(chunk) = chats.read().await? {
+        chats.fold(&chunk).await?;
+        inbox
+            .tell(chats.folding.effects.take_entries(), &chunk)
+            .await?;
+        chunk.stop.map_or(Ok(()), Err)?;
+        if chats.is_full() {
+            write_both(&mut chats, &mut inbox).await?;
+        }
+    }
+    write_both(&mut chats, &mut inbox).await?;
+    inbox.end(told_before).await?;
+    Ok(chats.reached().collect())
+}
+
+/// Rows of both, then the states of chats: a state that was written is never applied again.
+async fn write_both(chats: &mut Build<Chats>, inbox: &mut InboxBeside) -> Result<(), Stop> {
+    let written = inbox.write().await?;
+    let job = chats.write_rows().await?;
+    inbox.written(written).await?;
+    chats.finish(job, Vec::new()).await
+}
+
+async fn alone<P: Projection>(
+    projection: P,
+    ports: &Ports,
+    config: &EngineConfig,
+    generation: Generation,
+) -> Result<Positions, Stop> {
+    let mut build = Build::new(projection, ports, config, generation).await?;
+    let ends = build.durable_ends().await?;
+    build.set_out(&ends).await?;
+    while let Some(chunk) = build.read().await? {
+        build.fold(&chunk).await?;
+        chunk.stop.map_or(Ok(()), Err)?;
+        if build.is_full() {
+            let job = build.write_rows().await?;
+            build.finish(job, Vec::new()).await?;
+        }
+    }
+    let job = build.write_rows().await?;
+    build.finish(job, Vec::new()).await?;
+    Ok(build.reached().collect())
+}
+
+/// The tables of the four projections, by projection.
+pub fn tables() -> [(&'static str, &'static [&'static TableDef]); 4] {
+    [
+        (Chats::NAME, Chats::tables()),
+        (Inbox::NAME, Inbox::tables()),
+        (Receipts::NAME, Receipts::tables()),
+        (SettingsOfChats::NAME, SettingsOfChats::tables()),
+    ]
+}
+
+/// Makes a generation that was built one from which engines go on where the build ended. Readers are
+/// switched apart from this. A generation's number is never used again after it was live.
+///
+/// # Errors
+/// Those of the store.
+pub async fn adopt(ports: &Ports, generation: Generation) -> Result<(), StoreError> {
+    let origins = [
+        Chats::ORIGIN,
+        Inbox::ORIGIN,
+        Receipts::ORIGIN,
+        SettingsOfChats::ORIGIN,
+    ];
+    let store = &ports.store;
+    let common = &[CheckpointRow::DEF];
+    store.create_tables(common, NO_BUILD).await?;
+    store.create_tables(common, generation).await?;
+    for ((projection, _), topic) in tables().into_iter().zip(origins) {
+        for partition in (0..ports.log.partitions()).map(Partition) {
+            let key = CheckpointKey {
+                projection: CompactString::const_new(projection),
+                generation,
+                topic: CompactString::const_new(topic.name()),
+                partition,
+            };
+            let built = store.get_row::<CheckpointRow>(generation, &key).await?;
+            let rows = built.map(|row| Mutation::put(NO_BUILD, &row, Version(row.offset.0)));
+            store.write(rows.into_iter().collect()).await?;
+        }
+    }
+    store.sync().await
+}
+
+/// Drops a generation that was built, with its checkpoints: the next build of it begins at offset 0.
+///
+/// # Errors
+/// Those of the store.
+pub async fn discard(store: &dyn TableStore, generation: Generation) -> Result<(), StoreError> {
+    // The checkpoints first: a crash in between must not leave them without their rows.
+    store.drop_tables(&[CheckpointRow::DEF], generation).await?;
+    for (_, tables) in tables() {
+        store.drop_tables(tables, generation).await?;
+    }
+    Ok(())
+}
