@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use infra_ports::log::LogError;
 
 use crate::active::Active;
+use crate::crowd::Crowd;
 use crate::metrics;
 use crate::topic::{Request, TopicLog, gather};
 use crate::writer::Batch;
@@ -25,12 +26,17 @@ struct Mark {
 impl TopicLog {
     /// Commits until the topic is closed or stopped.
     pub(crate) fn commit_loop(&self) {
-        while let Some(requests) = self.take_requests() {
-            self.commit(requests);
+        let mut crowd = Crowd::default();
+        while let Some(requests) = self.take_requests(&mut crowd) {
+            let waiting = requests.len();
+            if let Some(sync) = self.commit(requests) {
+                crowd.committed(waiting, sync);
+            }
         }
     }
 
-    fn commit(&self, mut requests: Vec<Request>) {
+    /// Commits; returns how long the fdatasync took, if there was one.
+    fn commit(&self, mut requests: Vec<Request>) -> Option<Duration> {
         let topic = self.topic.name();
         let _span = tracing::debug_span!("commit", topic, requests = requests.len()).entered();
         let sizes: Vec<usize> = requests
@@ -63,6 +69,7 @@ impl TopicLog {
             // Whoever asked may be gone.
             let _gone = request.answer.send(answer);
         }
+        synced.ok().flatten()
     }
 
     /// Syncs what was written; returns how long that took, if there was anything.

@@ -29,6 +29,7 @@ mod log;
 
 mod active;
 mod committer;
+mod crowd;
 mod keeper;
 mod poison;
 mod spare;

@@ -4,14 +4,17 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Instant;
 
 use infra_ports::log::{LogError, Visibility};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use schemas::position::Offset;
 use schemas::topics::{Durability, Topic};
 use tokio::sync::{Notify, oneshot};
 
 use crate::config::Config;
+use crate::crowd::Crowd;
 use crate::keeper::KeeperQueue;
 use crate::metrics;
 use crate::poison::Poison;
@@ -184,23 +187,28 @@ impl TopicLog {
         Some(answered)
     }
 
-    /// Everything that waits; waits itself while nothing does. None when the committer is to end.
-    pub(crate) fn take_requests(&self) -> Option<Vec<Request>> {
+    /// Everything that waits; waits itself while nothing does, and for a crowd that is on its way.
+    /// None when the committer is to end.
+    pub(crate) fn take_requests(&self, crowd: &mut Crowd) -> Option<Vec<Request>> {
         let mut queue = self.queue.lock();
-        loop {
-            if queue.stopped {
-                return None;
-            }
-            if !queue.requests.is_empty() {
-                queue.bytes = 0;
-                metrics::waiting(self.topic, 0);
-                return Some(std::mem::take(&mut queue.requests));
-            }
-            if queue.closing {
-                return None;
-            }
+        while queue.requests.is_empty() && !queue.closing && !queue.stopped {
             self.queued.wait(&mut queue);
         }
+        if let Some(mut gathering) = crowd.gather(queue.requests.len(), Instant::now()) {
+            while !queue.closing
+                && !queue.stopped
+                && gathering.goes_on(queue.requests.len(), Instant::now())
+            {
+                MutexGuard::unlocked(&mut queue, thread::yield_now);
+            }
+            crowd.gathered(&gathering);
+        }
+        if queue.stopped || queue.requests.is_empty() {
+            return None;
+        }
+        queue.bytes = 0;
+        metrics::waiting(self.topic, 0);
+        Some(std::mem::take(&mut queue.requests))
     }
 
     /// Writes past the committer: what is not made durable need not wait for others' fdatasync.
