@@ -9,6 +9,7 @@ use infra_ports::log::MAX_RECORD_BYTES;
 
 use crate::blocks::Blocks;
 use crate::format::frame::{FrameHead, HEAD_BYTES};
+use crate::format::sums::{SUM_BYTES, Summing, Sums};
 use crate::segment::Segment;
 use crate::storage::{StorageFile, narrow, read_full, widen};
 
@@ -41,6 +42,12 @@ pub(crate) struct FrameReader {
     start: u64,
     /// How many pieces were read.
     pieces: u64,
+    /// What is known of the file's larger pieces.
+    sums: Arc<Sums>,
+    /// What is at hand and was checked by a sum: its frames need not be.
+    vouched: Range<u64>,
+    /// Makes sums of all that is read.
+    summing: Option<(Summing, Vec<u32>)>,
 }
 
 impl FrameReader {
@@ -54,7 +61,21 @@ impl FrameReader {
             piece: Bytes::new(),
             start: 0,
             pieces: 0,
+            sums: Arc::default(),
+            vouched: 0..0,
+            summing: None,
         }
+    }
+
+    /// Also makes sums, of a segment that is read from its first frame on without leaving any out.
+    pub(crate) fn summing(mut self, segment: &Segment) -> Self {
+        self.summing = Some((Summing::new(segment.header.end()), Vec::new()));
+        self
+    }
+
+    /// The sums that were made so far.
+    pub(crate) fn summed(&self) -> &[u32] {
+        self.summing.as_ref().map_or(&[], |(_, sums)| sums)
     }
 
     /// Goes on to another segment.
@@ -64,10 +85,19 @@ impl FrameReader {
         self.partitions = partitions(segment);
         self.piece = Bytes::new();
         self.start = 0;
+        self.vouched = 0..0;
+    }
+
+    /// From now on checks larger pieces by these sums, and frames only where they do not help.
+    pub(crate) fn trust(&mut self, sums: &Arc<Sums>) {
+        self.sums = Arc::clone(sums);
     }
 
     /// What stands at a position, as far as the file goes but not beyond `limit`.
     pub(crate) fn at(&mut self, position: u64, limit: u64) -> io::Result<Found> {
+        if let Some(head) = self.vouched(position) {
+            return Ok(Found::Frame(head));
+        }
         let bytes = self.bytes(position, HEAD_BYTES, limit)?;
         let head = FrameHead::decode(self.slice(&bytes), self.seed);
         let Some(head) = head.filter(|head| self.is_sane(head)) else {
@@ -93,6 +123,19 @@ impl FrameReader {
         (&self.piece, self.pieces, place)
     }
 
+    /// The frame at a position, if it is at hand and a sum says that it is whole.
+    fn vouched(&self, position: u64) -> Option<FrameHead> {
+        let is_vouched = |end: usize| {
+            position >= self.vouched.start && position + widen(end) <= self.vouched.end
+        };
+        if !is_vouched(HEAD_BYTES) {
+            return None;
+        }
+        let place = narrow(position.checked_sub(self.start)?);
+        let head = FrameHead::decode_unchecked(self.piece.get(place..)?)?;
+        (self.is_sane(&head) && is_vouched(head.frame_length())).then_some(head)
+    }
+
     fn is_sane(&self, head: &FrameHead) -> bool {
         head.body_length() <= MAX_RECORD_BYTES && head.partition < self.partitions
     }
@@ -111,33 +154,75 @@ impl FrameReader {
             return Ok(from..from + length);
         }
         self.read(position, length, limit)?;
-        Ok(0..length.min(self.piece.len()))
+        let from = narrow(position - self.start).min(self.piece.len());
+        Ok(from..self.piece.len().min(from + length))
     }
 
-    /// Reads a piece that begins at a position and has `needed` bytes, if the file has.
+    /// Reads a piece that holds a position and `needed` bytes from there on, if the file has them.
     fn read(&mut self, position: u64, needed: usize, limit: u64) -> io::Result<()> {
-        let inside = position.checked_sub(self.start).map(narrow);
-        let carried = inside
-            .and_then(|from| self.piece.get(from..))
-            .unwrap_or_default();
-        let from = position + widen(carried.len());
-        let length = self.piece_bytes.max(needed - carried.len().min(needed));
+        let (carried, from) = self.carry(position);
+        let start = from - widen(carried.len());
+        let needed = narrow(position - start) + needed;
+        let length = self.whole_pieces(needed.saturating_sub(carried.len()));
         let length = length.min(narrow(limit.saturating_sub(from)));
         let mut block = self.blocks.take(carried.len(), length, from);
-        let start = block.place - carried.len();
-        if let Some(place) = block.bytes.get_mut(start..block.place) {
-            place.copy_from_slice(carried);
+        let begin = block.place - carried.len();
+        if let Some(place) = block.bytes.get_mut(begin..block.place) {
+            place.copy_from_slice(&carried);
         }
         let count = match block.bytes.get_mut(block.place..block.place + length) {
             Some(place) => read_full(&*self.file, place, from)?,
             None => 0,
         };
         let bytes = block.bytes.freeze();
-        self.piece = bytes.slice(start..block.place + count);
-        self.start = position;
+        let fresh = bytes.get(block.place..block.place + count);
+        self.check(fresh.unwrap_or_default(), start, from);
+        self.piece = bytes.slice(begin..block.place + count);
+        self.start = start;
         self.pieces += 1;
         self.blocks.remember(bytes);
         Ok(())
+    }
+
+    /// What is at hand already of a piece that holds a position, and from where on to read. Sums need
+    /// whole pieces.
+    fn carry(&self, position: u64) -> (Bytes, u64) {
+        let end = self.start + widen(self.piece.len());
+        let is_inside = (self.start..end).contains(&position);
+        if self.sums.sums.is_empty() {
+            if is_inside {
+                return (self.piece.slice(narrow(position - self.start)..), end);
+            }
+            return (Bytes::new(), position);
+        }
+        if is_inside && end.is_multiple_of(SUM_BYTES) {
+            return (self.piece.slice(narrow(position - self.start)..), end);
+        }
+        (Bytes::new(), position - position % SUM_BYTES)
+    }
+
+    fn whole_pieces(&self, needed: usize) -> usize {
+        let length = self.piece_bytes.max(needed);
+        if self.sums.sums.is_empty() {
+            length
+        } else {
+            length.next_multiple_of(narrow(SUM_BYTES))
+        }
+    }
+
+    /// Checks what was read from `from` on by its sums; what is carried begins at `start`.
+    fn check(&mut self, fresh: &[u8], start: u64, from: u64) {
+        if let Some((summing, sums)) = &mut self.summing {
+            sums.extend(summing.add(fresh));
+        }
+        let good = self.sums.vouch(fresh, from);
+        let carried_is_good =
+            start < from && self.vouched.start <= start && from <= self.vouched.end;
+        self.vouched = if carried_is_good {
+            start..good.end
+        } else {
+            good
+        };
     }
 }
 

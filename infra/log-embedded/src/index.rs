@@ -7,13 +7,19 @@
 //!
 //! ```text
 //! "CURSUSIX" u32 format, u64 segment number, u64 salt, u64 every, i64 newest record's time,
-//! u32 partitions, then for each: u32 count, count × (u64 offset, u32 position); u32 CRC32C of all
+//! u32 partitions, then for each: u32 count, count × (u64 offset, u32 position); u64 end of the frames,
+//! u32 count, count × u32 sum (see [`crate::format::sums`]); u32 CRC32C of all
 //! ```
 
+use std::sync::Arc;
+
 use crate::format::header::Header;
-use crate::format::{FORMAT, take};
+use crate::format::sums::Sums;
+use crate::format::take;
 
 const MAGIC: [u8; 8] = *b"CURSUSIX";
+/// The format of the index file. One of another format is made again.
+const FORMAT: u32 = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
@@ -27,15 +33,23 @@ pub(crate) struct SparseIndex {
     every: u64,
     newest: i64,
     partitions: Vec<Vec<Entry>>,
+    /// Shared with who reads the segment.
+    pub(crate) sums: Arc<Sums>,
 }
 
 impl SparseIndex {
-    pub(crate) fn new(partitions: usize, every: u64) -> Self {
+    /// Of a segment in which nothing stands yet.
+    pub(crate) fn new(header: &Header, every: u64) -> Self {
         Self {
             every,
             newest: i64::MIN,
-            partitions: vec![Vec::new(); partitions],
+            partitions: vec![Vec::new(); header.base.len()],
+            sums: Arc::new(Sums::new(header.end())),
         }
+    }
+
+    pub(crate) fn sums_mut(&mut self) -> &mut Sums {
+        Arc::make_mut(&mut self.sums)
     }
 
     /// Bytes after an entry in which the records without one stand.
@@ -98,6 +112,11 @@ impl SparseIndex {
                 bytes.extend(entry.position.to_le_bytes());
             }
         }
+        bytes.extend(self.sums.end.to_le_bytes());
+        bytes.extend(count(self.sums.sums.len()));
+        for sum in &self.sums.sums {
+            bytes.extend(sum.to_le_bytes());
+        }
         let crc = crc32c::crc32c(&bytes);
         bytes.extend(crc.to_le_bytes());
         bytes
@@ -124,6 +143,7 @@ impl SparseIndex {
             every,
             newest,
             partitions: Vec::with_capacity(partitions),
+            sums: Arc::default(),
         };
         for _ in 0..partitions {
             let mut entries = Vec::new();
@@ -136,6 +156,12 @@ impl SparseIndex {
             }
             index.partitions.push(entries);
         }
+        let mut sums = Sums::new(header.end());
+        sums.end = u64::from_le_bytes(take(rest)?);
+        for _ in 0..u32::from_le_bytes(take(rest)?) {
+            sums.sums.push(u32::from_le_bytes(take(rest)?));
+        }
+        index.sums = Arc::new(sums);
         Some(index)
     }
 }
@@ -145,9 +171,19 @@ mod tests {
     use schemas::topics::Topic;
 
     use super::*;
+    use crate::format::sums::Summing;
+
+    fn header() -> Header {
+        Header {
+            topic: Topic::Chats,
+            number: 3,
+            salt: 8,
+            base: vec![0, 0],
+        }
+    }
 
     fn filled() -> SparseIndex {
-        let mut index = SparseIndex::new(2, 100);
+        let mut index = SparseIndex::new(&header(), 100);
         for n in 0..50 {
             index.note(
                 u32::from(n % 5 == 0),
@@ -156,6 +192,10 @@ mod tests {
                 i64::try_from(n).unwrap(),
             );
         }
+        let mut summing = Summing::new(header().end());
+        let sums = summing.add(&vec![7; 200_000]);
+        index.sums_mut().extend(&sums);
+        index.sums_mut().close(&summing);
         index
     }
 
@@ -177,12 +217,7 @@ mod tests {
 
     #[test]
     fn the_file_comes_back_and_a_flipped_bit_is_seen() {
-        let header = Header {
-            topic: Topic::Chats,
-            number: 3,
-            salt: 8,
-            base: vec![0, 0],
-        };
+        let header = header();
         let bytes = filled().encode(&header);
         assert_eq!(SparseIndex::decode(&bytes, &header), Some(filled()));
         let other = Header {

@@ -10,6 +10,7 @@ use infra_ports::log::{LogError, Record};
 use schemas::position::{Offset, Partition, Timestamp};
 
 use crate::format::frame::{FrameHead, HEAD_BYTES};
+use crate::format::sums::Sums;
 use crate::frames::{Found, FrameReader};
 use crate::segment::Segment;
 use crate::storage::{StorageFile, widen};
@@ -31,6 +32,7 @@ pub(crate) struct Place {
     /// Positions from which on the wanted records stand.
     pub(crate) entries: Vec<u64>,
     pub(crate) every: u64,
+    pub(crate) sums: Arc<Sums>,
 }
 
 /// Records on their way to a reader.
@@ -203,6 +205,7 @@ impl TopicLog {
                 is_active: true,
                 entries: view.active_index.entries_from(partition, offset, ENTRIES),
                 every: view.active_index.every(),
+                sums: Arc::clone(&view.active_index.sums),
             });
         }
         drop(view);
@@ -217,6 +220,7 @@ impl TopicLog {
             is_active: false,
             entries,
             every,
+            sums: Arc::clone(&sealed.index.sums),
         })
     }
 
@@ -243,6 +247,7 @@ impl TopicLog {
                 is_active: true,
                 entries,
                 every,
+                sums: Arc::clone(&view.active_index.sums),
             });
         }
         drop(view);
@@ -255,6 +260,7 @@ impl TopicLog {
             is_active: false,
             entries,
             every,
+            sums: Arc::clone(&sealed.index.sums),
         })
     }
 
@@ -290,6 +296,6 @@ impl TopicLog {
     }
 }
 
-fn unavailable(error: &io::Error) -> LogError {
+pub(crate) fn unavailable(error: &io::Error) -> LogError {
     LogError::Unavailable(format!("cannot read: {error}"))
 }

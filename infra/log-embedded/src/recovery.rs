@@ -16,8 +16,10 @@ use crate::config::Config;
 use crate::errors::OpenError;
 use crate::format::frame::FrameHead;
 use crate::format::header::{Header, HeaderError};
+use crate::format::sums::Summing;
 use crate::frames::{Found, FrameReader};
 use crate::index::SparseIndex;
+use crate::sealed::sum_up;
 use crate::segment::{Segment, segment_name, segment_number};
 use crate::spare::{begin, draw_salt, make_file};
 use crate::storage::{Storage, StorageFile, narrow, read_full, widen, write_full, write_zeros};
@@ -57,6 +59,7 @@ pub(crate) struct Recovered {
     pub(crate) index: SparseIndex,
     pub(crate) position: u64,
     pub(crate) ends: Vec<u64>,
+    pub(crate) summing: Summing,
     pub(crate) report: TopicRecovery,
 }
 
@@ -80,6 +83,13 @@ pub(crate) fn recover(
     let mut scan = Scan::new(&last, &file, config);
     let trouble = scan.run()?;
     let cut = scan.settle(trouble)?;
+    let summing = sum_up(
+        &*file,
+        scan.index.sums_mut(),
+        scan.reader.summed(),
+        scan.good,
+    )
+    .map_err(OpenError::io("read", &last.path))?;
     rewrite(&*file, scan.claim.min(scan.good), scan.good)
         .map_err(OpenError::io("sync", &last.path))?;
     let length = file
@@ -110,6 +120,7 @@ pub(crate) fn recover(
         index,
         position: good,
         ends,
+        summing,
         report,
     })
 }
@@ -131,7 +142,7 @@ fn create(
     let active = make_file(storage, directory, 0, 0)
         .and_then(|(file, until)| begin(directory, file, until, header))
         .map_err(OpenError::io("begin", &directory.join(segment_name(0))))?;
-    let index = SparseIndex::new(ends.len(), config.index_every_bytes);
+    let index = SparseIndex::new(&active.segment.header, config.index_every_bytes);
     let position = active.segment.header.end();
     let report = TopicRecovery {
         topic,
@@ -146,6 +157,7 @@ fn create(
         index,
         position,
         ends,
+        summing: Summing::new(position),
         report,
     })
 }
@@ -349,12 +361,12 @@ impl<'a> Scan<'a> {
         Self {
             segment,
             file,
-            reader: FrameReader::new(Arc::clone(file), segment, PIECE_BYTES),
+            reader: FrameReader::new(Arc::clone(file), segment, PIECE_BYTES).summing(segment),
             position: start,
             good: start,
             claim: start,
             ends: segment.header.base.clone(),
-            index: SparseIndex::new(segment.header.base.len(), config.index_every_bytes),
+            index: SparseIndex::new(&segment.header, config.index_every_bytes),
             records: 0,
             open: Vec::new(),
         }

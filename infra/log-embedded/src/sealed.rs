@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::format::sums::{Summing, Sums};
 use crate::frames::{Found, FrameReader};
 use crate::index::SparseIndex;
 use crate::keeper::Chore;
@@ -65,6 +66,23 @@ impl SealedCache {
     }
 }
 
+/// Puts together the sums of a segment that was read, up to the end of its frames.
+pub(crate) fn sum_up(
+    file: &dyn StorageFile,
+    sums: &mut Sums,
+    summed: &[u32],
+    end: u64,
+) -> io::Result<Summing> {
+    sums.extend(summed);
+    sums.truncate(end);
+    let mut summing = Summing::new(sums.end);
+    let mut rest = vec![0; narrow(end - sums.end)];
+    let count = read_full(file, &mut rest, sums.end)?;
+    rest.truncate(count);
+    summing.add(&rest);
+    Ok(summing)
+}
+
 impl TopicLog {
     /// Opens a sealed segment with its index; makes the index again when it is missing or damaged.
     pub(crate) fn open_sealed(&self, segment: &Arc<Segment>) -> io::Result<Sealed> {
@@ -103,16 +121,31 @@ impl TopicLog {
         segment: &Arc<Segment>,
         file: &Arc<dyn StorageFile>,
     ) -> io::Result<Arc<SparseIndex>> {
-        let mut index = SparseIndex::new(
-            segment.header.base.len(),
-            self.shared.config.index_every_bytes,
-        );
-        let mut reader = FrameReader::new(Arc::clone(file), segment, PIECE_BYTES);
+        let every = self.shared.config.index_every_bytes;
+        let mut index = SparseIndex::new(&segment.header, every);
+        let mut reader = FrameReader::new(Arc::clone(file), segment, PIECE_BYTES).summing(segment);
         let mut position = segment.header.end();
+        let mut is_whole = true;
         // Stops at the first place that is no head; reading up to there says what it is.
-        while let Found::Frame(head) | Found::BadBody(head) = reader.at(position, u64::MAX)? {
+        loop {
+            let head = match reader.at(position, u64::MAX)? {
+                Found::Frame(head) => head,
+                Found::BadBody(head) => {
+                    is_whole = false;
+                    head
+                }
+                Found::BadHead => {
+                    is_whole = false;
+                    break;
+                }
+                Found::Nothing => break,
+            };
             index.note(head.partition, head.offset, position, head.at);
             position += widen(head.frame_length());
+        }
+        if is_whole {
+            let summing = sum_up(&**file, index.sums_mut(), reader.summed(), position)?;
+            index.sums_mut().close(&summing);
         }
         let index = Arc::new(index);
         let chore = Chore::WriteIndex {

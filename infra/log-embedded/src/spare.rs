@@ -12,6 +12,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::active::Active;
 use crate::format::header::Header;
+use crate::format::sums::Summing;
 use crate::index::SparseIndex;
 use crate::keeper::Chore;
 use crate::segment::{Segment, segment_name};
@@ -154,8 +155,10 @@ impl TopicLog {
         }
         let active = self.next_segment(writer)?;
         let every = self.shared.config.index_every_bytes;
-        let fresh = SparseIndex::new(writer.ends.len(), every);
-        let index = Arc::new(self.view.lock().roll(Arc::clone(&active), fresh));
+        let fresh = SparseIndex::new(&active.segment.header, every);
+        let mut index = self.view.lock().roll(Arc::clone(&active), fresh);
+        index.sums_mut().close(&writer.summing);
+        let index = Arc::new(index);
         self.sealed.put(&old.segment, &old.file, &index);
         self.keep(Chore::Seal {
             segment: Arc::clone(&old.segment),
@@ -164,6 +167,7 @@ impl TopicLog {
         });
         writer.position = active.segment.header.end();
         writer.claim = writer.position;
+        writer.summing = Summing::new(writer.position);
         writer.active = active;
         Ok(())
     }

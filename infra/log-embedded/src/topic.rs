@@ -85,6 +85,7 @@ impl TopicLog {
             index,
             position,
             ends,
+            summing,
             ..
         } = recovered;
         let writer = Writer {
@@ -92,6 +93,7 @@ impl TopicLog {
             position,
             claim: position,
             ends: ends.clone(),
+            summing,
             closed: false,
         };
         let limit = shared.config.memory_bytes;

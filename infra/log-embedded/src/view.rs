@@ -50,6 +50,8 @@ impl PartitionView {
 pub(crate) struct Written {
     /// Partition, position in the segment, record; in the order of the chain.
     pub(crate) records: Vec<(u32, u64, Record)>,
+    /// Sums of the pieces of the segment that it fills.
+    pub(crate) sums: Vec<u32>,
     /// Length of the buffer that the records share.
     pub(crate) bytes: u64,
     /// End of the segment after it.
@@ -224,6 +226,9 @@ impl View {
                 view.end = record.offset.0 + 1;
                 view.recent.push_back(record);
             }
+        }
+        if !written.sums.is_empty() {
+            self.active_index.sums_mut().extend(&written.sums);
         }
         self.written = written.end;
         self.recent_bytes += written.bytes;

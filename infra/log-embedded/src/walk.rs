@@ -138,6 +138,7 @@ impl TopicLog {
                     .turn_to(Arc::clone(&place.file), &place.segment);
                 cursor.reading = cursor.spot.number;
             }
+            cursor.reader.trust(&place.sums);
             self.walk_place(&place, cursor, walk)?;
             if walk.is_done() || place.is_active {
                 break;

@@ -12,6 +12,7 @@ use schemas::position::{Offset, Partition};
 
 use crate::active::Active;
 use crate::format::frame::{self, HEAD_BYTES, OVERHEAD_BYTES, Stamp};
+use crate::format::sums::Summing;
 use crate::storage::{is_full, widen, write_full, write_zeros};
 use crate::topic::TopicLog;
 use crate::view::Written;
@@ -28,6 +29,8 @@ pub(crate) struct Writer {
     pub(crate) claim: u64,
     /// Next offset of each partition.
     pub(crate) ends: Vec<u64>,
+    /// Sums up what stands in the active segment.
+    pub(crate) summing: Summing,
     /// Nothing is written any more.
     pub(crate) closed: bool,
 }
@@ -112,7 +115,7 @@ impl Piece {
     }
 
     /// The records, cut out of the buffer that was written at a position.
-    fn written(self, position: u64) -> Written {
+    fn written(self, position: u64, sums: Vec<u32>) -> Written {
         let bytes: Bytes = self.buffer.freeze();
         let cut = |framed: Framed| {
             let key = framed.start + HEAD_BYTES;
@@ -128,6 +131,7 @@ impl Piece {
         let records = self.framed.into_iter().map(cut).collect();
         Written {
             records,
+            sums,
             bytes: widen(bytes.len()),
             end: position + widen(bytes.len()),
         }
@@ -191,7 +195,8 @@ impl TopicLog {
         let position = writer.position;
         match self.put(&writer.active, &piece.buffer, position) {
             Ok(()) => {
-                let written = piece.written(position);
+                let sums = writer.summing.add(&piece.buffer);
+                let written = piece.written(position, sums);
                 writer.position = written.end;
                 self.publish(written);
             }

@@ -47,17 +47,22 @@ pub(crate) struct FrameHead {
 impl FrameHead {
     /// Reads a head, if one stands here.
     pub(crate) fn decode(bytes: &[u8], seed: u32) -> Option<Self> {
+        let (crc, rest) = bytes.first_chunk::<HEAD_BYTES>()?.split_first_chunk()?;
+        if crc32c::crc32c_append(seed, rest) != u32::from_le_bytes(*crc) {
+            return None;
+        }
+        Self::decode_unchecked(bytes)
+    }
+
+    /// Reads a head from bytes that are known to be what was written.
+    pub(crate) fn decode_unchecked(bytes: &[u8]) -> Option<Self> {
         let head = bytes.first_chunk::<HEAD_BYTES>()?;
         let more = match *head.last()? {
             LAST => false,
             MORE => true,
             _ => return None,
         };
-        let mut rest: &[u8] = head;
-        let crc = u32::from_le_bytes(take(&mut rest)?);
-        if crc32c::crc32c_append(seed, rest) != crc {
-            return None;
-        }
+        let (_crc, mut rest) = head.split_at_checked(4)?;
         Some(Self {
             body_crc: u32::from_le_bytes(take(&mut rest)?),
             key_bytes: u32::from_le_bytes(take(&mut rest)?),

@@ -2,6 +2,7 @@
 
 pub(crate) mod frame;
 pub(crate) mod header;
+pub(crate) mod sums;
 
 /// The newest format that this program reads and the one that it writes.
 pub(crate) const FORMAT: u32 = 1;
