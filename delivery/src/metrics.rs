@@ -21,7 +21,7 @@ infra_ports::metrics! {
     pub ENDED: Counter, Count, "cursus_delivery_sessions_ended_total", ["close"] = || each(ENDS);
     /// Time to find out what a session has missed, waiting for its inbox included.
     pub RESUME: Histogram(SECONDS), Seconds, "cursus_delivery_resume_seconds";
-    /// Frames pushed to sessions, by kind.
+    /// Frames pushed to sessions, by kind; verdicts, ticks, marks and settings are counted once a user.
     pub PUSHED: Counter, Count, "cursus_delivery_pushed_total", ["kind"] = || each(KINDS);
     /// Time from the server taking a command until the frames of its event were written to the sockets of those it concerns; one sample an event and batch, whole milliseconds.
     pub PUSH: Histogram(SECONDS), Seconds, "cursus_delivery_push_seconds";

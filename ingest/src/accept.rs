@@ -32,6 +32,9 @@ use crate::tokens::{KeyError, Keys};
 
 pub use crate::check::StampedMark;
 
+/// The topics that ingest appends to.
+pub(crate) const APPENDED_TO: [Topic; 3] = [Topic::Chats, Topic::Receipts, Topic::Accounts];
+
 /// The answer to a command that the log has durably.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Receipt {

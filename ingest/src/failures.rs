@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use schemas::topics::Topic;
 
-use crate::metrics::TOPICS;
+use crate::accept::APPENDED_TO;
 
 /// The last refusal of each topic that nothing accepted has followed yet.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
     /// Milliseconds of the runtime's elapsed time, plus one; 0 when all is well.
-    at_ms: [AtomicU64; TOPICS.len()],
+    at_ms: [AtomicU64; APPENDED_TO.len()],
 }
 
 impl Failures {
     /// An append was refused or taken.
     pub(crate) fn note(&self, topic: Topic, failed: bool, now: Duration) {
-        let place = TOPICS.iter().position(|known| *known == topic);
+        let place = APPENDED_TO.iter().position(|known| *known == topic);
         let Some(known) = place.and_then(|place| self.at_ms.get(place)) else {
             return;
         };

@@ -7,6 +7,8 @@ use schemas::errors::Code;
 use schemas::frames::Command;
 use schemas::topics::Topic;
 
+use crate::accept::APPENDED_TO;
+
 /// The commands that ingest takes, in the order of their series.
 const COMMANDS_TAKEN: [&str; 16] = [
     "send",
@@ -28,8 +30,6 @@ const COMMANDS_TAKEN: [&str; 16] = [
 ];
 const TAKEN: &str = "taken";
 const VALID: &str = "valid";
-/// The topics that ingest appends to.
-pub(crate) const TOPICS: [Topic; 3] = [Topic::Chats, Topic::Receipts, Topic::Accounts];
 
 /// Outcomes that are alerted on: a series that appears with its first failure would hide it.
 const OUTCOMES: [&str; 4] = [
@@ -50,7 +50,7 @@ infra_ports::metrics! {
         = commands_by_outcome;
     /// Time from a checked command to its durable append, by topic.
     pub APPEND: Histogram(SECONDS), Seconds, "cursus_ingest_append_seconds", ["topic"]
-        = || each(TOPICS.map(Topic::name));
+        = || each(APPENDED_TO.map(Topic::name));
     /// Tokens that were looked at, by outcome: `valid`, or the code of the refusal.
     pub TOKENS: Counter, Count, "cursus_ingest_tokens_total", ["outcome"] = || each([VALID]);
     /// HTTP commands whose verdict did not come in time, answered with 202.
@@ -76,7 +76,7 @@ pub(crate) fn token(refused: Option<Code>) {
 
 /// Records how long one append took.
 pub(crate) fn appended(topic: Topic, took: Duration) {
-    let place = TOPICS.iter().position(|known| *known == topic);
+    let place = APPENDED_TO.iter().position(|known| *known == topic);
     APPEND.record(place.unwrap_or(usize::MAX), took);
 }
 
