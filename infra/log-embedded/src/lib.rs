@@ -43,6 +43,7 @@ mod reader;
 mod retention;
 mod sealed;
 mod tail;
+mod verify;
 mod view;
 mod walk;
 
@@ -65,3 +66,4 @@ pub use config::Config;
 pub use errors::OpenError;
 pub use log::{EmbeddedLog, RecoveryReport};
 pub use recovery::{Cut, TopicRecovery};
+pub use verify::{Damage, TopicVerified};

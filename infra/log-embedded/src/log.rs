@@ -117,7 +117,7 @@ impl EmbeddedLog {
     /// `Closed`; `Unavailable` when the file system refuses, to be tried again.
     pub fn enforce_retention(&self, now: Timestamp) -> Result<usize, LogError> {
         let mut dropped = 0;
-        for topic in self.topics.iter().filter_map(OnceLock::get) {
+        for topic in self.each_topic() {
             dropped += topic.enforce_retention(now)?;
         }
         Ok(dropped)
@@ -182,6 +182,11 @@ impl EmbeddedLog {
         found.ok_or(LogError::UnknownTopic(topic))
     }
 
+    /// The topics that are there.
+    pub(crate) fn each_topic(&self) -> impl Iterator<Item = &Arc<TopicLog>> {
+        self.topics.iter().filter_map(OnceLock::get)
+    }
+
     /// Whether batches may be appended at all.
     fn check(&self, topic: Topic, batches: &[Batch]) -> Result<&Arc<TopicLog>, LogError> {
         let log = self.topic(topic)?;
@@ -207,7 +212,7 @@ impl EmbeddedLog {
 
     /// Ends the threads and lets go of the directory.
     fn end(&self, life: &mut Life) {
-        for topic in self.topics.iter().filter_map(OnceLock::get) {
+        for topic in self.each_topic() {
             topic.queue.lock().stopped = true;
             topic.queued.notify_all();
             topic.writer.lock().closed = true;
@@ -385,7 +390,7 @@ impl EventLog for EmbeddedLog {
             return Ok(());
         }
         let mut outcome = Ok(());
-        for topic in self.topics.iter().filter_map(OnceLock::get) {
+        for topic in self.each_topic() {
             let closed = topic.close().await;
             outcome = outcome.and(closed);
         }

@@ -249,7 +249,7 @@ async fn keep_stock(store: EmbeddedStore, runtime: Arc<dyn Runtime>) {
     }
 }
 
-fn open_log(config: &Config) -> anyhow::Result<Arc<EmbeddedLog>> {
+pub(crate) fn open_log(config: &Config) -> anyhow::Result<Arc<EmbeddedLog>> {
     let directory = config.data.join("log");
     let settings = infra_log_embedded::Config {
         directory,

@@ -119,3 +119,45 @@ fn second_node_on_the_same_data_refuses_and_the_first_goes_on() {
     assert_eq!(ureq::get(&health).call().unwrap().status(), 200);
     running.kill().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verifying_the_log_names_the_damaged_place_in_a_sealed_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = node(folder.path());
+    let small = ("CURSUS__LOG__SEGMENT_BYTES".into(), "4096".into());
+    process.environment.push(small);
+    let running = process.start().unwrap();
+    let ada = token(&process, "ada");
+    let mut client = RawClient::live(&running.url(), &ada).await.unwrap();
+    for number in 0..150 {
+        let id = format!("m{number}");
+        client.send(message(&id)).await.unwrap();
+        assert_eq!(client.answer(&id).await.unwrap()["type"], "sent");
+    }
+    running.kill().unwrap();
+    let verify = || {
+        let program = env!("CARGO_BIN_EXE_cursus-under-test");
+        let data = folder.path().join("data");
+        let output = Command::new(program)
+            .args(["verify", "--log", "--data"])
+            .arg(data)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+    let (whole, said) = verify();
+    assert!(whole && said.contains("150 records"), "{said}");
+    let segment = folder
+        .path()
+        .join("data/log/chats/00000000000000000000.segment");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[2000] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let (whole, said) = verify();
+    assert!(!whole && said.contains("damaged in 1 places"), "{said}");
+    assert!(
+        said.contains("00000000000000000000.segment at byte "),
+        "{said}"
+    );
+}

@@ -310,3 +310,88 @@ fn a_segment_that_is_missing_in_the_middle_is_named() {
         "{refusal}"
     );
 }
+
+#[test]
+fn a_whole_log_verifies_and_every_record_is_counted() {
+    let home = sealed();
+    let verified = home.open().verify().unwrap();
+    let chats = verified
+        .iter()
+        .find(|verified| verified.topic == Topic::Chats)
+        .unwrap();
+    assert!(chats.segments >= 3);
+    assert_eq!((chats.records, &chats.damages), (300, &Vec::new()));
+}
+
+#[test]
+fn verifying_names_a_flipped_bit_anywhere_in_a_sealed_segment_and_goes_on_behind_a_body() {
+    let home = sealed();
+    let head = crate::format::header::Header::length(PARTITIONS as usize) as usize;
+    let segment = |home: &Home| home.segment(Topic::Chats, 1);
+    let length = std::fs::read(segment(&home)).unwrap().len();
+    let mut went_on = 0;
+    for byte in (head..length).step_by(5) {
+        let copy = home.copy();
+        spoil(&segment(&copy), |bytes| bytes[byte] ^= 0x10);
+        let verified = copy.open().verify().unwrap();
+        let damages: Vec<_> = verified.iter().flat_map(|topic| &topic.damages).collect();
+        assert_eq!(damages.len(), 1, "byte {byte}: {damages:?}");
+        assert_eq!(damages[0].file, segment(&copy));
+        assert!((byte as u64 - 60..=byte as u64).contains(&damages[0].position));
+        let records: u64 = verified.iter().map(|topic| topic.records).sum();
+        went_on += usize::from(records == 299);
+    }
+    assert!(went_on > 10, "one record is damaged, the others are read");
+}
+
+#[test]
+fn verifying_names_records_that_vanished_from_the_end_of_a_sealed_segment() {
+    let home = sealed();
+    let segment = home.segment(Topic::Chats, 1);
+    let frame = 42 + 3 + "100.1".len();
+    spoil(&segment, |bytes| {
+        let end = bytes.len();
+        bytes.truncate(end - frame);
+    });
+    let verified = home.open().verify().unwrap();
+    let damages: Vec<_> = verified.iter().flat_map(|topic| &topic.damages).collect();
+    assert_eq!(damages.len(), 1, "{damages:?}");
+    assert_eq!(damages[0].file, segment);
+}
+
+#[test]
+fn a_record_whose_claim_says_more_than_was_written_before_it_stops_the_open() {
+    let home = Home::new();
+    let frames = small(&home, 3);
+    let seed = {
+        let bytes = std::fs::read(home.segment(Topic::Chats, 0)).unwrap();
+        let header = crate::format::header::Header::decode(&bytes, Topic::Chats).unwrap();
+        header.seed()
+    };
+    for (claim, is_refused) in [
+        (frames[2], false),
+        (frames[2] + 1, true),
+        (u64::from(u32::MAX), true),
+    ] {
+        let copy = home.copy();
+        // A frame whose CRCs are right, so only the claim can tell.
+        spoil(&copy.segment(Topic::Chats, 0), |bytes| {
+            let head = frames[2] as usize;
+            bytes[head + 20..head + 24].copy_from_slice(&(claim as u32).to_le_bytes());
+            let crc = crc32c::crc32c_append(seed, &bytes[head + 4..head + 41]);
+            bytes[head..head + 4].copy_from_slice(&crc.to_le_bytes());
+        });
+        if !is_refused {
+            assert_eq!(
+                values(&copy.open(), Topic::Chats, 1, Visibility::Durable).len(),
+                3
+            );
+            continue;
+        }
+        let refusal = copy.refusal();
+        assert!(
+            matches!(&refusal, OpenError::Damaged { position, .. } if *position == frames[2]),
+            "{refusal}"
+        );
+    }
+}

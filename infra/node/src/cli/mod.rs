@@ -3,6 +3,7 @@
 mod run;
 mod token;
 mod verify;
+mod verify_log;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -38,7 +39,7 @@ enum Command {
     /// Print the effective configuration
     Config,
     /// Rebuild all tables from the log and compare them with the live ones; the node must be stopped
-    Verify,
+    Verify(verify::VerifyOptions),
 }
 
 /// Runs the command line of this process; `adapters` makes the log and store that a node runs on.
@@ -70,7 +71,8 @@ fn run(adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>) -> anyhow::Re
         Some(Command::Config) => {
             write!(std::io::stdout(), "{}", config.to_toml()?).context("standard output")
         }
-        Some(Command::Verify) => runtime.block_on(verify::verify(&config, adapters)),
+        Some(Command::Verify(options)) if options.log => verify_log::verify(&config),
+        Some(Command::Verify(_)) => runtime.block_on(verify::verify(&config, adapters)),
     }
 }
 

@@ -16,6 +16,14 @@ use crate::node::{Adapters, FIRST_GENERATION};
 /// The generation in which the rebuilt tables stand while they are compared.
 const BESIDE: Generation = Generation(u32::MAX);
 
+/// What is to be verified.
+#[derive(Debug, clap::Args)]
+pub(super) struct VerifyOptions {
+    /// Read every segment of the log for damage instead, and name each damaged place
+    #[arg(long)]
+    pub(super) log: bool,
+}
+
 /// Rebuilds, compares, prints a line a table, and removes what was rebuilt.
 pub(super) async fn verify(
     config: &Config,
