@@ -5,8 +5,8 @@
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
-use serde::de::IgnoredAny;
 
+use super::walk::Walked;
 use super::{DecodeError, MAX_EVENT_BYTES, Malformed, SchemaStore, Subject};
 
 /// Subject, version of the writer's schema, and the record as JSON; bytes are arrays of numbers.
@@ -17,7 +17,7 @@ pub fn describe(bytes: &[u8]) -> Result<(Subject, u32, serde_json::Value), Decod
     let (release, mut datum) = SchemaStore::released().open(bytes)?;
     // The reference implementation makes room for as many items as a datum promises: what does not
     // hold what it promises does not come so far. It believes lengths up to 512 MiB, too.
-    release.read::<IgnoredAny>(datum)?;
+    release.read::<Walked>(datum)?;
     apache_avro::util::max_allocation_bytes(MAX_EVENT_BYTES);
     let subject = release.subject;
     let malformed = |reason: String| Malformed::Datum {

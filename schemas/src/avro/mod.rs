@@ -18,6 +18,7 @@ mod describe;
 mod errors;
 mod store;
 mod subjects;
+mod walk;
 mod writer;
 
 use bytes::Bytes;
