@@ -28,6 +28,10 @@ use crate::tear;
 /// Bytes read at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
+/// The highest offset that a segment may begin with: with more records than fit into one, all are
+/// still longs, as events have them.
+const MAX_BASE: u64 = i64::MAX.cast_unsigned() - u32::MAX as u64;
+
 /// What was cut off the end of a topic: a write that a crash interrupted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
@@ -283,6 +287,10 @@ fn check_place(
             40,
             format!("the head is of segment {}", header.number),
         ));
+    }
+    if header.base.iter().any(|base| *base > MAX_BASE) {
+        let reason = "offsets begin where there is no room for any";
+        return Err(OpenError::damaged(path, 56, reason));
     }
     let Some(before) = before else { return Ok(()) };
     if before.header.number + 1 != number {

@@ -240,6 +240,12 @@ fn crc(seed: u32, bytes: Option<&[u8]>) -> [u8; 4] {
     crc32c::crc32c_append(seed, bytes.unwrap_or_default()).to_le_bytes()
 }
 
+/// The same image with its first partition's offsets going on from another base.
+pub(super) fn with_base(mut bytes: Vec<u8>, base: u64) -> Vec<u8> {
+    put(&mut bytes, 56, &base.to_le_bytes());
+    bytes
+}
+
 /// Gives every frame the offset that is due there, going on from the bases in the head.
 pub(super) fn rechained(mut bytes: Vec<u8>) -> Vec<u8> {
     let base = |n: usize| bytes.get(56 + 8 * n..)?.first_chunk::<8>().copied();

@@ -5,7 +5,7 @@
 
 use infra_log_embedded::OpenError;
 
-use super::chain::{Chain, OPEN_BYTES, rechained, resealed};
+use super::chain::{Chain, OPEN_BYTES, rechained, resealed, with_base};
 use super::{Target, linear};
 
 pub(super) struct Segments {
@@ -27,9 +27,14 @@ impl Target for Segments {
 
     /// Whether the offsets are made to follow each other too, then the bytes.
     fn samples(&self) -> Vec<Vec<u8>> {
-        [&[0][..], &[1]]
-            .map(|kind| [kind, &self.chain.image].concat())
-            .to_vec()
+        let sample = |kind: u8, image: &[u8]| [&[kind], image].concat();
+        let image = &self.chain.image;
+        let mut samples = vec![sample(0, image), sample(1, image)];
+        // Offsets that begin where there is no more room for any.
+        for base in [u64::MAX, u64::MAX - 1, i64::MAX.cast_unsigned()] {
+            samples.push(sample(1, &with_base(image.clone(), base)));
+        }
+        samples
     }
 
     fn bound_bytes(&self, input_bytes: usize) -> u64 {
