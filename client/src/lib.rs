@@ -10,6 +10,9 @@
 //! exactly once and in seq order. With [`Progress`] kept by the user this holds over restarts too.
 //! A user who is slow to take events makes the client stop reading its socket: nothing piles up.
 //!
+//! Sockets are `ws://`: this crate has no TLS of its own, a `wss://` server is not reached. Where the way
+//! to the server is not private, let a proxy beside each end it.
+//!
 //! This crate speaks only the frames of `schemas::frames`; it knows nothing of logs and tables.
 
 #![cfg_attr(

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// File with the keys that tokens are checked with: a JWK set ([`crate::Keys::from_jwk_set`]).
-    /// Without one, only the development key is valid.
+    /// Without one, only the development key is valid. Read once, when the node starts: a key that is
+    /// added or withdrawn counts from the next start on, and sessions live until their tokens expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<PathBuf>,
     /// How long an HTTP command waits for its verdict before it is answered with 202.
