@@ -17,9 +17,8 @@ use tempfile::TempDir;
 pub(super) const PARTITIONS: u32 = 2;
 /// Where frames begin: preamble, count, name, number, salt, a base a partition, CRC.
 pub(super) const HEAD_BYTES: usize = 20 + 4 + 16 + 8 + 8 + 8 * PARTITIONS as usize + 4;
-/// A segment's salt is drawn by chance; here it is always the same, so that a case is the same log
-/// in every run.
-const SALT: [u8; 8] = *b"saltsalt";
+/// A segment's salt is drawn by chance; here a log always has the same, so that a case is the same
+/// log in every run.
 const SALT_AT: usize = 48;
 const FRAME_HEAD_BYTES: usize = 41;
 /// The topic that is spoilt.
@@ -79,7 +78,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 impl Chain {
-    /// A log of so many batches, of one, two or three records in turn.
+    /// A log of so many batches, of one, two or three records in turn; their number is its salt.
     pub(super) fn written(batches: u32) -> Self {
         let home = folder();
         let log = EmbeddedLog::open(settings(home.path().join("log"))).expect("a new log");
@@ -99,10 +98,10 @@ impl Chain {
         })
         .expect("a new log takes records");
         drop(log);
-        Self::read(&home.path().join("log"))
+        Self::read(&home.path().join("log"), u64::from(batches))
     }
 
-    fn read(directory: &Path) -> Self {
+    fn read(directory: &Path, salt: u64) -> Self {
         let topic = directory.join(TOPIC.name());
         let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(topic)
             .expect("the topic's folder")
@@ -110,7 +109,7 @@ impl Chain {
             .filter(|file| file.path().extension().is_some_and(|e| e == "segment"))
             .map(|file| {
                 let mut bytes = std::fs::read(file.path()).expect("a segment");
-                put(&mut bytes, SALT_AT, &SALT);
+                put(&mut bytes, SALT_AT, &salt.to_le_bytes());
                 let name = file.file_name().to_string_lossy().into_owned();
                 (name, resealed(bytes))
             })
@@ -137,6 +136,12 @@ impl Chain {
             image,
             earlier,
         }
+    }
+
+    /// Whether these bytes say that they are of this log.
+    pub(super) fn claims(&self, image: &[u8]) -> bool {
+        let salt = SALT_AT..SALT_AT + 8;
+        image.get(salt.clone()) == self.image.get(salt)
     }
 
     /// Opens the log with these bytes as its last segment, and reads what it has: the values of
