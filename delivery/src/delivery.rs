@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use infra_ports::{EventLog, FrameReader, FrameWriter, LogError, Runtime, TableStore};
+use infra_ports::{EventLog, FrameReader, FrameWriter, LogError, Runtime, TableStore, watch};
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
 use schemas::position::Offset;
-use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::gateway::session::{self, Session};

@@ -14,12 +14,11 @@ pub(crate) use subscriptions::Subscriptions;
 use std::sync::Arc;
 use std::time::Duration;
 
-use infra_ports::{EventLog, LogError, LogTail, RecordBatch, Runtime, Visibility};
+use infra_ports::{EventLog, LogError, LogTail, RecordBatch, Runtime, Visibility, watch};
 use schemas::avro::LogEvent;
 use schemas::events::UserEvent;
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
-use tokio::sync::watch;
 
 use crate::link::Deliveries;
 use crate::metrics;
@@ -198,5 +197,5 @@ fn span_of(batches: &[RecordBatch], records: usize) -> tracing::Span {
 
 async fn stop(stopped: &mut watch::Receiver<bool>) {
     // The sender is gone when the delivery is: that is a stop too.
-    drop(stopped.wait_for(|stopped| *stopped).await);
+    stopped.wait_for(|stopped| *stopped).await.ok();
 }

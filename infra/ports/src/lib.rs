@@ -21,6 +21,7 @@ pub mod metric;
 pub mod runtime;
 pub mod store;
 pub mod transport;
+pub mod watch;
 
 pub mod memory;
 

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use infra_ports::{BoxFuture, EventLog, LogError, LogTail, RecordBatch, Runtime, Visibility};
+use infra_ports::{
+    BoxFuture, EventLog, LogError, LogTail, RecordBatch, Runtime, Visibility, watch,
+};
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tracing::{Instrument, Span};
 
 use super::checkpoints::Checkpoints;

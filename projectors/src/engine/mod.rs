@@ -24,9 +24,9 @@ pub mod stop;
 
 use std::sync::Arc;
 
-use infra_ports::{EventLog, Runtime, TableStore};
+use infra_ports::{EventLog, Runtime, TableStore, watch};
 use schemas::position::{Generation, Partition};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::metrics::Counts;
 use checkpoints::{Checkpoints, NO_BUILD};

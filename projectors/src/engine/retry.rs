@@ -7,9 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use infra_ports::{BoxFuture, LogError, Runtime, StoreError};
-
-use tokio::sync::watch;
+use infra_ports::{BoxFuture, LogError, Runtime, StoreError, watch};
 
 use super::status::Board;
 use super::stop::Stop;

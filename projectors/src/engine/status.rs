@@ -12,9 +12,9 @@
 
 use std::sync::Arc;
 
+use infra_ports::watch;
 use parking_lot::Mutex;
 use schemas::position::{Offset, Partition};
-use tokio::sync::watch;
 
 use super::stop::Stop;
 
@@ -223,8 +223,7 @@ impl Status {
     /// Why it stopped by itself.
     pub async fn ended(&self) -> Result<(), Stop> {
         let mut end = self.0.end.subscribe();
-        let how = end.wait_for(Option::is_some).await.map(|how| how.clone());
-        match how {
+        match end.wait_for(Option::is_some).await {
             Ok(Some(how)) => how,
             Ok(None) | Err(_) => Ok(()),
         }

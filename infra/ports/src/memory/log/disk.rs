@@ -41,6 +41,7 @@ pub(super) struct Disk {
     partitions: u32,
     topics: BTreeMap<Topic, Chain>,
     crashes: u64,
+    failures: u64,
 }
 
 impl Disk {
@@ -49,6 +50,7 @@ impl Disk {
             partitions,
             topics: BTreeMap::new(),
             crashes: 0,
+            failures: 0,
         }
     }
 
@@ -58,6 +60,14 @@ impl Disk {
 
     pub(super) fn crashes(&self) -> u64 {
         self.crashes
+    }
+
+    pub(super) fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    pub(super) fn poison(&mut self) {
+        self.failures += 1;
     }
 
     pub(super) fn create(&mut self, topics: &[Topic]) {

@@ -9,10 +9,11 @@
 //! `log.append.after`, `log.sync.before`, `log.sync.after`, `log.read.before`, `log.tail.before`,
 //! `log.tail.after`, `log.close.before`. Choices: `log.append` (1 full, 2 unavailable and nothing written,
 //! 3 unavailable but written), `log.sync` (1 unavailable and not synced, 2 unavailable but synced), `log.read`
-//! (1 unavailable), `log.tail.short` (how many records fewer), `log.crash.lost` (how many unsynced
-//! batches of a topic are lost).
+//! (1 unavailable), `log.tail` (1 unavailable), `log.tail.short` (how many records fewer), `log.crash.lost`
+//! (how many unsynced batches of a topic are lost). An fsync that fails is [`MemoryLog::poison`].
 
 mod disk;
+mod line;
 mod tail;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use schemas::topics::{Durability, TOPICS, Topic};
 use tokio::sync::Notify;
 
 use self::disk::Disk;
+use self::line::{Batches, Line};
 use self::tail::MemoryTail;
 use super::faults::{Faults, NoFaults};
 use crate::log::{EventLog, LogError, LogTail, NewRecord, Positions, Record, Visibility};
@@ -62,11 +64,26 @@ impl Shared {
     }
 }
 
-/// One opening of the log; false once it was closed or has crashed.
+/// One opening of the log; over once it was closed or has crashed.
 struct Life {
     over: AtomicBool,
     /// How many crashes the disk had seen when this life began.
     crashes: u64,
+    /// How many fsyncs had failed by then.
+    failures: u64,
+    line: Mutex<Line>,
+}
+
+/// A place in the line, left when dropped.
+struct Place<'a> {
+    life: &'a Life,
+    number: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.life.line.lock().leave(self.number);
+    }
 }
 
 /// A handle on a log in memory. Clones are the same handle.
@@ -107,6 +124,12 @@ impl MemoryLog {
         self.shared.tell_all();
     }
 
+    /// An fsync fails: nobody knows what the disk holds. Every handle that is open takes no more
+    /// appends and syncs nothing, reads go on; open the log again after a [`MemoryLog::crash`].
+    pub fn poison(&self) {
+        self.shared.disk.lock().poison();
+    }
+
     /// Drops the records of a partition below an offset, as retention does.
     ///
     /// # Errors
@@ -124,10 +147,14 @@ impl MemoryLog {
     }
 
     fn live(shared: Arc<Shared>, faults: Arc<dyn Faults>) -> Self {
-        let crashes = shared.disk.lock().crashes();
-        let life = Life {
-            over: AtomicBool::new(false),
-            crashes,
+        let life = {
+            let disk = shared.disk.lock();
+            Life {
+                over: AtomicBool::new(false),
+                crashes: disk.crashes(),
+                failures: disk.failures(),
+                line: Mutex::default(),
+            }
         };
         Self {
             shared,
@@ -145,31 +172,46 @@ impl MemoryLog {
         Ok(disk)
     }
 
+    /// Locks the disk, if this handle is still alive and may write to it.
+    fn sound_disk(&self) -> Result<parking_lot::MutexGuard<'_, Disk>, LogError> {
+        let disk = self.disk()?;
+        if disk.failures() != self.life.failures {
+            return Err(LogError::Poisoned("by choice, an fsync failed".into()));
+        }
+        Ok(disk)
+    }
+
     /// An effect on a topic, by a living handle; its tails hear of it.
     fn effect<R>(
         &self,
         topic: Topic,
         effect: impl FnOnce(&mut Disk) -> Result<R, LogError>,
     ) -> Result<R, LogError> {
-        let result = effect(&mut *self.disk()?)?;
+        let result = effect(&mut *self.sound_disk()?)?;
         self.shared.tell(topic);
         Ok(result)
     }
 
+    /// A place in the line for an append that is called now.
+    fn line_up(&self, topic: Topic, batches: Batches) -> Place<'_> {
+        let number = self.life.line.lock().enter(topic, batches);
+        Place {
+            life: &self.life,
+            number,
+        }
+    }
+
     /// Appends and, where the topic asks for it, makes durable.
-    async fn write(
-        &self,
-        topic: Topic,
-        batches: Vec<(Partition, Vec<NewRecord>)>,
-    ) -> Result<Vec<Offset>, LogError> {
-        let offsets = self.effect(topic, |disk| disk.append(topic, batches))?;
+    async fn write(&self, topic: Topic, place: Place<'_>) -> Result<Vec<Offset>, LogError> {
+        let append = |topic, batches| self.effect(topic, |disk| disk.append(topic, batches));
+        let offsets = self.life.line.lock().make(place.number, append)?;
         if topic.spec().durability == Durability::EachAppend {
             // A caller that goes away here leaves a batch whose durability is under way all the
             // same: the log finishes what it has begun.
             let finish = Finish { log: self, topic };
             self.faults.point("log.append.written").await;
             drop(finish);
-            drop(self.disk()?);
+            drop(self.sound_disk()?);
         }
         Ok(offsets)
     }
@@ -214,15 +256,17 @@ impl EventLog for MemoryLog {
         topic: Topic,
         batches: Vec<(Partition, Vec<NewRecord>)>,
     ) -> Result<Vec<Offset>, LogError> {
-        self.disk()?.check(topic, &batches)?;
-        self.faults.point("log.append.before").await;
+        self.sound_disk()?.check(topic, &batches)?;
         let choice = self.faults.choose("log.append", 4);
-        match choice {
-            1 => return Err(LogError::Full("by choice".into())),
-            2 => return Err(LogError::Unavailable("by choice, nothing written".into())),
-            _ => {}
-        }
-        let offsets = self.write(topic, batches).await?;
+        let place = (choice % 3 == 0).then(|| self.line_up(topic, batches));
+        self.faults.point("log.append.before").await;
+        let Some(place) = place else {
+            return Err(match choice {
+                1 => LogError::Full("by choice".into()),
+                _ => LogError::Unavailable("by choice, nothing written".into()),
+            });
+        };
+        let offsets = self.write(topic, place).await?;
         self.faults.point("log.append.after").await;
         if choice == 3 {
             return Err(LogError::Unavailable("by choice, written".into()));
@@ -231,7 +275,7 @@ impl EventLog for MemoryLog {
     }
 
     async fn sync(&self, topic: Topic) -> Result<(), LogError> {
-        self.disk()?.check(topic, &[])?;
+        self.sound_disk()?.check(topic, &[])?;
         self.faults.point("log.sync.before").await;
         let choice = self.faults.choose("log.sync", 3);
         if choice == 1 {

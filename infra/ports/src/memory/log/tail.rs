@@ -93,6 +93,9 @@ impl LogTail for MemoryTail {
         let news = shared.news.get(&self.topic);
         loop {
             self.log.faults.point("log.tail.before").await;
+            if self.log.faults.choose("log.tail", 2) == 1 {
+                return Err(LogError::Unavailable("by choice".into()));
+            }
             // Made before looking: it hears of everything from now on.
             let heard = news.map(Notify::notified);
             let mut batches = self.look(max_records)?;

@@ -194,3 +194,72 @@ fn a_tail_that_hands_over_less_hands_over_the_rest_later() {
     }
     assert_eq!(offsets, [0, 1, 2]);
 }
+
+/// Stops each call at one site until it is let through.
+struct Gate(&'static str, Arc<Notify>);
+
+impl Faults for Gate {
+    fn point(&self, site: &'static str) -> crate::runtime::BoxFuture<'static, ()> {
+        if site != self.0 {
+            return NoFaults.point(site);
+        }
+        let gate = Arc::clone(&self.1);
+        Box::pin(async move { gate.notified().await })
+    }
+
+    fn choose(&self, _site: &'static str, _options: u32) -> u32 {
+        0
+    }
+}
+
+#[test]
+fn a_faster_append_takes_along_what_was_called_before_it() {
+    let gate = Arc::new(Notify::new());
+    let log = with(NoFaults);
+    let slow = log.reopen(Arc::new(Gate("log.append.before", Arc::clone(&gate))));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut appends: Vec<_> = [(0, "first"), (1, "apart"), (0, "dropped"), (0, "last")]
+        .map(|(n, value)| slow.append(Topic::Chats, Partition(n), vec![record(value)]))
+        .into();
+    for append in &mut appends {
+        assert!(append.as_mut().poll(&mut context).is_pending());
+    }
+    drop(appends.remove(2));
+    // The last one gets through first.
+    let mut last = appends.pop().unwrap();
+    gate.notify_waiters();
+    assert_eq!(run(last.as_mut()).unwrap(), Offset(1));
+    assert_eq!(end(&log, Topic::Chats, 1), 0, "another partition waits");
+    assert_eq!(run(appends.remove(0)).unwrap(), Offset(0));
+    assert_eq!(run(appends.remove(0)).unwrap(), Offset(0));
+    let from = Offset(0);
+    let read = log.read(Topic::Chats, Partition(0), from, 9, Visibility::Durable);
+    let values: Vec<_> = run(read).unwrap().into_iter().map(|r| r.value).collect();
+    assert_eq!(values, ["first", "last"]);
+}
+
+#[test]
+fn after_a_failed_fsync_nothing_is_taken_until_the_log_is_opened_again() {
+    let log = with(StopAt("log.append.written"));
+    let mut append = log.append(Topic::Chats, Partition(0), vec![record("a")]);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(append.as_mut().poll(&mut context).is_pending());
+    log.poison();
+    drop(append);
+    let refused = run(log.append(Topic::Chats, Partition(0), vec![record("b")]));
+    assert!(matches!(refused, Err(LogError::Poisoned(_))));
+    assert!(matches!(
+        run(log.sync(Topic::Chats)),
+        Err(LogError::Poisoned(_))
+    ));
+    let positions = run(log.positions(Topic::Chats, Partition(0))).unwrap();
+    assert_eq!((positions.durable_end.0, positions.end.0), (0, 1));
+    log.crash();
+    let log = log.reopen(Arc::new(NoFaults));
+    run(log.append(Topic::Chats, Partition(0), vec![record("c")])).unwrap();
+    assert_eq!(
+        end(&log, Topic::Chats, 0),
+        2,
+        "what was left is durable now"
+    );
+}
