@@ -258,7 +258,7 @@ impl EventLog for MemoryLog {
     ) -> Result<Vec<Offset>, LogError> {
         self.sound_disk()?.check(topic, &batches)?;
         let choice = self.faults.choose("log.append", 4);
-        let place = (choice % 3 == 0).then(|| self.line_up(topic, batches));
+        let place = matches!(choice, 0 | 3).then(|| self.line_up(topic, batches));
         self.faults.point("log.append.before").await;
         let Some(place) = place else {
             return Err(match choice {
