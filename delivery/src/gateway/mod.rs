@@ -25,7 +25,7 @@ use schemas::errors::{Code, close};
 use schemas::frames::{Closing, Frame};
 use schemas::ids::{ChatId, Identity, UserId};
 use schemas::position::{Offset, Timestamp};
-use schemas::topics::partition_of;
+use schemas::topics::{Topic, partition_of};
 use tokio::sync::Notify;
 
 use self::hubs::Hubs;
@@ -214,8 +214,14 @@ impl Gateway {
             .await
     }
 
-    /// Waits for the tables to have what this session knows of a chat.
-    pub(crate) async fn rows_of(&self, signed_in: &SignedIn, chat: &ChatId, patience: Duration) {
+    /// Waits for the tables to have what this session knows of a chat; false when time is over
+    /// before.
+    pub(crate) async fn rows_of(
+        &self,
+        signed_in: &SignedIn,
+        chat: &ChatId,
+        patience: Duration,
+    ) -> bool {
         let newest = {
             let track = signed_in.track.lock();
             let pushed = track.recent(chat).next().map(|pushed| pushed.origin);
@@ -224,9 +230,26 @@ impl Gateway {
                 .and_then(|chat| Some(chat.behind.as_ref()?.origin));
             pushed.max(behind)
         };
-        if let Some(origin) = newest {
-            self.rows_applied(chat, origin, patience).await;
+        match newest {
+            Some(origin) => self.rows_applied(chat, origin, patience).await,
+            None => true,
         }
+    }
+
+    /// Waits for the tables to have all that the log and this session know of a chat; false when
+    /// that takes too long or the log does not answer.
+    pub(crate) async fn rows_are_current(&self, signed_in: &SignedIn, chat: &ChatId) -> bool {
+        let patience = self.config.inbox_within;
+        let partition = partition_of(chat.as_str().as_bytes(), self.log.partitions());
+        let Ok(ends) = self.log.positions(Topic::Chats, partition).await else {
+            return false;
+        };
+        let newest = ends.durable_end.0.checked_sub(1).map(Offset);
+        let logged = match newest {
+            Some(newest) => self.rows_applied(chat, newest, patience).await,
+            None => true,
+        };
+        logged && self.rows_of(signed_in, chat, patience).await
     }
 
     /// Says `live` once everything missed was sent.

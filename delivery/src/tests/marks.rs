@@ -1,10 +1,14 @@
 //! Marks: stamped from what was sent, merged, refused when ahead; and pushes repeated without them.
 
+use infra_ports::EventLog;
+use infra_ports::log::NewRecord;
+use schemas::avro::LogEvent;
 use schemas::errors::Code;
 use schemas::events::MarkKind;
 use schemas::frames::{Command, Frame, MarkUpTo};
 use schemas::ids::ChatId;
-use schemas::position::{Ordinal, Seq};
+use schemas::position::{Ordinal, Partition, Seq, Timestamp};
+use schemas::topics::Topic;
 
 use crate::StampedMark;
 use crate::testing::*;
@@ -71,6 +75,48 @@ fn marks_are_merged_and_stamped_from_what_was_sent() {
     scene.command(&client, "r", &delivered(&chat, 5));
     assert_eq!(settled(&scene.frames(&client)), 2);
     assert_eq!(scene.commands.marks.lock().len(), 1);
+}
+
+#[test]
+fn a_mark_on_what_was_pushed_is_not_refused_for_good_while_the_tables_lag() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = group(3);
+    scene.applied.hold("chats", 0);
+    scene.tell(1, &added(&chat, "bob", "ada", "in"), &["ada"]);
+    scene.wait(10);
+    scene.command(&client, "r", &read(&chat, 1));
+    scene.wait(5_000);
+    assert_eq!(errors(&scene.frames(&client)), [Code::Unavailable]);
+    scene.stay(&chat, "ada", 1, 0);
+    scene.applied.hold("chats", 2);
+    scene.command(&client, "r", &read(&chat, 1));
+    assert_eq!(settled(&scene.frames(&client)), 1);
+}
+
+#[test]
+fn a_mark_on_what_another_session_was_sent_is_not_refused_for_good_while_the_tables_lag() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let (chat, log) = (group(3), scene.log.clone());
+    let record = NewRecord {
+        key: bytes::Bytes::new(),
+        value: added(&chat, "bob", "ada", "in").encode().unwrap(),
+        at: Timestamp(0),
+    };
+    scene.applied.hold("chats", 0);
+    scene
+        .run(async move { log.append(Topic::Chats, Partition(0), vec![record]).await })
+        .unwrap();
+    for mark in [read(&chat, 1), delivered(&chat, 1)] {
+        scene.command(&client, "r", &mark);
+        scene.wait(3_000);
+        assert_eq!(errors(&scene.frames(&client)), [Code::Unavailable]);
+    }
+    scene.applied.hold("chats", 1);
+    scene.command(&client, "r", &read(&chat, 1));
+    let refused = errors(&scene.frames(&client));
+    assert_eq!(refused, [Code::ChatNotFound], "the tables have everything");
 }
 
 #[test]
