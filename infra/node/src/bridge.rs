@@ -18,7 +18,7 @@ use schemas::ids::{ChatId, ClientId, DeviceId, Identity, UserId};
 use schemas::position::{Offset, Partition};
 
 /// Ingest, as delivery's sessions see it.
-pub(crate) struct CommandsOf(pub(crate) Ingest);
+pub struct CommandsOf(pub Ingest);
 
 #[async_trait]
 impl delivery::Commands for CommandsOf {
@@ -71,14 +71,14 @@ impl delivery::Commands for CommandsOf {
 }
 
 /// The projectors' progress, as delivery sees it.
-pub(crate) struct AppliedOf {
+pub struct AppliedOf {
     projections: BTreeMap<&'static str, Status>,
     runtime: Arc<dyn Runtime>,
 }
 
 impl AppliedOf {
     /// Over the projections of this node.
-    pub(crate) fn new(projections: Vec<Status>, runtime: Arc<dyn Runtime>) -> Self {
+    pub fn new(projections: Vec<Status>, runtime: Arc<dyn Runtime>) -> Self {
         let projections = projections
             .into_iter()
             .map(|status| (status.name(), status))
@@ -120,7 +120,7 @@ impl delivery::Applied for AppliedOf {
 }
 
 /// Delivery's watches, as ingest's HTTP sees them.
-pub(crate) struct VerdictsOf(pub(crate) Delivery);
+pub struct VerdictsOf(pub Delivery);
 
 impl ingest::Verdicts for VerdictsOf {
     fn watch(

@@ -15,11 +15,11 @@
     )
 )]
 
+pub mod bridge;
 pub mod cli;
 pub mod config;
 pub mod node;
 
-mod bridge;
 mod health;
 mod http;
 pub mod keys;
