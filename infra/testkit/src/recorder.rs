@@ -32,6 +32,11 @@ impl Recorder {
         });
     }
 
+    /// The client ended and begins anew.
+    pub fn restarted(&self) {
+        self.note(Observation::Restarted);
+    }
+
     /// Everything observed so far.
     pub fn observations(&self) -> Vec<Observation> {
         self.seen.lock().clone()
@@ -51,6 +56,7 @@ impl Recorder {
                 | Observation::Refused { .. }
                 | Observation::Marked { .. }
                 | Observation::HasRead { .. }
+                | Observation::Restarted
                 | Observation::Gone => None,
             });
         seqs.max().unwrap_or_default()

@@ -62,6 +62,8 @@ pub enum Observation {
         /// Up to here.
         seq: Seq,
     },
+    /// Its app ended and began anew: what was under way then keeps no order with what came later.
+    Restarted,
     /// It was switched off for good: nothing more is owed to it. What it was told still holds.
     Gone,
 }
@@ -162,9 +164,16 @@ pub enum Violation {
         /// Which command.
         client_id: ClientId,
     },
-    /// Entries came out of order, or the order of one device's commands was not kept.
+    /// Entries came out of order.
     #[error("reordered: {what}")]
     Reordered {
+        /// What, for a person.
+        what: String,
+    },
+    /// The order of one device's commands was not kept. Promised only while the server takes each of
+    /// them at once: what it refuses for now is sent again behind later ones.
+    #[error("overtaken: {what}")]
+    Overtaken {
         /// What, for a person.
         what: String,
     },

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use schemas::events::MarkKind;
-use schemas::ids::{ChatId, ClientId};
+use schemas::ids::ChatId;
 use schemas::position::Seq;
 
 use super::history::{Endpoint, History, Observation, Violation};
@@ -66,29 +66,37 @@ fn sent_in_order(
     seen: &[Observation],
     violations: &mut Vec<Violation>,
 ) {
-    let mut begun: BTreeMap<(&ChatId, &ClientId), usize> = BTreeMap::new();
+    let (mut begun, mut life) = (BTreeMap::new(), 0_u32);
     for (nth, observation) in seen.iter().enumerate() {
-        if let Observation::Began { chat, client_id } = observation {
-            begun.entry((chat, client_id)).or_insert(nth);
+        match observation {
+            Observation::Began { chat, client_id } => {
+                begun.entry((chat, client_id)).or_insert((life, nth));
+            }
+            Observation::Restarted => life += 1,
+            Observation::Acknowledged { .. }
+            | Observation::Refused { .. }
+            | Observation::Received(_)
+            | Observation::Marked { .. }
+            | Observation::HasRead { .. }
+            | Observation::Gone => {}
         }
     }
     for (chat, truth) in &history.chats {
-        let mut last = 0;
+        let mut last = BTreeMap::new();
         for entry in &truth.timeline {
             if (&entry.author, &entry.device) != (user, device) {
                 continue;
             }
-            let Some(nth) = begun.get(&(chat, &entry.client_id)) else {
+            let Some((life, nth)) = begun.get(&(chat, &entry.client_id)) else {
                 continue;
             };
-            if *nth < last {
-                let what = format!(
-                    "{user}/{device}: {} of {chat} was sent earlier",
-                    entry.client_id
-                );
-                violations.push(Violation::Reordered { what });
+            let last = last.entry(life).or_insert(nth);
+            if nth < *last {
+                let id = &entry.client_id;
+                let what = format!("{user}/{device}: {id} of {chat} was sent earlier");
+                violations.push(Violation::Overtaken { what });
             }
-            last = last.max(*nth);
+            *last = nth.max(*last);
         }
     }
 }
@@ -136,6 +144,7 @@ fn marks_only_grow(
             | Observation::Acknowledged { .. }
             | Observation::Refused { .. }
             | Observation::Received(_)
+            | Observation::Restarted
             | Observation::Gone => continue,
         };
         let highest = read.entry(chat).or_insert(seq);

@@ -180,10 +180,12 @@ fn entries_out_of_order_are_reordered() {
 }
 
 #[test]
-fn commands_out_of_their_order_are_reordered() {
+fn commands_out_of_their_order_are_overtaken_unless_the_app_began_anew_between() {
     let mut history = right();
     seen(&mut history, "ada").swap(0, 1);
-    assert!(matches!(check(&history)[..], [Violation::Reordered { .. }]));
+    assert!(matches!(check(&history)[..], [Violation::Overtaken { .. }]));
+    seen(&mut history, "ada").insert(1, Observation::Restarted);
+    assert_eq!(check(&history), vec![]);
 }
 
 #[test]
