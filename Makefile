@@ -5,10 +5,11 @@ SHELL := /bin/bash
 CARGO ?= cargo
 ROUNDS ?= 20
 SEED ?=
+SEEDS ?= 200
 SECONDS ?= 60
 TARGET ?=
 
-.PHONY: help run test check tidy fmt deny docs demo bench torture
+.PHONY: help run test check tidy fmt deny docs demo bench torture simulate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +49,9 @@ demo: ## two people, a group, a kill -9 in mid conversation, and the proof
 torture: ## kill -9 a node under load, ROUNDS times (SEED=n repeats a run)
 	$(CARGO) build --release -q -p infra-testkit --bins
 	$(CARGO) run --release -q -p infra-testkit --bin cursus-torture -- --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+simulate: ## the whole node on a simulated world, SEEDS seeds from SEED on (SEEDS=1 SEED=n repeats one)
+	$(CARGO) run --profile bench-fast -q -p infra-testkit --bin cursus-simulate -- --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: fuzz
 fuzz: ## malicious bytes for every reader, SECONDS each (TARGET=name, SEED=n)

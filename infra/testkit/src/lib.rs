@@ -28,5 +28,6 @@ pub mod process;
 pub mod prometheus;
 pub mod raw;
 pub mod recorder;
+pub mod simulation;
 pub mod torture;
 pub mod valves;

@@ -1,0 +1,99 @@
+//! What befalls the world: power cuts, zombies, weather, clocks, retention.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use infra_ports::TableStore;
+use schemas::position::{Offset, Partition};
+use schemas::topics::Topic;
+
+use super::super::at_once;
+use super::super::plan::Event;
+use super::super::server::start_projectors;
+use super::{World, ZOMBIE};
+
+/// How long an operator needs to start everything again after a failed fsync.
+const OPERATOR: Duration = Duration::from_secs(5);
+
+impl World {
+    /// Something happens.
+    pub(super) fn befall(&mut self, event: Event) {
+        match event {
+            Event::Kill(place) => {
+                self.crashes += 1;
+                self.kill(place);
+            }
+            Event::Restart(place) => self.take_down(place),
+            Event::PowerCut => self.power_cut(),
+            Event::Zombie => self.boot_zombie(),
+            Event::ZombieEnds => self.end_zombie(),
+            Event::DiskFull(on) => self.weather.set(|w| &w.disk_full, on),
+            Event::StoreDown(on) => self.weather.set(|w| &w.store_down, on),
+            Event::LogDown(on) => self.weather.set(|w| &w.log_down, on),
+            Event::FsyncFails => self.fsync_fails(),
+            Event::ClockJump(place, ms) => {
+                if let Some(server) = self.servers.get(place) {
+                    self.executor.jump_wall_clock(server.node, ms);
+                }
+            }
+            Event::Retention => self.drop_told(),
+        }
+    }
+
+    /// Everything that is on goes off, and what was not synced may be lost.
+    pub(super) fn power_cut(&mut self) {
+        self.tell("the power fails");
+        self.crashes += 1;
+        let first = self.servers.first().map_or(ZOMBIE, |server| server.node);
+        let faults = Arc::new(self.exposed(first));
+        self.log.reopen(faults.clone()).crash();
+        self.store.reopen(faults).crash();
+        self.end_zombie();
+        for place in 0..self.servers.len() {
+            self.kill(place);
+        }
+        self.reopen();
+    }
+
+    fn boot_zombie(&mut self) {
+        self.end_zombie();
+        let ports = self.ports(ZOMBIE);
+        self.zombie = Some(start_projectors(&ports, &self.shape));
+    }
+
+    /// Ends the second instance of the projectors.
+    pub(super) fn end_zombie(&mut self) {
+        self.executor.kill(ZOMBIE);
+        drop(self.zombie.take());
+    }
+
+    /// No node may write any more; each is started again when somebody comes to it.
+    fn fsync_fails(&mut self) {
+        self.log.poison();
+        self.weather.turns_bad();
+        let moment = self.executor.elapsed() + OPERATOR;
+        for server in &mut self.servers {
+            server.boots_at = Some(moment);
+        }
+        self.reopen();
+    }
+
+    /// Drops what every projection that may need it again has applied durably.
+    fn drop_told(&mut self) {
+        let statuses = self.servers.iter().find_map(|server| {
+            let running = server.running.lock();
+            let projectors = running.as_ref()?.projectors.as_ref()?;
+            projectors.status("inbox")
+        });
+        let Some(inbox) = statuses else {
+            return;
+        };
+        self.note_refusals();
+        at_once(self.store.sync()).ok();
+        for partition in (0..self.shape.partitions).map(Partition) {
+            let applied = inbox.applied(partition);
+            let most = Offset(applied.0);
+            self.log.drop_before(Topic::Users, partition, most).ok();
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Coming to rest: no more faults; soon everybody has everything, and nothing is wrong anywhere.
+
+use std::time::Duration;
+
+use infra_node::node::FIRST_GENERATION;
+use infra_ports::EventLog;
+use projectors::{Health, PROJECTIONS, origin, rebuild};
+use schemas::position::{Generation, Partition};
+
+use super::super::truth::{self, Truth};
+use super::super::{Failure, at_once};
+use super::World;
+use crate::checker::{self, Violation};
+
+/// In this time after the last fault everything is delivered, settled and applied: a silent
+/// connection is given up after 45 s, a long pause between two attempts takes 10 s.
+const NOBODY_FORGOTTEN_WITHIN: Duration = Duration::from_secs(120);
+/// Between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+impl World {
+    /// Ends all trouble, lets everything come to rest and checks it, then lets trouble begin again.
+    ///
+    /// # Errors
+    /// What is not well after that time.
+    pub(in super::super) fn rest(&mut self) -> Result<(), Failure> {
+        self.tell("everything comes to rest");
+        self.executor.choices().set_calm(true);
+        self.weather.clear();
+        self.end_zombie();
+        let until = self.executor.elapsed() + NOBODY_FORGOTTEN_WITHIN;
+        let mut wrong = vec!["nobody looked".to_owned()];
+        while self.executor.elapsed() < until && !wrong.is_empty() {
+            self.run_until(self.executor.elapsed() + LOOK_AGAIN)?;
+            wrong = self.moving();
+            if wrong.is_empty() {
+                wrong = self.history_against_truth()?;
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(Failure::Broken(wrong));
+        }
+        self.tables_are_the_fold_of_the_log()?;
+        self.executor.choices().set_calm(false);
+        Ok(())
+    }
+
+    /// What has not come to rest.
+    fn moving(&self) -> Vec<String> {
+        let unsettled = self.devices.iter().filter(|device| !device.is_settled());
+        let mut moving: Vec<String> = unsettled.map(|device| device.stands()).collect();
+        for (place, server) in self.servers.iter().enumerate() {
+            let running = server.running.lock();
+            let Some(running) = &*running else {
+                moving.push(format!("server {place} is down"));
+                continue;
+            };
+            let statuses = running.projectors.iter().flat_map(|p| p.statuses());
+            for status in statuses {
+                if let Health::Stopped(stop) = status.health() {
+                    moving.push(format!("{} stopped: {stop}", status.name()));
+                }
+                moving.extend(self.lag(&status));
+            }
+        }
+        moving
+    }
+
+    fn lag(&self, status: &projectors::Status) -> Option<String> {
+        let topic = origin(status.name())?;
+        let lags = |partition: &Partition| {
+            let ends = at_once(self.log.positions(topic, *partition));
+            ends.is_ok_and(|ends| status.applied(*partition) < ends.end)
+        };
+        let partition = (0..self.shape.partitions).map(Partition).find(lags)?;
+        Some(format!(
+            "{} has not applied all of {partition}",
+            status.name()
+        ))
+    }
+
+    fn history_against_truth(&mut self) -> Result<Vec<String>, Failure> {
+        self.note_refusals();
+        let Truth { chats, mut wrong } = truth::read(&self.store, &self.shape)?;
+        let seen = |device: &std::sync::Arc<super::Device>| {
+            (device.endpoint.clone(), self.seen_by(device))
+        };
+        let history = checker::History {
+            devices: self.devices.iter().map(seen).collect(),
+            chats,
+        };
+        let violations = checker::check(&history);
+        let in_order = self.every_append_was_taken();
+        let counts = |v: &&Violation| in_order || !matches!(v, Violation::Overtaken { .. });
+        wrong.extend(violations.iter().filter(counts).map(ToString::to_string));
+        Ok(wrong)
+    }
+
+    /// True while no append was refused: then a device's commands keep their order.
+    fn every_append_was_taken(&self) -> bool {
+        let choices = self.executor.choices();
+        let refused = choices.made().keys().any(|key| key.site == "log.append");
+        !refused && !self.weather.was_bad()
+    }
+
+    /// Builds all tables again from the log, and compares them row by row.
+    fn tables_are_the_fold_of_the_log(&mut self) -> Result<(), Failure> {
+        let build = Generation(self.next_build);
+        self.next_build += 1;
+        let ports = projectors::Ports {
+            log: std::sync::Arc::new(self.log.clone()),
+            store: std::sync::Arc::new(self.store.clone()),
+            runtime: std::sync::Arc::new(self.executor.runtime(super::ZOMBIE)),
+        };
+        let stopped = |stop: projectors::Stop| Failure::Broken(vec![format!("rebuild: {stop}")]);
+        let config = projectors::Config::default();
+        at_once(rebuild::rebuild(&ports, &config, build)).map_err(stopped)?;
+        let failed = |error: infra_ports::StoreError| Failure::Broken(vec![error.to_string()]);
+        let compared = at_once(rebuild::compare(&self.store, FIRST_GENERATION, build));
+        let differ = compared
+            .map_err(failed)?
+            .into_iter()
+            .filter(|c| !c.is_equal());
+        let differ: Vec<String> = differ
+            .map(|c| format!("table {} is not the fold of the log", c.table))
+            .collect();
+        at_once(rebuild::discard(&self.store, build)).map_err(failed)?;
+        debug_assert_eq!(PROJECTIONS.len(), 4, "all are compared");
+        match differ.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::Broken(differ)),
+        }
+    }
+}
