@@ -22,6 +22,7 @@ mod network;
 mod plan;
 mod server;
 mod shrink;
+mod sweep;
 mod truth;
 mod weather;
 mod witness;
@@ -29,6 +30,7 @@ mod world;
 
 pub use plan::{Act, Action, Composition, Deed, Event, Plan, Shape};
 pub use shrink::{Shrunk, shrink};
+pub use sweep::{Found, sweep};
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -9,6 +9,7 @@ use infra_ports::memory::Chances;
 use projectors::EngineConfig;
 
 use super::super::dice::Dice;
+use crate::flaws::Flaw;
 
 /// Which roles share a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Shape {
     pub engine: EngineConfig,
     /// Sizes of delivery.
     pub delivery: delivery::Config,
+    /// A rule that is broken on purpose, to see that it is found.
+    pub flaw: Option<Flaw>,
 }
 
 impl Shape {
@@ -61,6 +64,7 @@ impl Shape {
             token_for: Duration::from_secs(86_400),
             engine: EngineConfig::default(),
             delivery: delivery::Config::default(),
+            flaw: None,
         }
     }
 
@@ -83,6 +87,7 @@ impl Shape {
             token_for: Duration::from_secs(86_400),
             engine: engine(dice),
             delivery: delivery(dice),
+            flaw: None,
         }
     }
 

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use infra_ports::EventLog;
 use infra_ports::memory::runtime::{Choices, Kind, Node};
 use infra_ports::memory::{Executor, Halt, MemoryLog, MemoryStore, NoFaults};
+use infra_ports::{EventLog, TableStore};
 use projectors::Projectors;
 use schemas::topics::TOPICS;
 
@@ -24,6 +24,7 @@ use super::server::{AtWork, Ports, Server};
 use super::weather::{Exposed, Weather};
 use super::witness::Witness;
 use super::{Failure, at_once, cast};
+use crate::flaws::break_rule;
 
 /// Steps of a whole run: about ten times what the longest sound one takes.
 const STEPS: u64 = 6_000_000;
@@ -210,10 +211,17 @@ impl World {
     /// Handles of a node's own.
     fn ports(&self, node: Node) -> Ports {
         let faults = Arc::new(self.exposed(node));
+        let runtime = self.executor.runtime(node);
+        let log: Arc<dyn EventLog> = Arc::new(self.log.reopen(faults.clone()));
+        let store: Arc<dyn TableStore> = Arc::new(self.store.reopen(faults));
+        let (log, store) = match self.shape.flaw {
+            Some(flaw) => break_rule(flaw, log, store, Arc::new(runtime.clone())),
+            None => (log, store),
+        };
         Ports {
-            log: Arc::new(self.log.reopen(faults.clone())),
-            store: Arc::new(self.store.reopen(faults)),
-            runtime: self.executor.runtime(node),
+            log,
+            store,
+            runtime,
         }
     }
 
