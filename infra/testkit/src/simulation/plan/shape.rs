@@ -131,6 +131,7 @@ fn engine(dice: &mut Dice) -> EngineConfig {
         rows_per_read: upto(50),
         cache_weight: upto(60),
         first_pause: Duration::from_millis(20),
+        ..EngineConfig::default()
     }
 }
 

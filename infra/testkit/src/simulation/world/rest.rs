@@ -114,7 +114,10 @@ impl World {
         };
         let stopped = |stop: projectors::Stop| Failure::Broken(vec![format!("rebuild: {stop}")]);
         let config = projectors::Config::default();
-        at_once(rebuild::rebuild(&ports, &config, build)).map_err(stopped)?;
+        let built = async move { rebuild::rebuild(&ports, &config, build).await };
+        let built = self.executor.block_on(super::ZOMBIE, built);
+        let halted = |halt| Failure::Broken(vec![format!("rebuild: {halt:?}")]);
+        built.map_err(halted)?.map_err(stopped)?;
         let failed = |error: infra_ports::StoreError| Failure::Broken(vec![error.to_string()]);
         let compared = at_once(rebuild::compare(&self.store, FIRST_GENERATION, build));
         let differ = compared
