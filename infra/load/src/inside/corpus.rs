@@ -1,5 +1,6 @@
 //! A log's worth of events as real people make them: mostly direct chats, some groups, a few chats
-//! busier than the rest, marks on, some edits and reactions. The same seed gives the same bytes.
+//! busier than the rest, marks on, some edits and reactions. The same seed and the same begin give the
+//! same bytes.
 //!
 //! Every event is one that the chats fold accepts, so what the tables must hold afterwards is known
 //! here: [`Corpus::messages`] of them, no more and no fewer.
@@ -19,8 +20,6 @@ use schemas::topics::Topic;
 const GROUP_MEMBERS: usize = 32;
 /// Of so many messages one is to a group.
 const ONE_TO_A_GROUP: usize = 10;
-/// When the first event happens: 2026-01-01.
-const BEGIN_MS: i64 = 1_767_225_600_000;
 
 /// How large a corpus is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +79,7 @@ struct Cast {
 /// Makes the events, one step of a conversation at a time.
 pub(super) struct Corpus {
     shape: Shape,
+    begin: Timestamp,
     users: usize,
     chance: fastrand::Rng,
     directs: Vec<Place>,
@@ -89,9 +89,11 @@ pub(super) struct Corpus {
 }
 
 impl Corpus {
-    pub(super) fn new(shape: Shape, seed: u64) -> Self {
+    /// The first event happens at `begin`, and one step a millisecond follows.
+    pub(super) fn new(shape: Shape, seed: u64, begin: Timestamp) -> Self {
         Self {
             shape,
+            begin,
             users: shape.directs / 5 + 2 * GROUP_MEMBERS,
             chance: fastrand::Rng::with_seed(seed),
             directs: vec![Place::default(); shape.directs],
@@ -285,7 +287,7 @@ impl Corpus {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp(BEGIN_MS + i64::try_from(self.steps).unwrap_or(i64::MAX))
+        Timestamp(self.begin.0 + i64::try_from(self.steps).unwrap_or(0))
     }
 
     fn line(&self, cast: &Cast, event: &ChatEvent) -> anyhow::Result<Line> {
@@ -353,7 +355,7 @@ mod tests {
     };
 
     fn lines(seed: u64) -> Vec<(Topic, NewRecord)> {
-        let mut corpus = Corpus::new(SHAPE, seed);
+        let mut corpus = Corpus::new(SHAPE, seed, Timestamp(0));
         let mut lines = Vec::new();
         while let Some(step) = corpus.step().unwrap() {
             lines.extend(step.into_iter().map(|line| (line.topic, line.record)));
@@ -387,7 +389,7 @@ mod tests {
 
     #[test]
     fn no_two_direct_chats_have_the_same_pair() {
-        let corpus = Corpus::new(SHAPE, 1);
+        let corpus = Corpus::new(SHAPE, 1, Timestamp(0));
         let chats = (0..SHAPE.directs).map(|n| corpus.direct(n).unwrap().chat);
         assert_eq!(chats.collect::<BTreeSet<_>>().len(), SHAPE.directs);
     }

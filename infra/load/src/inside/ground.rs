@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use infra_log_embedded::EmbeddedLog;
 use infra_ports::log::NewRecord;
@@ -13,11 +13,11 @@ use infra_ports::{EventLog, Runtime, TableStore};
 use infra_runtime_tokio::TokioRuntime;
 use infra_store_embedded::EmbeddedStore;
 use projectors::{Config, Ports};
-use schemas::position::{Generation, Partition};
+use schemas::position::{Generation, Partition, Timestamp};
 use schemas::topics::{TOPICS, Topic, partition_of};
 use tempfile::TempDir;
 
-use super::corpus::Corpus;
+use super::corpus::{Corpus, Shape};
 
 /// Records that are appended together while a log is filled.
 const FILL_RECORDS: usize = 65_536;
@@ -29,6 +29,7 @@ pub(super) const LIVE: Generation = Generation(1);
 /// Where a run of measures works, and how long it may take.
 pub(super) struct Ground {
     pub(super) full: bool,
+    /// What events are drawn from.
     pub(super) seed: u64,
     pub(super) scratch: PathBuf,
     /// How long memory is watched.
@@ -40,6 +41,13 @@ impl Ground {
     pub(super) fn folder(&self) -> anyhow::Result<TempDir> {
         std::fs::create_dir_all(&self.scratch)?;
         Ok(TempDir::new_in(&self.scratch)?)
+    }
+
+    /// Events that end about now: `users` is kept for days only, and a node drops what is older.
+    pub(super) fn corpus(&self, shape: Shape) -> anyhow::Result<Corpus> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+        let begin = i64::try_from(now)? - 2 * i64::try_from(shape.messages)?;
+        Ok(Corpus::new(shape, self.seed, Timestamp(begin)))
     }
 
     /// What this run uses: the first in a short run, the second in a full one.

@@ -21,7 +21,7 @@ use schemas::position::Generation;
 use schemas::tables::{ChatRow, MessageRow, Table};
 
 use super::Found;
-use super::corpus::{Corpus, Shape};
+use super::corpus::Shape;
 use super::ground::{Ground, LIVE, Place, fill, project};
 use super::recording::{Recorder, Recording};
 use crate::figure::{Figure, Goal};
@@ -74,7 +74,7 @@ pub(super) async fn measure(ground: &Ground) -> anyhow::Result<Found> {
 async fn fill_template(ground: &Ground, data: &Path, shape: Shape) -> anyhow::Result<(u64, u64)> {
     ground.say(&format!("a log of {shape}"));
     let place = Place::open(data).await?;
-    let mut corpus = Corpus::new(shape, ground.seed);
+    let mut corpus = ground.corpus(shape)?;
     let events = fill(&place.log, &mut corpus).await?;
     place.close().await?;
     std::fs::remove_dir_all(data.join("tables"))?;

@@ -11,7 +11,7 @@ use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 
 use super::Found;
-use super::corpus::{Corpus, Shape};
+use super::corpus::Shape;
 use super::ground::{Ground, Place, fill};
 use crate::figure::{Figure, Goal};
 use crate::raw::scan::{read_all, segments};
@@ -29,7 +29,7 @@ pub(super) async fn measure(ground: &Ground) -> anyhow::Result<Found> {
     };
     let place = Place::open_with(folder.path(), settings).await?;
     ground.say(&format!("a log of {shape}"));
-    fill(&place.log, &mut Corpus::new(shape, ground.seed)).await?;
+    fill(&place.log, &mut ground.corpus(shape)?).await?;
     let records = count(&place.log).await?;
     let mut runs = Vec::new();
     for _ in 0..ground.either(7, 15) {

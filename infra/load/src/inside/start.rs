@@ -14,7 +14,7 @@ use infra_testkit::process::{NodeProcess, beside};
 use schemas::topics::TOPICS;
 
 use super::Found;
-use super::corpus::{Corpus, Shape};
+use super::corpus::Shape;
 use super::ground::{Ground, Place, copy_folder, fill, project};
 use crate::figure::{Figure, Goal, Spread};
 use crate::raw::scan::{read_all, segments};
@@ -74,7 +74,7 @@ pub(super) async fn measure(ground: &Ground) -> anyhow::Result<Found> {
 pub(super) async fn fill_data(ground: &Ground, data: &Path, shape: Shape) -> anyhow::Result<()> {
     std::fs::create_dir_all(data)?;
     let place = Place::open(data).await?;
-    fill(&place.log, &mut Corpus::new(shape, ground.seed)).await?;
+    fill(&place.log, &mut ground.corpus(shape)?).await?;
     project(&place.ports()).await?;
     place.close().await
 }
