@@ -9,7 +9,7 @@ use crate::report::{Line, Plot};
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 76.0;
-const RIGHT: f64 = 24.0;
+const RIGHT: f64 = 34.0;
 const BOTTOM: f64 = 56.0;
 /// Where the first row of the legend stands.
 const LEGEND: f64 = 56.0;
