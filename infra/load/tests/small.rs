@@ -75,3 +75,39 @@ fn groups_are_measured_beside_one_write_a_member() {
     let number = told(&["group", "--members", "8", "--alone", "2", "--waiting", "20"]);
     assert!(number("/node/alone_per_second") > 0.0 && number("/sends/waiting_per_second") > 0.0);
 }
+
+#[test]
+fn inner_measures_find_every_figure_and_the_table_and_pages_show_them() {
+    program("cursus");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (results, docs) = (folder.path().join("results"), folder.path().join("docs"));
+    let run = |arguments: &[&str], paths: &[(&str, &Path)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cursus-load"));
+        command.args(arguments);
+        for (name, path) in paths {
+            command.arg(name).arg(path);
+        }
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let to = ("--results", results.as_path());
+    run(
+        &["inside", "--divide", "200"],
+        &[to, ("--scratch", folder.path())],
+    );
+    let table = run(&["table"], &[to]);
+    run(&["pages"], &[to, ("--docs", docs.as_path())]);
+
+    let latest = std::fs::read(results.join("latest.json")).unwrap();
+    let latest: Vec<serde_json::Value> = serde_json::from_slice(&latest).unwrap();
+    assert_eq!(latest.len(), 15);
+    let page = std::fs::read_to_string(docs.join("benchmarks.md")).unwrap();
+    for figure in latest {
+        let name = figure["figure"].as_str().unwrap();
+        assert!(figure["value"].as_f64().unwrap() > 0.0, "{figure}");
+        assert!(page.contains(name) && table.contains(&name[..20]), "{name}");
+    }
+    assert!(docs.join("benchmarks/recovery.svg").is_file());
+}

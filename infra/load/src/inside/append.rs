@@ -106,7 +106,7 @@ async fn runs(
 ) -> anyhow::Result<Vec<(f64, f64)>> {
     let mut file = ZeroedFile::make(&folder.join("raw"))?;
     let bytes = vec![7; (KEY.len() + VALUE_BYTES + FRAMING_BYTES) * way.records()];
-    let turns = 300;
+    let turns = u32::try_from(ground.size(300, 300))?;
     let mut runs = Vec::new();
     for n in 0..=ground.either(9, 25) {
         let raw = {

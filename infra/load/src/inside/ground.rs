@@ -29,6 +29,8 @@ pub(super) const LIVE: Generation = Generation(1);
 /// Where a run of measures works, and how long it may take.
 pub(super) struct Ground {
     pub(super) full: bool,
+    /// Sizes are divided by this.
+    pub(super) divide: u64,
     /// What events are drawn from.
     pub(super) seed: u64,
     pub(super) scratch: PathBuf,
@@ -53,6 +55,11 @@ impl Ground {
     /// What this run uses: the first in a short run, the second in a full one.
     pub(super) fn either<T>(&self, short: T, full: T) -> T {
         if self.full { full } else { short }
+    }
+
+    /// A size: as [`Ground::either`], divided.
+    pub(super) fn size(&self, short: u64, full: u64) -> u64 {
+        (self.either(short, full) / self.divide.max(1)).max(1)
     }
 
     /// Tells the person who waits.

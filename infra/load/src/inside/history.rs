@@ -47,8 +47,18 @@ pub(super) async fn measure(ground: &Ground) -> anyhow::Result<Found> {
     let place = Place::open(folder.path()).await?;
     place.store.create_tables(&TABLES, LIVE).await?;
     ground.say("a chat with a million messages, and one with a thousand");
-    let long = write(place.store.as_ref(), "ada", 1_000_000 + BEYOND).await?;
-    let short = write(place.store.as_ref(), "cleo", 1_000 + BEYOND).await?;
+    let long = write(
+        place.store.as_ref(),
+        "ada",
+        ground.size(1_000_000, 1_000_000) + BEYOND,
+    )
+    .await?;
+    let short = write(
+        place.store.as_ref(),
+        "cleo",
+        ground.size(1_000, 1_000) + BEYOND,
+    )
+    .await?;
     place.store.sync().await?;
     let reads = Reads::new(
         std::sync::Arc::clone(&place.store) as _,
@@ -123,10 +133,10 @@ impl Scene<'_> {
     async fn run(&self, chat: &Chat, page: Page, seed: u64) -> anyhow::Result<(f64, f64)> {
         let mut chance = fastrand::Rng::with_seed(seed);
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
-        for _ in 0..self.ground.either(2_000, 10_000) {
+        for _ in 0..self.ground.size(2_000, 10_000) {
             let before = match page {
                 Page::Newest => None,
-                Page::Anywhere => Some(Seq(chance.u64(1_000..chat.messages))),
+                Page::Anywhere => Some(Seq(chance.u64(BEYOND..chat.messages))),
             };
             let begun = Instant::now();
             self.read(chat, before).await?;

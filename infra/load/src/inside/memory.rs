@@ -35,7 +35,7 @@ const MIB: f64 = 1_048_576.0;
 type Samples = Vec<(f64, f64)>;
 
 pub(super) async fn measure(ground: &Ground) -> anyhow::Result<Found> {
-    let shape = Shape::of(ground.either(100_000, 10_000_000));
+    let shape = Shape::of(ground.size(100_000, 10_000_000));
     let folder = ground.folder()?;
     let data = folder.path().join("data");
     ground.say(&format!("a node on {shape}"));

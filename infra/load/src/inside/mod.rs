@@ -35,6 +35,9 @@ pub struct Options {
     /// How long memory is watched under load; without it, 2 minutes
     #[arg(long)]
     minutes: Option<u64>,
+    /// Divide all sizes: to try it out, not to measure
+    #[arg(long, default_value_t = 1)]
+    divide: u64,
     /// Only these, separated by commas; without it all, memory in the long set only
     #[arg(long, value_delimiter = ',')]
     only: Vec<Area>,
@@ -78,6 +81,7 @@ struct Found {
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let ground = Ground {
         full: options.full,
+        divide: options.divide,
         seed: options.seed,
         scratch: options.scratch.clone(),
         soak: Duration::from_secs(60 * options.minutes.unwrap_or(2)),
@@ -132,7 +136,11 @@ impl Area {
 
 fn write(area: &str, found: Found, ground: &Ground, results: &Path) -> anyhow::Result<()> {
     let set = ground.either("short set", "full set");
-    let settings = format!("{set}; {}", found.settings);
+    let part = match ground.divide {
+        0 | 1 => String::new(),
+        divide => format!(", divided by {divide}"),
+    };
+    let settings = format!("{set}{part}; {}", found.settings);
     Results {
         area: area.to_owned(),
         circumstances: Circumstances::here(&ground.scratch, settings),

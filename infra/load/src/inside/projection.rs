@@ -18,7 +18,7 @@ use anyhow::ensure;
 use infra_ports::TableStore;
 use projectors::{Config, rebuild};
 use schemas::position::Generation;
-use schemas::tables::{ChatRow, MessageRow, Table};
+use schemas::tables::{ChatRow, Table};
 
 use super::Found;
 use super::corpus::Shape;
@@ -48,7 +48,7 @@ struct Run {
 
 /// Live against the bare store, and rebuild against live.
 pub(super) async fn measure(ground: &Ground) -> anyhow::Result<Found> {
-    let shape = Shape::of(ground.either(60_000, 1_000_000));
+    let shape = Shape::of(ground.size(60_000, 1_000_000));
     let template = ground.folder()?;
     let (events, messages) = fill_template(ground, template.path(), shape).await?;
     let recording = record(ground, template.path()).await?;
@@ -150,8 +150,7 @@ async fn all_messages_are_there(store: &dyn TableStore, messages: u64) -> anyhow
     }
     ensure!(
         counted == messages,
-        "{messages} messages were sent, {} has {counted}",
-        MessageRow::DEF.name
+        "{messages} messages were sent, the tables have {counted}"
     );
     Ok(())
 }
@@ -201,4 +200,39 @@ fn figures(scene: &Scene<'_>, runs: &[Run]) -> Vec<Figure> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use infra_ports::store::Mutation;
+    use schemas::ids::ChatId;
+    use schemas::position::{Ordinal, Seq, Timestamp, Version};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_message_that_is_not_in_the_tables_fails_the_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::open(folder.path()).await.unwrap();
+        let store = place.store.as_ref();
+        store.create_tables(&[ChatRow::DEF], LIVE).await.unwrap();
+        for (chat, ordinal) in [("d.ada.bob", 2), ("d.ada.cleo", 3)] {
+            let row = ChatRow {
+                chat: ChatId::new(chat).unwrap(),
+                title: String::new(),
+                description: String::new(),
+                created_at: Timestamp(1),
+                updated_at: Timestamp(1),
+                head: Seq(ordinal),
+                ordinal: Ordinal(ordinal),
+                owner: None,
+                members: 2,
+                max_members: 2,
+            };
+            let put = Mutation::put(LIVE, &row, Version(1));
+            store.write(vec![put]).await.unwrap();
+        }
+        assert!(all_messages_are_there(store, 5).await.is_ok());
+        assert!(all_messages_are_there(store, 6).await.is_err());
+    }
 }

@@ -20,7 +20,7 @@ use crate::raw::scan::{read_all, segments};
 const BATCH_RECORDS: usize = 4_096;
 
 pub(super) async fn measure(ground: &Ground) -> anyhow::Result<Found> {
-    let shape = Shape::of(ground.either(300_000, 2_000_000));
+    let shape = Shape::of(ground.size(300_000, 2_000_000));
     let folder = ground.folder()?;
     // Nothing from memory: what is compared is reading files.
     let settings = infra_log_embedded::Config {

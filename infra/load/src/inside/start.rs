@@ -46,7 +46,7 @@ pub(super) async fn measure(ground: &Ground) -> anyhow::Result<Found> {
     let mut all = Vec::new();
     let mut without_tables = Vec::new();
     for (nth, messages) in sizes.iter().enumerate() {
-        let shape = Shape::of(*messages);
+        let shape = Shape::of(*messages / ground.divide.max(1));
         ground.say(&format!("starts on {shape}"));
         let folder = ground.folder()?;
         let data = folder.path().join("data");
@@ -56,7 +56,7 @@ pub(super) async fn measure(ground: &Ground) -> anyhow::Result<Found> {
         }
         #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
         all.push(Starts {
-            messages: *messages as f64,
+            messages: shape.messages as f64,
             runs: starts(ground, &program, &data)?,
         });
     }
@@ -64,8 +64,8 @@ pub(super) async fn measure(ground: &Ground) -> anyhow::Result<Found> {
         figures: figures(&all, &without_tables),
         plots: vec![plot(&all)],
         settings: format!(
-            "starts after kill -9, files in the page cache; the largest log: {}",
-            Shape::of(sizes.last().copied().unwrap_or_default())
+            "starts after kill -9, files in the page cache; the largest log has {} messages",
+            all.last().map_or(0.0, |starts| starts.messages)
         ),
     })
 }

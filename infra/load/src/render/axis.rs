@@ -143,9 +143,9 @@ fn from_zero(most: f64) -> (f64, f64) {
     (0.0, (most / step - 1e-6).ceil() * step)
 }
 
-/// Ticks are so far apart that there are four to eight of them.
+/// Ticks are so far apart that there are three to eight of them.
 fn step_of(most: f64) -> f64 {
-    let rough = most / 5.0;
+    let rough = most / 7.0;
     let decade = 10_f64.powf(rough.log10().floor());
     let parts = [1.0, 2.0, 5.0, 10.0];
     let part = parts
