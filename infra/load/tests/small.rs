@@ -94,7 +94,7 @@ fn inner_measures_find_every_figure_and_the_table_and_pages_show_them() {
     };
     let to = ("--results", results.as_path());
     run(
-        &["inside", "--divide", "200"],
+        &["inside", "--divide", "1000"],
         &[to, ("--scratch", folder.path())],
     );
     let table = run(&["table"], &[to]);

@@ -194,7 +194,7 @@ impl Scene<'_> {
                 .scan(MessageRow::DEF, LIVE, &bytes, range)
                 .await?
                 .len();
-            top = partition.bucket.first().0 - 1;
+            top = partition.bucket.first().0.saturating_sub(1);
         }
         Ok(())
     }
