@@ -1,0 +1,188 @@
+//! Named scenarios of the whole-node simulation, after failures that systems of this kind are known
+//! for; the sweep of every single fault; and flaws planted on purpose, each found and shrunk.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
+
+use std::collections::BTreeMap;
+
+use infra_ports::memory::runtime::{ChoiceKey, Choices, Kind, Node};
+use infra_testkit::flaws::Flaw;
+use infra_testkit::simulation::{
+    Act, Composition, Deed, Event, Keep, Outcome, Plan, run, shrink, sweep,
+};
+use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
+
+const ADA: usize = 0;
+const BOB: usize = 1;
+
+fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+fn ada_and_bob() -> ChatId {
+    ChatId::direct(&user("ada"), &user("bob")).unwrap()
+}
+
+/// The group that ada's phone makes with this action.
+fn group(action: usize) -> ChatId {
+    let client = ClientId::new(format!("a{action}")).unwrap();
+    ChatId::group(&user("ada"), &DeviceId::new("phone").unwrap(), &client)
+}
+
+fn holds(plan: &Plan, choices: BTreeMap<ChoiceKey, u32>) -> Outcome {
+    let outcome = run(plan, Choices::replayed(plan.seed, choices), Keep::default());
+    assert_eq!(outcome.failure, None);
+    outcome
+}
+
+fn fault(kind: Kind, site: &'static str, node: u8, nth: u32) -> ChoiceKey {
+    ChoiceKey {
+        kind,
+        site,
+        node: Node(node),
+        nth,
+    }
+}
+
+#[test]
+fn a_resend_across_a_failover_makes_no_second_message() {
+    let mut plan = Plan::calm(1);
+    plan.shape.composition = Composition::Apart { edges: 2 };
+    plan.then(500, Deed::Person(ADA, Act::Send(ada_and_bob())));
+    plan.then(3_000, Deed::Rest);
+    // Whichever gateway takes it has it in the log, and dies before it can say so.
+    let crash = |node| (fault(Kind::Crash, "log.append.after", node, 0), 1);
+    let outcome = holds(&plan, BTreeMap::from([crash(2), crash(3)]));
+    assert!(outcome.crashes >= 1);
+    // Once on each of ada's two devices and on bob's.
+    assert_eq!((outcome.acknowledged, outcome.delivered), (1, 3));
+}
+
+#[test]
+fn a_store_that_is_down_right_after_the_acknowledgement_loses_nothing() {
+    for down_at in [500, 502, 510, 530] {
+        let mut plan = Plan::calm(2);
+        plan.then(100, Deed::Person(BOB, Act::Send(ada_and_bob())));
+        plan.then(500, Deed::Person(ADA, Act::Send(ada_and_bob())));
+        plan.then(down_at, Deed::World(Event::StoreDown(true)));
+        plan.then(700, Deed::World(Event::Kill(0)));
+        plan.then(20_000, Deed::World(Event::StoreDown(false)));
+        assert_eq!(holds(&plan, BTreeMap::new()).delivered, 6);
+    }
+}
+
+#[test]
+fn a_node_whose_log_takes_nothing_any_more_does_not_stay_so() {
+    let mut plan = Plan::calm(3);
+    plan.then(500, Deed::Person(ADA, Act::Send(ada_and_bob())));
+    plan.then(600, Deed::World(Event::FsyncFails));
+    plan.then(700, Deed::Person(BOB, Act::Send(ada_and_bob())));
+    assert_eq!(holds(&plan, BTreeMap::new()).delivered, 6);
+}
+
+#[test]
+fn a_reader_whose_connection_fell_silent_is_not_forgotten() {
+    for tail_breaks in [false, true] {
+        let mut plan = Plan::calm(4);
+        plan.then(500, Deed::Person(BOB, Act::Silence));
+        plan.then(600, Deed::Person(ADA, Act::Send(ada_and_bob())));
+        plan.then(700, Deed::World(Event::LogDown(tail_breaks)));
+        plan.then(9_000, Deed::World(Event::LogDown(false)));
+        assert_eq!(holds(&plan, BTreeMap::new()).delivered, 3);
+    }
+}
+
+#[test]
+fn unread_stays_exact_after_a_delete_for_everyone() {
+    let mut plan = Plan::calm(5);
+    let chat = ada_and_bob();
+    for n in 0..4 {
+        plan.then(500 + n * 50, Deed::Person(BOB, Act::Send(chat.clone())));
+    }
+    plan.then(900, Deed::Person(ADA, Act::Read(chat.clone())));
+    plan.then(1_000, Deed::Person(BOB, Act::Send(chat.clone())));
+    // Read and unread ones: the third, then the last.
+    plan.then(1_100, Deed::Person(BOB, Act::Delete(chat.clone(), 2)));
+    plan.then(1_150, Deed::Person(BOB, Act::Delete(chat.clone(), 4)));
+    plan.then(1_200, Deed::Rest);
+    plan.then(200_000, Deed::Person(ADA, Act::Read(chat)));
+    assert_eq!(holds(&plan, BTreeMap::new()).acknowledged, 7);
+}
+
+#[test]
+fn a_member_removed_and_added_again_between_two_deliveries_gets_both_stays() {
+    for away in [Act::Doze(20_000), Act::Silence, Act::Cut] {
+        let mut plan = Plan::calm(6);
+        let made = plan.then(
+            300,
+            Deed::Person(ADA, Act::Create(vec![user("bob"), user("cy")])),
+        );
+        let (chat, bob) = (group(made), user("bob"));
+        plan.then(500, Deed::Person(BOB, away));
+        let acts = [
+            Act::Send(chat.clone()),
+            Act::Remove(chat.clone(), bob.clone()),
+            Act::Send(chat.clone()),
+            Act::Add(chat.clone(), bob),
+            Act::Send(chat.clone()),
+        ];
+        for (n, act) in (0..).zip(acts) {
+            plan.then(600 + n * 30, Deed::Person(ADA, act));
+        }
+        // Six entries on three devices; bob does not see the one while he was out.
+        assert_eq!(holds(&plan, BTreeMap::new()).delivered, 6 * 4 - 1);
+    }
+}
+
+#[test]
+fn no_single_fault_breaks_a_promise() {
+    let mut plan = Plan::calm(7);
+    plan.then(300, Deed::Person(ADA, Act::Send(ada_and_bob())));
+    plan.then(310, Deed::Person(BOB, Act::Read(ada_and_bob())));
+    plan.then(330, Deed::Person(BOB, Act::Send(ada_and_bob())));
+    plan.then(2_000, Deed::Rest);
+    let (runs, found) = sweep(&plan, 7);
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(runs > 100, "only {runs} runs: this tests nothing");
+}
+
+/// The seeds that a flaw may take, and the choices and actions that are left of what finds it.
+fn finds(flaw: Flaw, seeds: u64, left: usize) {
+    for seed in 0..seeds {
+        let mut plan = Plan::of(seed);
+        plan.shape.flaw = Some(flaw);
+        let choices = Choices::seeded(seed, plan.shape.chances);
+        let outcome = run(&plan, choices, Keep::default());
+        if outcome.failure.is_some() {
+            let shrunk = shrink(&plan, outcome.made);
+            assert!(shrunk.outcome.failure.is_some(), "{flaw:?}: {shrunk}");
+            let size = shrunk.plan.actions.len() + shrunk.choices.len();
+            assert!(
+                size <= left,
+                "{flaw:?}: {size} of {left} are left\n{shrunk}"
+            );
+            return;
+        }
+    }
+    panic!("{flaw:?} is not found in {seeds} seeds");
+}
+
+#[test]
+fn an_acknowledgement_before_the_log_has_it_is_found() {
+    finds(Flaw::EarlyAcknowledgement, 3, 3);
+}
+
+#[test]
+fn a_checkpoint_before_its_rows_is_found() {
+    finds(Flaw::EarlyCheckpoint, 40, 12);
+}
+
+#[test]
+fn a_mark_that_is_answered_and_not_appended_is_found() {
+    finds(Flaw::DroppedMark, 40, 6);
+}
+
+#[test]
+fn verdicts_that_are_not_remembered_are_found() {
+    finds(Flaw::NoDedupe, 60, 12);
+}
