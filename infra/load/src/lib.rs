@@ -35,3 +35,4 @@ pub mod raw;
 pub mod render;
 pub mod report;
 pub mod scenarios;
+pub mod sockets;

@@ -5,21 +5,18 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The program of another crate that was built with this test.
+/// The program of another crate, as its source is now.
 fn program(name: &str) -> PathBuf {
-    let built = Path::new(env!("CARGO_BIN_EXE_cursus-load")).with_file_name(name);
-    if !built.is_file() {
-        let package = if name == "cursus" {
-            "infra-node"
-        } else {
-            "infra-testkit"
-        };
-        let cargo = Command::new(env!("CARGO"))
-            .args(["build", "-q", "-p", package, "--bin", name])
-            .status();
-        assert!(cargo.unwrap().success(), "{name} does not build");
-    }
-    built
+    let package = if name == "cursus" {
+        "infra-node"
+    } else {
+        "infra-testkit"
+    };
+    let cargo = Command::new(env!("CARGO"))
+        .args(["build", "-q", "-p", package, "--bin", name])
+        .status();
+    assert!(cargo.unwrap().success(), "{name} does not build");
+    Path::new(env!("CARGO_BIN_EXE_cursus-load")).with_file_name(name)
 }
 
 fn load(node: &str, arguments: &[&str], flaw: Option<&str>) -> Output {
@@ -110,4 +107,52 @@ fn inner_measures_find_every_figure_and_the_table_and_pages_show_them() {
         assert!(page.contains(name) && table.contains(&name[..20]), "{name}");
     }
     assert!(docs.join("benchmarks/recovery.svg").is_file());
+}
+
+#[test]
+fn who_was_away_catches_up_all_of_it_and_nothing_twice() {
+    let number = told(&["storm", "--sockets", "20"]);
+    assert!((number("/entries") - 20.0).abs() < 0.1 && number("/seconds") > 0.0);
+}
+
+#[test]
+fn a_mixed_day_with_edits_and_read_marks_loses_nothing() {
+    let number = told(&["day", "--users", "40", "--rate", "200", "--seconds", "1"]);
+    assert!(number("/one_to_one/delivered_us/count") > 100.0);
+    assert!(number("/groups/delivered_us/count") > 100.0);
+}
+
+/// The run fails and says why.
+fn assert_found_out(arguments: &[&str], flaw: &str, why: &str) {
+    let output = load("cursus-under-test", arguments, Some(flaw));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{flaw} went unseen");
+    assert!(
+        said.contains("a failed run") && said.contains(why),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_node_that_drops_messages_it_has_answered_is_found_out() {
+    let few = [
+        "one-to-one",
+        "--only",
+        "--rate",
+        "20",
+        "--sockets",
+        "4",
+        "--seconds",
+        "1",
+    ];
+    assert_found_out(&few, "dropped-message", "lost: message");
+}
+
+#[test]
+fn a_node_that_drops_marks_it_has_answered_is_found_out() {
+    assert_found_out(
+        &["storm", "--sockets", "20"],
+        "dropped-mark",
+        "repeated: seq 1",
+    );
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use infra_load::command::run::{self, RunOptions};
 use infra_load::raw::{echo, sends};
-use infra_load::{inside, render};
+use infra_load::{inside, render, sockets};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -22,6 +22,8 @@ struct Arguments {
 enum Command {
     /// One scenario on a node
     Run(RunOptions),
+    /// Every scenario beside its raw limit: messages, groups, idle sockets, reconnects, everyday life
+    Sockets(sockets::Options),
     /// Log, tables, folds, rebuild, reads and the start of a node, without sockets
     Inside(inside::Options),
     /// Print every figure that was measured, and write the list of them
@@ -39,6 +41,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
+        Command::Sockets(options) => sockets::run(&options),
         Command::Inside(options) => inside::run(&options),
         Command::Table(options) => render::print_table(&options),
         Command::Pages(options) => render::write_pages(&options),

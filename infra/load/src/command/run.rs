@@ -10,6 +10,7 @@ use crate::scenarios::highest::{self, Steps};
 use crate::scenarios::measure::{Measured, Quantiles, Span};
 use crate::scenarios::one_to_one::{self, Load};
 use crate::scenarios::stage::{Place, Stage};
+use crate::scenarios::{away, day, first, history, idle};
 
 /// One scenario.
 #[derive(Debug, clap::Args)]
@@ -69,6 +70,46 @@ enum Scenario {
         /// The node alone, without the raw limit
         #[arg(long)]
         only: bool,
+    },
+    /// Memory while idle sockets are added
+    Idle {
+        /// Sockets in the end
+        #[arg(long, default_value_t = 15_000)]
+        sockets: usize,
+    },
+    /// Sockets that are cut off, miss a message each and come back together
+    Storm {
+        /// How many
+        #[arg(long, default_value_t = 10_000)]
+        sockets: usize,
+    },
+    /// One device that comes back to many missed messages
+    CatchUp {
+        /// How many
+        #[arg(long, default_value_t = 100_000)]
+        messages: usize,
+    },
+    /// The first message of a new chat beside the thousandth
+    First,
+    /// Pages of history, over a socket and over HTTP
+    History,
+    /// Everybody writes to one group
+    Hot {
+        /// Members
+        #[arg(long, default_value_t = 100)]
+        members: usize,
+        /// Messages a second, of all together
+        #[arg(long, default_value_t = 200)]
+        rate: u64,
+    },
+    /// 90 of 100 messages to one person, 10 to groups, one an edit
+    Day {
+        /// Users
+        #[arg(long, default_value_t = 400)]
+        users: usize,
+        /// Messages a second, of all together
+        #[arg(long, default_value_t = 1_000)]
+        rate: u64,
     },
     /// One-to-one messages while a group is busy
     Beside {
@@ -136,6 +177,26 @@ fn play(stage: &Stage, scenario: &Scenario, span: Span) -> anyhow::Result<Value>
             let sends = sends.transpose()?;
             json!({"node": fan_out(node), "sends": sends.map(fan_out)})
         }
+        Scenario::Idle { sockets } => {
+            let looks = idle::grow(stage, &[sockets])?;
+            let (node, kernel) = idle::per_socket(&looks).unwrap_or_default();
+            json!({"node_bytes_a_socket": node, "kernel_bytes_a_socket": kernel})
+        }
+        Scenario::Storm { sockets } => come_back(away::storm(stage, sockets)?),
+        Scenario::CatchUp { messages } => come_back(away::catch_up(stage, messages)?),
+        Scenario::First => {
+            let found = first::first_and_thousandth(stage)?;
+            json!({"first": found.delivered(0), "thousandth": found.delivered(1)})
+        }
+        Scenario::History => {
+            let pages = history::paging(stage)?;
+            json!({"frames_us": pages.frames, "http_us": pages.http})
+        }
+        Scenario::Hot { members, rate } => measured(&day::hot(stage, members, rate, span)?, 0),
+        Scenario::Day { users, rate } => {
+            let found = day::mixed(stage, users, rate, span)?;
+            json!({"one_to_one": measured(&found, 0), "groups": measured(&found, 1)})
+        }
         Scenario::Beside { members, rate } => {
             let found = group::beside(stage, members, rate, span)?;
             json!({"one_to_one": measured(&found, 0), "group": measured(&found, 1)})
@@ -158,6 +219,10 @@ fn one_to_one(stage: &Stage, load: Load, only: bool) -> anyhow::Result<Value> {
         "ratio_p50": ratio(round.p50()),
         "ratio_p99": ratio(round.p99()),
     }))
+}
+
+fn come_back(found: away::Return) -> Value {
+    json!({"seconds": found.seconds, "entries": found.entries})
 }
 
 fn measured(found: &Measured, class: usize) -> Value {

@@ -11,6 +11,8 @@ use crate::progress::Progress;
 const BURST: usize = 64;
 /// How long connecting may take without any socket becoming live.
 const OPEN_WITHIN: Nanos = 30_000_000_000;
+/// Where something is waited for, it is looked at so often at least.
+const LOOK: Nanos = 10_000_000;
 /// Handshakes under way at once while a fleet is set up: fewer than a backlog holds.
 const HANDSHAKES: usize = 256;
 
@@ -50,8 +52,20 @@ pub struct Run<I> {
     pub measured: Range<Nanos>,
     /// Classes of latencies.
     pub classes: usize,
-    /// After the last message, so long for everything to arrive and to be marked.
+    /// After the last message, so long for everything that is waited for.
     pub patience: Duration,
+    /// What is waited for.
+    pub until: Until,
+}
+
+/// What a run waits for after its last message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Until {
+    /// Everything has arrived and is marked.
+    #[default]
+    Settled,
+    /// Everything is durable: some who should hear it are away.
+    Answered,
 }
 
 impl Fleet {
@@ -98,14 +112,15 @@ impl Fleet {
             if self.opening() != moved.0 {
                 moved = (self.opening(), now);
             }
-            anyhow::ensure!(
-                now - moved.1 < OPEN_WITHIN && !self.ledger.is_faulty(),
-                "{} of {} sockets are not live: {:?}",
-                self.opening(),
-                self.len(),
-                self.ledger.close()
-            );
-            self.step(now, now + 10_000_000)?;
+            if now - moved.1 > OPEN_WITHIN {
+                let (opening, all) = (self.opening(), self.len());
+                self.ledger
+                    .fault(format!("{opening} of {all} sockets do not become live"));
+            }
+            if self.ledger.is_faulty() {
+                self.close_books()?;
+            }
+            self.step(now, now + LOOK)?;
         }
         Ok(())
     }
@@ -133,11 +148,41 @@ impl Fleet {
             }
             let next = shots.peek().map(|shot| shot.due);
             let deadline = last_due.max(run.measured.end) + patience;
-            if next.is_none() && ((self.is_settled() && self.dirty.is_empty()) || now > deadline) {
+            let done = match run.until {
+                Until::Settled => self.is_settled(),
+                Until::Answered => self.ledger.unanswered() == 0,
+            };
+            if next.is_none() && ((done && self.dirty.is_empty()) || now > deadline) {
                 break;
             }
             self.step(now, next.unwrap_or(deadline))?;
             progress.at(now);
+        }
+        Ok(())
+    }
+
+    /// Waits until all has arrived and is marked, or patience ends.
+    ///
+    /// # Errors
+    /// When the system does not wait.
+    pub fn settle(&mut self, patience: Duration) -> anyhow::Result<()> {
+        let deadline = self.now() + Nanos::try_from(patience.as_nanos())?;
+        let mut now = self.now();
+        while now < deadline && !self.is_settled() && !self.ledger.is_faulty() {
+            self.step(now, now + LOOK)?;
+            now = self.now();
+        }
+        Ok(())
+    }
+
+    /// Only takes what comes, for a while.
+    ///
+    /// # Errors
+    /// When the system does not wait.
+    pub fn attend(&mut self, span: Duration) -> anyhow::Result<()> {
+        let deadline = self.now() + Nanos::try_from(span.as_nanos())?;
+        while self.now() < deadline {
+            self.step(self.now(), deadline)?;
         }
         Ok(())
     }
@@ -165,9 +210,10 @@ impl Fleet {
     /// When a message was lost, repeated or swapped, or something was refused, in words.
     pub fn close_books(&mut self) -> anyhow::Result<()> {
         let unsettled = self.marks.unsettled();
-        if unsettled > 0 {
-            self.ledger
-                .fault(format!("lost: {unsettled} marks were not answered"));
+        if let Some(first) = self.marks.first_unsettled() {
+            self.ledger.fault(format!(
+                "lost: {unsettled} marks were not answered, the first is {first}"
+            ));
         }
         let faults = self.ledger.close();
         anyhow::ensure!(

@@ -71,6 +71,8 @@ pub struct View {
     pub seq: u64,
     /// The largest mark that was sent.
     pub marked: u64,
+    /// The largest mark that is durable.
+    pub settled: u64,
     /// True while an entry waits for a mark.
     pub unmarked: bool,
     /// The place of this socket's own newest message; 0 when it has none.
@@ -218,7 +220,12 @@ impl Ledger {
         }
         let mut taken = 0;
         for (seq, number) in &batch.entries {
-            if *seq <= view.seq && batch.from <= view.seq {
+            if *seq <= view.settled {
+                let name = self.name(view.chat).to_owned();
+                self.fault(format!("repeated: seq {seq} of {name}, which was marked"));
+            }
+            // Not marked yet, it may come again after a reconnect.
+            if *seq <= view.seq {
                 continue;
             }
             self.entry(socket, view, *seq, *number);

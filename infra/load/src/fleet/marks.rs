@@ -34,6 +34,7 @@ pub enum Marking {
 struct Sent {
     socket: usize,
     view: usize,
+    seq: u64,
     is_answered: bool,
 }
 
@@ -129,6 +130,7 @@ impl Marks {
         self.sent.push(Sent {
             socket,
             view,
+            seq,
             is_answered: false,
         });
         self.unsettled += 1;
@@ -142,14 +144,21 @@ impl Marks {
     }
 
     /// The mark of a number is durable. False when there is no such mark, or it was answered before.
-    pub fn settled(&mut self, number: Option<u64>) -> bool {
-        number.and_then(|number| self.answered(number)).is_some()
+    pub(super) fn settled(&mut self, number: Option<u64>, sockets: &mut [Socket]) -> bool {
+        let Some((socket, at, seq)) = number.and_then(|number| self.answered(number)) else {
+            return false;
+        };
+        let view = sockets.get_mut(socket).and_then(|s| s.views.get_mut(at));
+        if let Some(view) = view {
+            view.settled = view.settled.max(seq);
+        }
+        true
     }
 
     /// The mark of a number was refused for now: the same place is marked again after a while. False
     /// when there is no such mark, or it was answered before.
     pub(super) fn refused(&mut self, now: Nanos, number: u64, sockets: &mut [Socket]) -> bool {
-        let Some((number, at)) = self.answered(number) else {
+        let Some((number, at, _)) = self.answered(number) else {
             return false;
         };
         self.refusals += 1;
@@ -167,14 +176,24 @@ impl Marks {
         true
     }
 
-    /// Notes the answer to a mark: the socket and view it was of, the first time.
-    fn answered(&mut self, number: u64) -> Option<(usize, usize)> {
+    /// Notes the answer to a mark: the socket, view and place it was of, the first time.
+    fn answered(&mut self, number: u64) -> Option<(usize, usize, u64)> {
         let sent = self.sent.get_mut(usize::try_from(number).ok()?)?;
         if std::mem::replace(&mut sent.is_answered, true) {
             return None;
         }
         self.unsettled -= 1;
-        Some((sent.socket, sent.view))
+        Some((sent.socket, sent.view, sent.seq))
+    }
+
+    /// The first mark that was not answered, in words.
+    #[must_use]
+    pub fn first_unsettled(&self) -> Option<String> {
+        let open = self.sent.iter().enumerate().find(|(_, m)| !m.is_answered);
+        open.map(|(number, mark)| {
+            let (socket, view, seq) = (mark.socket, mark.view, mark.seq);
+            format!("mark {number} of socket {socket}, its chat {view} up to {seq}")
+        })
     }
 
     /// Marks that were refused for the time being and sent again.
@@ -241,7 +260,9 @@ mod tests {
             text.ends_with(r#""ref":"s0","data":{"chat":"d.a.b","seq":3}}"#),
             "{text}"
         );
-        assert!(marks.settled(Some(0)) && !marks.settled(Some(0)) && marks.is_settled());
+        assert!(marks.settled(Some(0), &mut sockets) && marks.is_settled());
+        assert!(!marks.settled(Some(0), &mut sockets), "once");
+        assert_eq!(sockets[0].views[0].settled, 3);
         assert!(marks.came(9, 0, &mut sockets[0], 0, MOST), "at once");
     }
 

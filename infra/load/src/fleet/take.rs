@@ -111,13 +111,13 @@ impl Fleet {
                 }
             }
             Heard::Settled(of) => {
-                if !self.marks.settled(of) {
+                if !self.marks.settled(of, &mut self.sockets) {
                     self.ledger
                         .fault(format!("a mark that nobody sent was answered: {of:?}"));
                 }
             }
             Heard::Batch(batch) => self.batch(now, number, &batch),
-            Heard::Live => self.live(number),
+            Heard::Live => self.live(now, number),
             Heard::Refused(of, code) => self.refused(now, of, &code),
             Heard::Welcome | Heard::Other => {}
         }
@@ -139,12 +139,13 @@ impl Fleet {
         }
     }
 
-    fn live(&mut self, number: usize) {
+    fn live(&mut self, now: Nanos, number: usize) {
         if let Some(socket) = self.sockets.get_mut(number)
             && socket.state == State::Loading
         {
             socket.state = State::Live;
             self.opening -= 1;
+            self.tally.last_live = now;
         }
     }
 

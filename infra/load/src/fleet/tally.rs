@@ -70,6 +70,8 @@ pub struct Tally {
     pub classes: Vec<Class>,
     /// The last arrival.
     pub last_arrival: Nanos,
+    /// The last socket that became live.
+    pub last_live: Nanos,
     /// Entries that came as what was missed.
     pub missed: usize,
 }

@@ -7,13 +7,46 @@ use crate::report::Results;
 
 /// Areas in the order of the page, with their headings and a line on how they are measured. Others
 /// follow under their own names.
-const AREAS: [(&str, &str, &str); 6] = [
+const AREAS: [(&str, &str, &str); 12] = [
     (
-        "sockets",
-        "Over sockets",
+        "one-to-one",
+        "One-to-one, over sockets",
         "A node as a process of its own, loaded through WebSockets by open-loop load on the same \
-         cores: a message counts from when it *should* have been sent. Marks are on. Raw limits: \
-         write + fdatasync of one record, a bare WebSocket echo, a bare loop of socket writes.",
+         cores: a message counts from when it *should* have been sent. Marks are on. Raw limit: the \
+         sum of write + fdatasync of one record and of a bare WebSocket echo at the same rate.",
+    ),
+    (
+        "highest",
+        "The highest rates",
+        "Open loops of rising rates: one is sustained when all of it arrives in its time, is marked \
+         and nothing is refused. Raw limit: the highest rate of a bare WebSocket echo, found alike.",
+    ),
+    (
+        "groups",
+        "Groups",
+        "One message alone: members by the time until the last of them has it. Many waiting: all \
+         deliveries by the time from when they were due, all at once, until the last. Raw limit: a \
+         server that writes the same bytes in one write a member, and no more.",
+    ),
+    (
+        "idle",
+        "Idle sockets",
+        "The growth of the node's resident memory while sockets are added.",
+    ),
+    (
+        "storm",
+        "A storm of reconnects",
+        "Sockets that are cut off, miss a message each and come back all together.",
+    ),
+    (
+        "catch-up",
+        "Catching up",
+        "One device that is cut off, misses messages of a hundred chats and comes back.",
+    ),
+    (
+        "day",
+        "Everyday life",
+        "From client to client, marks on; pages one after the other.",
     ),
     (
         "log",

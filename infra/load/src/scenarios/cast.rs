@@ -45,7 +45,9 @@ impl<'a> Cast<'a> {
         })
     }
 
-    fn user(&self, n: usize) -> String {
+    /// A user's id.
+    #[must_use]
+    pub fn user(&self, n: usize) -> String {
         format!("{}-{n:06}", self.name)
     }
 
@@ -114,6 +116,12 @@ impl<'a> Cast<'a> {
     /// When the key cannot be read.
     pub fn logins(&self) -> anyhow::Result<Vec<Login>> {
         (0..self.chats.len()).map(|n| self.login(n)).collect()
+    }
+
+    /// Nobody connects yet.
+    #[must_use]
+    pub fn without_sockets(self) -> Fleet {
+        self.fleet
     }
 
     /// Everybody connects and is live.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::cost::cpu_seconds;
-use crate::fleet::drive::{Run, Shot, What};
+use crate::fleet::drive::{Run, Shot, Until, What};
 use crate::fleet::schedule::{Pace, sender};
 use crate::fleet::tally::{Class, Latencies};
 use crate::fleet::{Fleet, Nanos};
@@ -190,6 +190,7 @@ pub fn measure(
         measured: times.measured.clone(),
         classes,
         patience: PATIENCE,
+        until: Until::Settled,
     };
     fleet.run(run, &progress)?;
     fleet.close_books()?;

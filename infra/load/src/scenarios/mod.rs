@@ -2,8 +2,14 @@
 
 pub mod cast;
 pub mod cost;
+pub mod measure;
+pub mod stage;
+
+pub mod away;
+pub mod day;
+pub mod first;
 pub mod group;
 pub mod highest;
-pub mod measure;
+pub mod history;
+pub mod idle;
 pub mod one_to_one;
-pub mod stage;

@@ -24,6 +24,8 @@ pub enum Flaw {
     EarlyCheckpoint,
     /// A mark is answered and not appended.
     DroppedMark,
+    /// A message is answered and not appended.
+    DroppedMessage,
 }
 
 impl FromStr for Flaw {
@@ -34,6 +36,7 @@ impl FromStr for Flaw {
             "no-dedupe" => Ok(Self::NoDedupe),
             "early-checkpoint" => Ok(Self::EarlyCheckpoint),
             "dropped-mark" => Ok(Self::DroppedMark),
+            "dropped-message" => Ok(Self::DroppedMessage),
             other => Err(format!("no flaw is called {other}")),
         }
     }
@@ -47,7 +50,7 @@ pub fn break_rule(
     runtime: Arc<dyn Runtime>,
 ) -> (Arc<dyn EventLog>, Arc<dyn TableStore>) {
     match flaw {
-        Flaw::EarlyAcknowledgement | Flaw::DroppedMark => {
+        Flaw::EarlyAcknowledgement | Flaw::DroppedMark | Flaw::DroppedMessage => {
             (Arc::new(FlawedLog::new(flaw, log, &runtime)), store)
         }
         Flaw::NoDedupe | Flaw::EarlyCheckpoint => {

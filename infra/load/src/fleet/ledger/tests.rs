@@ -139,3 +139,20 @@ fn a_refused_message_is_waited_for_no_longer_and_must_not_arrive() {
     ledger.entry(1, &mut View::default(), 1, Some(0));
     assert_eq!(first_word(&mut ledger), "repeated");
 }
+
+#[test]
+fn what_was_marked_may_not_come_again_and_what_was_not_may() {
+    for (settled, is_faulty) in [(0, false), (1, true)] {
+        let (mut ledger, mut views) = talk(2);
+        come(&mut ledger, &mut views, 1, &[(1, 0)]);
+        views[1].settled = settled;
+        let batch = Batch {
+            chat: "d.a.b".into(),
+            from: 1,
+            through: 2,
+            entries: vec![(1, Some(0)), (2, Some(1))],
+        };
+        assert_eq!(ledger.batch(1, &mut views[1], &batch), 1);
+        assert_eq!(ledger.is_faulty(), is_faulty);
+    }
+}
