@@ -38,6 +38,9 @@ const STOCK_EVERY: Duration = Duration::from_secs(5);
 /// How long a token that the node mints is valid.
 const TOKEN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What the chats fold appends to `users` the worker hands out: one thread, no wake-up between.
+const HAND_IN_HAND: [&str; 2] = ["chats", "delivery-worker"];
+
 /// The adapters that a node runs on.
 #[derive(Clone)]
 pub struct Adapters {
@@ -61,7 +64,7 @@ impl Adapters {
     /// another format or partition count. The message names the place.
     pub fn embedded(config: &Config) -> anyhow::Result<Self> {
         telemetry::start_metrics()?;
-        let tasks = TokioRuntime::new(tokio::runtime::Handle::current());
+        let tasks = TokioRuntime::new(tokio::runtime::Handle::current()).sharing(&HAND_IN_HAND);
         let runtime: Arc<dyn Runtime> = Arc::new(tasks.clone());
         let log = open_log(config)?;
         let store = open_store(config)?;

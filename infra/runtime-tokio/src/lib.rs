@@ -1,7 +1,8 @@
 //! The production runtime: tasks, timers, threads, time and chance on tokio.
 //!
 //! A task runs on the workers of the tokio runtime it was made over; a dedicated one on a thread of
-//! its own, named after it. A panic ends its task and is logged as an error. Nothing here knows
+//! its own, named after it, or on one that it shares with those it works hand in hand with
+//! ([`TokioRuntime::sharing`]). A panic ends its task and is logged as an error. Nothing here knows
 //! what the tasks are for; how they are told to end is theirs, [`TokioRuntime::shutdown`] only
 //! waits for the dedicated ones and drops those that will not.
 #![allow(
@@ -9,6 +10,7 @@
     reason = "the adapter that the ban points to"
 )]
 
+mod lanes;
 mod threads;
 
 use std::panic::AssertUnwindSafe;
@@ -20,6 +22,7 @@ use infra_ports::runtime::{BoxFuture, Runtime, panic_message};
 use schemas::position::Timestamp;
 use tokio::runtime::Handle;
 
+use lanes::Lane;
 use threads::Threads;
 
 /// Tasks, timers, time and chance on a tokio runtime.
@@ -28,6 +31,7 @@ pub struct TokioRuntime {
     handle: Handle,
     started: Instant,
     threads: Arc<Threads>,
+    lanes: Vec<Arc<Lane>>,
 }
 
 impl TokioRuntime {
@@ -38,7 +42,16 @@ impl TokioRuntime {
             handle,
             started: Instant::now(),
             threads: Arc::new(Threads::default()),
+            lanes: Vec::new(),
         }
+    }
+
+    /// Has dedicated tasks of these names share one thread, named after the first: for tasks of
+    /// which one wakes the other, and none blocks for long.
+    #[must_use]
+    pub fn sharing(mut self, names: &'static [&'static str]) -> Self {
+        self.lanes.push(Lane::new(names));
+        self
     }
 
     /// Waits until every dedicated task has ended, at most for the time given; those that run still
@@ -58,13 +71,19 @@ impl Runtime for TokioRuntime {
 
     fn spawn_dedicated(&self, name: &'static str, task: BoxFuture<'static, ()>) {
         let running = Threads::enter(&self.threads, name);
-        let handle = self.handle.clone();
-        let spawned = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                handle.block_on(running.or_stopped(guarded(name, task)));
-                drop(running);
-            });
+        let task = async move {
+            running.or_stopped(guarded(name, task)).await;
+            drop(running);
+        };
+        let lane = self.lanes.iter().find(|lane| lane.is_for(name));
+        let spawned = match lane {
+            Some(lane) => lane.spawn(&self.handle, Box::pin(task)),
+            None => {
+                let handle = self.handle.clone();
+                let thread = std::thread::Builder::new().name(name.to_owned());
+                thread.spawn(move || handle.block_on(task)).map(drop)
+            }
+        };
         if let Err(error) = spawned {
             // Without its thread the node would stand half alive: say so where it shows.
             tracing::error!(task = name, %error, "no thread for a dedicated task");

@@ -40,6 +40,51 @@ async fn a_dedicated_task_has_a_thread_of_its_name() {
 }
 
 #[tokio::test]
+async fn tasks_of_a_lane_share_a_thread_and_the_next_ones_after_their_end_too() {
+    let runtime = runtime().sharing(&["fold", "deliver"]);
+    let mut threads = std::collections::BTreeSet::new();
+    for round in 0..2 {
+        let (ping, pinged) = oneshot::channel();
+        let (tell, told) = oneshot::channel();
+        let fold = async move {
+            ping.send(std::thread::current().id()).unwrap();
+        };
+        let deliver = async move {
+            let theirs = pinged.await.unwrap();
+            let name = std::thread::current().name().map(str::to_owned);
+            tell.send((theirs, std::thread::current().id(), name))
+                .unwrap();
+        };
+        runtime.spawn_dedicated("deliver", Box::pin(deliver));
+        runtime.spawn_dedicated("fold", Box::pin(fold));
+        let (theirs, own, name) = told.await.unwrap();
+        assert_eq!(theirs, own, "round {round}");
+        assert_eq!(name.as_deref(), Some("fold"));
+        threads.insert(format!("{own:?}"));
+        assert!(runtime.shutdown(Duration::from_secs(10)).await.is_empty());
+    }
+    assert!(!threads.is_empty());
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_task_and_not_its_lane() {
+    let runtime = runtime().sharing(&["fold", "deliver"]);
+    let (go, gone) = oneshot::channel::<()>();
+    let (tell, told) = oneshot::channel();
+    let deliver = async move {
+        gone.await.unwrap_err();
+        tell.send(()).unwrap();
+    };
+    runtime.spawn_dedicated("deliver", Box::pin(deliver));
+    let fold = async move {
+        let _go = go;
+        panic!("as the test wants it");
+    };
+    runtime.spawn_dedicated("fold", Box::pin(fold));
+    told.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_dedicated_task_that_blocks_does_not_hold_the_others_up() {
     let runtime = runtime();
     let (release, released) = std::sync::mpsc::sync_channel::<()>(1);

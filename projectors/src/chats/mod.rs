@@ -56,6 +56,7 @@ impl Projection for Chats {
     type Facts = Option<Target>;
 
     const NAME: &'static str = "chats";
+    const WRITER: &'static str = "chats-rows";
     const ORIGIN: Topic = Topic::Chats;
     // An entry goes out with up to a thousand recipients of up to 64 bytes.
     const MAX_VALUE_BYTES: usize = MAX_RECORD_BYTES - 128 * 1024;

@@ -5,7 +5,9 @@
 //! being remembered while the next one gathers; when too much has gathered, reading waits.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use infra_ports::{
@@ -258,6 +260,8 @@ impl<P: Projection> Instance<P> {
         let took = self.runtime.elapsed().saturating_sub(begun);
         self.counts.emitted(records, took);
         self.place.emitted = true;
+        // Whoever hands out what was appended may share this thread: before the next chunk.
+        let_others_run().await;
         Ok(())
     }
 
@@ -316,4 +320,17 @@ impl<P: Projection> Instance<P> {
             }
         }
     }
+}
+
+/// Lets the other tasks of this thread have their turn once.
+async fn let_others_run() {
+    let mut had = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut had, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -127,7 +127,7 @@ pub fn start<P: Projection>(
     };
     let runtime = &ports.runtime;
     runtime.spawn_dedicated(P::NAME, Box::pin(run(instance, board.clone())));
-    runtime.spawn_dedicated(P::NAME, Box::pin(writer.run(jobs_in, done_out)));
+    runtime.spawn_dedicated(P::WRITER, Box::pin(writer.run(jobs_in, done_out)));
     let status = Status(board);
     Running { status, stop }
 }

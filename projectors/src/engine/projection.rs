@@ -35,6 +35,8 @@ pub trait Projection: Send + Sync + 'static {
 
     /// The projection's name, in checkpoints, metrics and health.
     const NAME: &'static str;
+    /// The name of the task that writes its rows.
+    const WRITER: &'static str;
     /// The one topic its tables are made from.
     const ORIGIN: Topic;
     /// The topic whose offsets version its rows.

@@ -37,6 +37,7 @@ impl Projection for Inbox {
     type Facts = ();
 
     const NAME: &'static str = "inbox";
+    const WRITER: &'static str = "inbox-rows";
     const ORIGIN: Topic = Topic::Users;
     const VERSIONED_BY: Topic = Topic::Chats;
 

@@ -37,6 +37,7 @@ impl Projection for Receipts {
     type Facts = ();
 
     const NAME: &'static str = "receipts";
+    const WRITER: &'static str = "receipts-rows";
     const ORIGIN: Topic = Topic::Receipts;
     const SETTLES: bool = true;
 

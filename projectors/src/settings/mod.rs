@@ -28,6 +28,7 @@ impl Projection for SettingsOfChats {
     type Facts = ();
 
     const NAME: &'static str = "settings";
+    const WRITER: &'static str = "settings-rows";
     const ORIGIN: Topic = Topic::Accounts;
 
     fn tables() -> &'static [&'static TableDef] {
