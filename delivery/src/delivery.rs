@@ -77,8 +77,10 @@ impl Delivery {
             stopped.clone(),
         );
         tasks.spawn_dedicated("delivery-worker", Box::pin(worker.run()));
-        let alarms = ring(Arc::clone(&gateway), stopped);
+        let alarms = ring(Arc::clone(&gateway), stopped.clone());
         tasks.spawn("delivery-alarms", Box::pin(alarms));
+        let marks = gather_marks(Arc::clone(&gateway), stopped);
+        tasks.spawn("delivery-marks", Box::pin(marks));
         Ok(Self {
             gateway,
             subscriptions,
@@ -184,14 +186,28 @@ impl Delivery {
     }
 }
 
-async fn ring(gateway: Arc<Gateway>, mut stopped: watch::Receiver<bool>) {
+async fn ring(gateway: Arc<Gateway>, stopped: watch::Receiver<bool>) {
     // Without alarms nothing is pushed again and nobody silent is found out.
-    let _farewell = Farewell(Arc::clone(&gateway) as _);
+    until_stopped(&gateway, stopped, gateway.ring_alarms()).await;
+}
+
+async fn gather_marks(gateway: Arc<Gateway>, stopped: watch::Receiver<bool>) {
+    // Without the desk no mark is answered.
+    until_stopped(&gateway, stopped, gateway.serve_desk()).await;
+}
+
+/// Runs what the gateway cannot do without: whatever ends it, clients are sent elsewhere.
+async fn until_stopped(
+    gateway: &Arc<Gateway>,
+    mut stopped: watch::Receiver<bool>,
+    task: impl Future<Output = ()>,
+) {
+    let _farewell = Farewell(Arc::clone(gateway) as _);
     tokio::select! {
         biased;
         // The sender is gone when the delivery is: that is a stop too.
         _ = stopped.wait_for(|stopped| *stopped) => {}
-        () = gateway.ring_alarms() => {}
+        () = task => {}
     }
 }
 

@@ -68,11 +68,8 @@ pub trait Commands: Send + Sync + 'static {
     /// The refusal for the client.
     async fn accept(&self, identity: &Identity, command: Command) -> Result<Receipt, Refusal>;
 
-    /// Takes a mark. Durable when it answers `Ok`.
-    ///
-    /// # Errors
-    /// The refusal for the client.
-    async fn mark(&self, identity: &Identity, mark: StampedMark) -> Result<Settled, Refusal>;
+    /// Takes marks together. Answers each, in their order; one is durable when its answer is `Ok`.
+    async fn mark_all(&self, marks: Vec<(Identity, StampedMark)>) -> Vec<Result<Settled, Refusal>>;
 }
 
 /// How far the tables are. Implemented over the projectors' own status.

@@ -3,8 +3,10 @@
 //! Ordering: nothing is awaited before the append is called, so commands are in the log in the order
 //! in which their futures were first polled. Durability: an `Ok` is given only after the append
 //! returned, which for `chats`, `accounts` and `receipts` means that no crash takes it back. One
-//! command is one append; the log commits what waits together.
+//! command is one append, and so are all marks that come together; the log commits what waits
+//! together.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use schemas::errors::{Code, Refusal};
 use schemas::events::{AccountEvent, ChatEvent, MarkKind, ReceiptEvent};
 use schemas::frames::{Accepted, Command, Settled};
 use schemas::ids::{ChatId, DeviceId, Identity, UserId};
-use schemas::position::Timestamp;
+use schemas::position::{Partition, Timestamp};
 use schemas::topics::{Topic, partition_of};
 use tracing::field::Empty;
 
@@ -154,24 +156,42 @@ impl Ingest {
         answer
     }
 
-    /// Takes a mark that a session stamped. Durable when it answers `Ok`.
+    /// Takes marks that sessions stamped, and appends them together. Each is answered, in their
+    /// order; durable when its answer is `Ok`.
     ///
-    /// # Errors
-    /// As [`Ingest::accept`].
+    /// Cancel safety: dropping the future leaves all of them appended or none. A mark that is
+    /// made again is harmless.
     #[tracing::instrument(level = "debug", skip_all, fields(
-        chat = %mark.chat, seq = mark.seq.0, user = %who.user, device = %who.device,
-        topic = Empty, partition = Empty, offset = Empty))]
-    pub async fn mark(&self, who: &Identity, mark: StampedMark) -> Result<Settled, Refusal> {
-        let name = match mark.kind {
-            MarkKind::Delivered => "delivered",
-            MarkKind::Read => "read",
+        marks = marks.len(), topic = Topic::Receipts.name()))]
+    pub async fn mark_all(
+        &self,
+        marks: Vec<(Identity, StampedMark)>,
+    ) -> Vec<Result<Settled, Refusal>> {
+        let mut batches: BTreeMap<Partition, Vec<NewRecord>> = BTreeMap::new();
+        let mut answers = Vec::with_capacity(marks.len());
+        for (who, mark) in marks {
+            let name = match mark.kind {
+                MarkKind::Delivered => "delivered",
+                MarkKind::Read => "read",
+            };
+            let made = self.check_mark(&who, mark).and_then(marked);
+            let answer = made.map(|(chat, record)| {
+                let home = partition_of(&record.key, self.inner.partitions);
+                batches.entry(home).or_default().push(record);
+                Settled { chat }
+            });
+            answers.push((name, answer));
+        }
+        let appended = match batches.is_empty() {
+            true => Ok(()),
+            false => self.append_marks(batches.into_iter().collect()).await,
         };
-        let answer = match self.check_mark(who, mark) {
-            Ok(event) => self.append_mark(event).await,
-            Err(refusal) => Err(refusal),
+        let told = |(name, answer): (&'static str, Result<Settled, Refusal>)| {
+            let answer = answer.and_then(|settled| appended.clone().map(|()| settled));
+            metrics::answered(name, answer.as_ref().err().map(|refusal| refusal.code));
+            answer
         };
-        metrics::answered(name, answer.as_ref().err().map(|refusal| refusal.code));
-        answer
+        answers.into_iter().map(told).collect()
     }
 
     /// The event of a command, if its author may have one made now.
@@ -252,13 +272,21 @@ impl Ingest {
         Ok(Settled { chat })
     }
 
-    async fn append_mark(&self, event: ReceiptEvent) -> Result<Settled, Refusal> {
-        let value = encoded(&event)?;
-        let ReceiptEvent::Mark(mark) = event;
-        let (chat, at): (ChatId, Timestamp) = (mark.chat, mark.at);
-        self.append(Topic::Receipts, chat.as_str(), value, at)
-            .await?;
-        Ok(Settled { chat })
+    async fn append_marks(&self, batches: Vec<(Partition, Vec<NewRecord>)>) -> Result<(), Refusal> {
+        let began = self.inner.runtime.elapsed();
+        let appended = self.inner.log.append_all(Topic::Receipts, batches).await;
+        self.noted(Topic::Receipts, began, appended.is_ok());
+        match appended {
+            Ok(_) => Ok(()),
+            Err(error) => Err(refusal_of(Topic::Receipts, "marks", &error)),
+        }
+    }
+
+    /// Measures an append and remembers whether its topic takes any.
+    fn noted(&self, topic: Topic, began: Duration, was_taken: bool) {
+        let now = self.inner.runtime.elapsed();
+        metrics::appended(topic, now.saturating_sub(began));
+        self.inner.failures.note(topic, !was_taken, now);
     }
 
     async fn append(
@@ -276,9 +304,7 @@ impl Ingest {
         };
         let began = self.inner.runtime.elapsed();
         let appended = self.inner.log.append(topic, partition, vec![record]).await;
-        let now = self.inner.runtime.elapsed();
-        metrics::appended(topic, now.saturating_sub(began));
-        self.inner.failures.note(topic, appended.is_err(), now);
+        self.noted(topic, began, appended.is_ok());
         match appended {
             Ok(offset) => {
                 let span = tracing::Span::current();
@@ -291,6 +317,18 @@ impl Ingest {
             Err(error) => Err(refusal_of(topic, key, &error)),
         }
     }
+}
+
+/// The chat of a mark, and its record.
+fn marked(event: ReceiptEvent) -> Result<(ChatId, NewRecord), Refusal> {
+    let value = encoded(&event)?;
+    let ReceiptEvent::Mark(mark) = event;
+    let record = NewRecord {
+        key: Bytes::copy_from_slice(mark.chat.as_str().as_bytes()),
+        value,
+        at: mark.at,
+    };
+    Ok((mark.chat, record))
 }
 
 fn encoded(event: &impl LogEvent) -> Result<Bytes, Refusal> {

@@ -1,5 +1,8 @@
 //! What the tests of this crate share: people, a clock that is moved by hand, a log to read back.
 
+use crate::StampedMark;
+use schemas::errors::Refusal;
+use schemas::frames::Settled;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -126,6 +129,13 @@ pub(crate) struct House {
 }
 
 impl House {
+    /// Takes one mark of ada's phone.
+    pub(crate) async fn mark(&self, mark: StampedMark) -> Result<Settled, Refusal> {
+        let mut answers = self.ingest.mark_all(vec![(ada(), mark)]).await;
+        assert_eq!(answers.len(), 1);
+        answers.pop().unwrap()
+    }
+
     pub(crate) async fn new(config: &Config) -> Self {
         let (clock, on_append) = (Arc::new(Clock::default()), Arc::new(OnAppend::default()));
         let log = MemoryLog::with_faults(PARTITIONS, Arc::clone(&on_append) as Arc<dyn Faults>);

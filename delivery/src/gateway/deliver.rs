@@ -1,17 +1,18 @@
 //! From what users were told to frames in outboxes, on the worker's own thread: each message is
 //! encoded once, each socket written once a batch.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemas::avro::LogEvent;
+use schemas::avro::{DecodeError, LogEvent};
 use schemas::errors::Code;
 use schemas::events::{
     AccountEvent, EntryTold, MarkTold, SettingTold, StatusTold, UserEvent, VerdictTold,
 };
 use schemas::frames::{Frame, Marked, Settings, Verdict};
 use schemas::ids::UserId;
-use schemas::position::{Partition, Timestamp};
+use schemas::position::{Offset, Partition, Seq, Timestamp};
 use schemas::topics::{Topic, partition_of};
 
 use super::Gateway;
@@ -24,6 +25,8 @@ use crate::metrics;
 struct Batch<'a> {
     gateway: &'a Gateway,
     now: Duration,
+    /// Entries with their frames: one stands in a record for each partition of its recipients.
+    entries: HashMap<(Offset, Seq), Arc<Pushed>, ahash::RandomState>,
     /// Sessions that were given something, each once.
     dirty: Vec<Arc<Session>>,
     /// When the events were taken whose frames these are.
@@ -35,6 +38,7 @@ impl Deliveries for Gateway {
         let mut work = Batch {
             gateway: self,
             now: self.runtime.elapsed(),
+            entries: HashMap::default(),
             dirty: Vec::new(),
             taken_at: Vec::new(),
         };
@@ -98,12 +102,26 @@ impl Batch<'_> {
         }
     }
 
+    /// The entry with its frame, made once a batch.
+    fn encoded(&mut self, told: &EntryTold) -> Result<Arc<Pushed>, DecodeError> {
+        // Offsets of two partitions may be alike, so the chat is compared too.
+        let place = (told.origin, told.seq);
+        if let Some(pushed) = self.entries.get(&place)
+            && pushed.chat == told.chat
+        {
+            return Ok(Arc::clone(pushed));
+        }
+        let pushed = Arc::new(Pushed::new(told)?);
+        self.entries.insert(place, Arc::clone(&pushed));
+        Ok(pushed)
+    }
+
     fn entry(&mut self, told: &EntryTold, to: &[SubscriberId]) {
         let (chat, seq, offset) = (&told.chat, told.seq.0, told.origin.0);
         let topic = Topic::Chats.name();
         let _span = tracing::debug_span!("push", %chat, seq, topic, offset).entered();
-        let pushed = match Pushed::new(told) {
-            Ok(pushed) => Arc::new(pushed),
+        let pushed = match self.encoded(told) {
+            Ok(pushed) => pushed,
             Err(error) => {
                 metrics::unreadable();
                 tracing::error!(chat = %told.chat, seq = %told.seq, %error,

@@ -6,6 +6,7 @@
 
 mod alarms;
 mod deliver;
+mod desk;
 mod hubs;
 mod pushed;
 pub(crate) mod session;
@@ -28,6 +29,7 @@ use schemas::position::{Offset, Timestamp};
 use schemas::topics::{Topic, partition_of};
 use tokio::sync::Notify;
 
+use self::desk::Desk;
 use self::hubs::Hubs;
 use self::session::track::Track;
 use self::session::{Bounds, Session, SessionId, SignedIn, wire};
@@ -62,6 +64,7 @@ pub(crate) struct Gateway {
     pub(crate) reads: Reads,
     link: Arc<dyn Link>,
     wheel: Wheel,
+    pub(crate) desk: Desk,
     hubs: Mutex<Hubs>,
     /// Looked up by number; walked only sorted.
     sessions: Mutex<HashMap<SessionId, Arc<Session>, ahash::RandomState>>,
@@ -82,6 +85,7 @@ impl Gateway {
             reads: parts.reads,
             link: parts.link,
             wheel: Wheel::new(),
+            desk: Desk::default(),
             hubs: Mutex::default(),
             sessions: Mutex::default(),
             next_session: AtomicU64::new(1),

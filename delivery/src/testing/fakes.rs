@@ -132,13 +132,16 @@ impl Commands for FakeCommands {
         }))
     }
 
-    async fn mark(&self, who: &Identity, mark: StampedMark) -> Result<Settled, Refusal> {
-        let settled = Settled {
-            chat: mark.chat.clone(),
-        };
-        self.marks
-            .lock()
-            .push((format!("{}/{}", who.user, who.device), mark));
-        Ok(settled)
+    async fn mark_all(&self, marks: Vec<(Identity, StampedMark)>) -> Vec<Result<Settled, Refusal>> {
+        let settled = marks.iter().map(|(_, mark)| {
+            Ok(Settled {
+                chat: mark.chat.clone(),
+            })
+        });
+        let settled = settled.collect();
+        let name = |who: &Identity| format!("{}/{}", who.user, who.device);
+        let named = marks.into_iter().map(|(who, mark)| (name(&who), mark));
+        self.marks.lock().extend(named);
+        settled
     }
 }

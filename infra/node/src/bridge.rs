@@ -45,28 +45,31 @@ impl delivery::Commands for CommandsOf {
         })
     }
 
-    async fn mark(
+    async fn mark_all(
         &self,
-        identity: &Identity,
-        mark: delivery::StampedMark,
-    ) -> Result<Settled, Refusal> {
-        let delivery::StampedMark {
-            chat,
-            kind,
-            seq,
-            ordinal,
-            since,
-            authors,
-        } = mark;
-        let mark = ingest::StampedMark {
-            chat,
-            kind,
-            seq,
-            ordinal,
-            since,
-            authors,
-        };
-        self.0.mark(identity, mark).await
+        marks: Vec<(Identity, delivery::StampedMark)>,
+    ) -> Vec<Result<Settled, Refusal>> {
+        let stamped = marks.into_iter().map(|(who, mark)| (who, stamped(mark)));
+        self.0.mark_all(stamped.collect()).await
+    }
+}
+
+fn stamped(mark: delivery::StampedMark) -> ingest::StampedMark {
+    let delivery::StampedMark {
+        chat,
+        kind,
+        seq,
+        ordinal,
+        since,
+        authors,
+    } = mark;
+    ingest::StampedMark {
+        chat,
+        kind,
+        seq,
+        ordinal,
+        since,
+        authors,
     }
 }
 

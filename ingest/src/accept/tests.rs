@@ -119,7 +119,7 @@ async fn setting_stands_in_the_log_under_its_user() {
 #[tokio::test]
 async fn mark_stands_in_the_log_under_its_chat() {
     let house = House::new(&Config::default()).await;
-    let settled = house.ingest.mark(&ada(), read_mark()).await.unwrap();
+    let settled = house.mark(read_mark()).await.unwrap();
     assert_eq!(settled.chat, direct());
     let (_, record) = house.only(Topic::Receipts).await;
     assert_eq!(&record.key[..], b"d.ada.bob");
@@ -177,15 +177,7 @@ async fn append_that_fails_is_never_answered_with_sent() {
             house.ingest.accept(&ada(), pin).await.unwrap_err().code,
             code
         );
-        assert_eq!(
-            house
-                .ingest
-                .mark(&ada(), read_mark())
-                .await
-                .unwrap_err()
-                .code,
-            code
-        );
+        assert_eq!(house.mark(read_mark()).await.unwrap_err().code, code);
     }
     house.on_append.0.store(0, Ordering::SeqCst);
     assert!(house.ingest.accept(&ada(), send("m-1")).await.is_ok());
@@ -232,12 +224,7 @@ async fn session_that_outlives_its_token_is_told_so() {
     let refusal = house.ingest.accept(&ada(), send("m-1")).await.unwrap_err();
     assert_eq!(refusal.code, Code::TokenExpired);
     assert_eq!(
-        house
-            .ingest
-            .mark(&ada(), read_mark())
-            .await
-            .unwrap_err()
-            .code,
+        house.mark(read_mark()).await.unwrap_err().code,
         Code::TokenExpired
     );
     assert_eq!(house.records(Topic::Chats).await, []);
@@ -265,7 +252,7 @@ async fn rate_is_limited_by_time_that_passes_whatever_the_clock_says() {
         (refusal.code, refusal.retry_after_ms),
         (Code::RateLimited, Some(100))
     );
-    assert!(house.ingest.mark(&ada(), read_mark()).await.is_ok());
+    assert!(house.mark(read_mark()).await.is_ok());
     house.clock.pass(Duration::from_millis(100));
     assert!(house.ingest.accept(&ada(), send("m-3")).await.is_ok());
     assert_eq!(house.records(Topic::Chats).await.len(), 4);
@@ -278,8 +265,8 @@ async fn marks_have_a_rate_of_their_own() {
         ..Config::default()
     };
     let house = House::new(&config).await;
-    assert!(house.ingest.mark(&ada(), read_mark()).await.is_ok());
-    let refusal = house.ingest.mark(&ada(), read_mark()).await.unwrap_err();
+    assert!(house.mark(read_mark()).await.is_ok());
+    let refusal = house.mark(read_mark()).await.unwrap_err();
     assert_eq!(refusal.code, Code::RateLimited);
     assert!(house.ingest.accept(&ada(), send("m-1")).await.is_ok());
     assert_eq!(house.records(Topic::Receipts).await.len(), 1);

@@ -8,8 +8,7 @@ use infra_ports::runtime::BoxFuture;
 use schemas::errors::{Code, Refusal, close};
 use schemas::events::MarkKind;
 use schemas::frames::{
-    ChatsQuery, Command, Frame, HistoryQuery, MarkUpTo, MembersQuery, StatusQuery, TimelineQuery,
-    Welcome,
+    ChatsQuery, Command, Frame, HistoryQuery, MembersQuery, StatusQuery, TimelineQuery, Welcome,
 };
 use schemas::ids::Identity;
 
@@ -77,18 +76,6 @@ impl Task {
                 Err(refused) => vec![refusal(reference, refused)],
             }
         }));
-    }
-
-    fn mark(&mut self, reference: Option<&str>, kind: MarkKind, mark: MarkUpTo) {
-        if mark.seq.0 == 0 {
-            let refused = Refusal::new(Code::InvalidField, "seq: from 1 on");
-            return self.refuse(reference, refused);
-        }
-        let first = self.marks.want(reference, kind, mark);
-        if first {
-            let tick = self.gateway.config.mark_tick;
-            self.marks.timer = Some(self.gateway.runtime.sleep(tick));
-        }
     }
 
     fn refuse(&self, reference: Option<&str>, refused: Refusal) {

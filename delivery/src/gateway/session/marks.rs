@@ -1,12 +1,13 @@
-//! Marks on their way in: gathered for a tick, the largest of each chat stamped and appended, all
-//! who asked answered. A mark that is known already is answered without an append.
+//! Marks on their way in, as one session holds them: gathered until the gateway's desk of marks
+//! takes them ([`crate::gateway::desk`]), the largest of each chat and kind stands for all. What
+//! cannot be stamped from what the session knows comes back here and is stamped from the tables by
+//! the session's own task. A mark that is known already is answered without an append.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use infra_ports::runtime::BoxFuture;
-use schemas::errors::Refusal;
+use schemas::errors::{Code, Refusal};
 use schemas::events::MarkKind;
 use schemas::frames::{Frame, MarkUpTo, Settled};
 use schemas::ids::ChatId;
@@ -17,84 +18,168 @@ use super::{Session, SignedIn, answer, refusal, stamp};
 use crate::gateway::{Gateway, since};
 use crate::metrics;
 
+/// Marks of one session that may wait for their answer; beyond that its socket is not read.
+const MAX_OWED: usize = 512;
+
 /// A mark asked for, and under which `ref`s.
 #[derive(Debug, Default)]
-struct Wanted {
-    seq: Seq,
+pub(crate) struct Wanted {
+    pub(crate) seq: Seq,
     references: Vec<Option<String>>,
 }
 
-/// The marks gathered since the last tick.
-#[derive(Default)]
-pub(super) struct Marks {
-    wanted: BTreeMap<(ChatId, MarkKind), Wanted>,
-    /// Runs while marks are gathered.
-    pub(super) timer: Option<BoxFuture<'static, ()>>,
+/// What a mark is about.
+pub(crate) type Subject = (ChatId, MarkKind);
+
+/// The marks of a session that are not answered yet.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// Gathered for the desk.
+    wanted: BTreeMap<Subject, Wanted>,
+    /// To be stamped from the tables.
+    slow: Vec<(Subject, Wanted)>,
+    /// Answers that the client waits for.
+    owed: usize,
 }
 
 impl Marks {
-    /// Adds a mark; true when it is the first of its tick.
-    pub(super) fn want(&mut self, reference: Option<&str>, kind: MarkKind, mark: MarkUpTo) -> bool {
+    /// Adds a mark; true when it is the first that the desk has to fetch.
+    fn want(&mut self, reference: Option<&str>, kind: MarkKind, mark: MarkUpTo) -> bool {
+        let is_first = self.wanted.is_empty();
         let wanted = self.wanted.entry((mark.chat, kind)).or_default();
         wanted.seq = wanted.seq.max(mark.seq);
         wanted.references.push(reference.map(str::to_owned));
-        self.timer.is_none()
+        self.owed += 1;
+        is_first
+    }
+
+    /// What the desk fetches.
+    pub(crate) fn take(&mut self) -> BTreeMap<Subject, Wanted> {
+        std::mem::take(&mut self.wanted)
+    }
+
+    /// Leaves a mark to the session's own task.
+    pub(crate) fn leave(&mut self, subject: Subject, wanted: Wanted) {
+        self.slow.push((subject, wanted));
+    }
+
+    /// So many were answered. True when the session may have stopped reading for them.
+    fn answered(&mut self, count: usize) -> bool {
+        let was_full = self.is_full();
+        self.owed = self.owed.saturating_sub(count);
+        was_full
+    }
+
+    fn is_full(&self) -> bool {
+        self.owed >= MAX_OWED
     }
 }
 
-impl Task {
-    /// The tick is over: what was gathered goes.
-    pub(super) fn send_marks(&mut self) {
-        self.marks.timer = None;
-        for ((chat, kind), wanted) in std::mem::take(&mut self.marks.wanted) {
-            let (gateway, session) = (Arc::clone(&self.gateway), Arc::clone(&self.session));
-            self.others
-                .push(Box::pin(settle(gateway, session, chat, kind, wanted)));
+impl Wanted {
+    /// The answers to all who asked.
+    fn answers<'a>(
+        &'a self,
+        done: &'a Result<Settled, Refusal>,
+    ) -> impl Iterator<Item = Bytes> + 'a {
+        self.references.iter().map(move |reference| match done {
+            Ok(settled) => answer(reference.as_deref(), &Frame::Settled(settled.clone())),
+            Err(refused) => refusal(reference.as_deref(), refused.clone()),
+        })
+    }
+}
+
+impl Session {
+    /// Answers all who asked for a mark.
+    pub(crate) fn answer_mark(&self, wanted: &Wanted, done: &Result<Settled, Refusal>) {
+        wanted.answers(done).for_each(|frame| self.put(frame));
+        if let Some(signed_in) = self.signed_in()
+            && signed_in.marks.lock().answered(wanted.references.len())
+        {
+            self.wake();
         }
     }
 }
 
+impl Task {
+    pub(super) fn mark(&self, reference: Option<&str>, kind: MarkKind, mark: MarkUpTo) {
+        let Some(signed_in) = self.session.signed_in() else {
+            return;
+        };
+        if mark.seq.0 == 0 {
+            let refused = Refusal::new(Code::InvalidField, "seq: from 1 on");
+            return self.session.put(refusal(reference, refused));
+        }
+        let is_first = signed_in.marks.lock().want(reference, kind, mark);
+        if is_first {
+            self.gateway.desk.call(&self.session);
+        }
+    }
+
+    /// True while as many marks wait as may.
+    pub(super) fn has_many_marks(&self) -> bool {
+        let signed_in = self.session.signed_in();
+        signed_in.is_some_and(|signed_in| signed_in.marks.lock().is_full())
+    }
+
+    /// Begins what the desk left to this session.
+    pub(super) fn begin_slow_marks(&self) {
+        let Some(signed_in) = self.session.signed_in() else {
+            return;
+        };
+        let slow = std::mem::take(&mut signed_in.marks.lock().slow);
+        for (subject, wanted) in slow {
+            let (gateway, session) = (Arc::clone(&self.gateway), Arc::clone(&self.session));
+            self.others
+                .push(Box::pin(settle(gateway, session, subject, wanted)));
+        }
+    }
+}
+
+/// Stamps a mark from the tables, has it appended and answers; the frames are put by this itself.
 async fn settle(
     gateway: Arc<Gateway>,
     session: Arc<Session>,
-    chat: ChatId,
-    kind: MarkKind,
+    subject: Subject,
     wanted: Wanted,
 ) -> Vec<Bytes> {
-    let Some(signed_in) = session.signed_in() else {
-        return Vec::new();
-    };
-    let done = append(&gateway, signed_in, &chat, kind, wanted.seq).await;
-    let frame = |reference: &Option<String>| match &done {
-        Ok(settled) => answer(reference.as_deref(), &Frame::Settled(settled.clone())),
-        Err(refused) => refusal(reference.as_deref(), refused.clone()),
-    };
-    wanted.references.iter().map(frame).collect()
+    if let Some(signed_in) = session.signed_in() {
+        let done = append(&gateway, signed_in, &subject, wanted.seq).await;
+        session.answer_mark(&wanted, &done);
+    }
+    Vec::new()
 }
 
 async fn append(
     gateway: &Gateway,
     signed_in: &SignedIn,
+    (chat, kind): &Subject,
+    seq: Seq,
+) -> Result<Settled, Refusal> {
+    let Some(kind) = news(signed_in, chat, *kind, seq) else {
+        return Ok(Settled { chat: chat.clone() });
+    };
+    let stamped = stamp::stamp(gateway, signed_in, chat, kind, seq).await?;
+    let who = signed_in.identity.clone();
+    let answers = gateway.commands.mark_all(vec![(who, stamped)]).await;
+    let first = answers.into_iter().next();
+    let settled = first.unwrap_or_else(|| Err(Refusal::plain(Code::Internal)))?;
+    note(gateway, signed_in, chat, kind, seq);
+    Ok(settled)
+}
+
+/// What is new about a mark; none when nothing is.
+pub(crate) fn news(
+    signed_in: &SignedIn,
     chat: &ChatId,
     kind: MarkKind,
     seq: Seq,
-) -> Result<Settled, Refusal> {
+) -> Option<MarkKind> {
     let mut kind = kind;
     if kind == MarkKind::Read && known(signed_in, chat, kind) >= seq {
         // Read on another device: this one has it too from now on.
         kind = MarkKind::Delivered;
     }
-    if known(signed_in, chat, kind) >= seq {
-        return Ok(Settled { chat: chat.clone() });
-    }
-    let stamped = stamp::stamp(gateway, signed_in, chat, kind, seq).await?;
-    let seq = stamped.seq;
-    let settled = gateway.commands.mark(&signed_in.identity, stamped).await?;
-    let newest = note(signed_in, chat, kind, seq);
-    if let Some(taken_at) = newest {
-        metrics::delivered_after(since(taken_at, gateway.runtime.now()));
-    }
-    Ok(settled)
+    (known(signed_in, chat, kind) < seq).then_some(kind)
 }
 
 /// How far this device (or, for read, this user) is known to have got.
@@ -109,10 +194,23 @@ pub(super) fn known(signed_in: &SignedIn, chat: &ChatId, kind: MarkKind) -> Seq 
     }
 }
 
-/// The log has the mark: nothing up to it is pushed again. Answers when the newest event was taken
+/// The log has the mark: nothing up to it is pushed again.
+pub(crate) fn note(
+    gateway: &Gateway,
+    signed_in: &SignedIn,
+    chat: &ChatId,
+    kind: MarkKind,
+    seq: Seq,
+) {
+    if let Some(taken_at) = raise(signed_in, chat, kind, seq) {
+        metrics::delivered_after(since(taken_at, gateway.runtime.now()));
+    }
+}
+
+/// Raises the mark. Answers when the newest event was taken
 /// that it covers, if it was pushed live, this device had not marked it before and somebody else
 /// wrote it.
-fn note(signed_in: &SignedIn, id: &ChatId, kind: MarkKind, seq: Seq) -> Option<Timestamp> {
+fn raise(signed_in: &SignedIn, id: &ChatId, kind: MarkKind, seq: Seq) -> Option<Timestamp> {
     let mut track = signed_in.track.lock();
     let newest = track.recent(id).find(|pushed| pushed.seq == seq).cloned();
     let before = track.chat(id).map_or(Seq(0), |chat| chat.delivered);
@@ -140,24 +238,43 @@ mod tests {
             chat: ChatId::new(chat).unwrap(),
             seq: Seq(seq),
         };
-        for (reference, kind, mark) in [
+        let came = [
             ("1", MarkKind::Delivered, mark("d.a.b", 4)),
             ("2", MarkKind::Delivered, mark("d.a.b", 3)),
             ("3", MarkKind::Read, mark("d.a.b", 2)),
             ("4", MarkKind::Delivered, mark("d.a.c", 1)),
-        ] {
-            assert!(marks.want(Some(reference), kind, mark), "no timer runs");
-        }
+        ];
+        let first = came.map(|(reference, kind, mark)| marks.want(Some(reference), kind, mark));
+        assert_eq!(
+            first,
+            [true, false, false, false],
+            "the desk is called once"
+        );
         let all: Vec<_> = marks
-            .wanted
+            .take()
             .iter()
-            .map(|((chat, kind), w)| (chat.as_str(), *kind, w.seq.0, w.references.len()))
+            .map(|((chat, kind), w)| (chat.to_string(), *kind, w.seq.0, w.references.len()))
             .collect();
         let expected = [
-            ("d.a.b", MarkKind::Delivered, 4, 2),
-            ("d.a.b", MarkKind::Read, 2, 1),
-            ("d.a.c", MarkKind::Delivered, 1, 1),
+            ("d.a.b".to_owned(), MarkKind::Delivered, 4, 2),
+            ("d.a.b".to_owned(), MarkKind::Read, 2, 1),
+            ("d.a.c".to_owned(), MarkKind::Delivered, 1, 1),
         ];
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn a_session_that_floods_marks_is_not_read_until_they_are_answered() {
+        let mut marks = Marks::default();
+        for seq in 0..MAX_OWED as u64 {
+            assert!(!marks.is_full());
+            let chat = ChatId::new("d.a.b").unwrap();
+            let seq = Seq(seq + 1);
+            marks.want(None, MarkKind::Delivered, MarkUpTo { chat, seq });
+        }
+        assert!(marks.is_full());
+        assert!(marks.answered(1), "it may wait for this");
+        assert!(!marks.is_full());
+        assert!(!marks.answered(1));
     }
 }

@@ -7,10 +7,10 @@
 mod commands;
 mod fill;
 mod load;
-mod marks;
+pub(crate) mod marks;
 mod outbox;
 mod retry;
-mod stamp;
+pub(crate) mod stamp;
 mod task;
 pub(crate) mod track;
 mod unsettled;
@@ -34,6 +34,7 @@ use schemas::ids::{ChatId, ClientId, Identity, MessageId, UserId};
 use schemas::position::Timestamp;
 use tokio::sync::Notify;
 
+use self::marks::Marks;
 use self::outbox::{Outbox, Put};
 use self::track::{Offer, Track};
 use self::unsettled::{Unsettled, Waiting};
@@ -52,6 +53,7 @@ pub(crate) struct SignedIn {
     pub(crate) hub: Arc<Hub>,
     pub(crate) track: Mutex<Track>,
     unsettled: Mutex<Unsettled>,
+    pub(crate) marks: Mutex<Marks>,
     /// A retry alarm is set.
     retrying: AtomicBool,
 }
@@ -119,6 +121,7 @@ impl Session {
         let signed_in = SignedIn {
             track: Mutex::new(Track::new(identity.user.clone())),
             unsettled: Mutex::default(),
+            marks: Mutex::default(),
             retrying: AtomicBool::new(false),
             identity,
             hub,

@@ -59,25 +59,29 @@ async fn by_tables(
     seq: Seq,
 ) -> Result<StampedMark, Refusal> {
     let user = &signed_in.identity.user;
-    let sent = signed_in
-        .track
-        .lock()
-        .chat(chat)
-        .map_or(Seq(0), |track| track.sent);
+    let (sent, joins) = {
+        let track = signed_in.track.lock();
+        let seen = track.chat(chat);
+        seen.map_or((Seq(0), 0), |seen| (seen.sent, seen.joins))
+    };
     if seq > sent && seq > gateway.reads.visible_head(user, chat).await? {
         return Err(Refusal::plain(Code::MarkAhead));
     }
     let known = marks::known(signed_in, chat, kind);
     let own = from_session(signed_in, chat, known, seq);
-    let (mut since, mut row) = look_up(gateway, user, chat, seq, known, own.as_ref()).await?;
-    if since.is_none() || (own.is_none() && row.is_none()) {
-        // What was pushed may be ahead of the tables.
-        gateway
-            .rows_of(signed_in, chat, gateway.config.inbox_within)
-            .await;
-        (since, row) = look_up(gateway, user, chat, seq, known, own.as_ref()).await?;
+    let patience = gateway.config.inbox_within;
+    if chat.is_group() {
+        // Of the joins that this session was told of the tables must know too.
+        gateway.rows_of(signed_in, chat, patience).await;
     }
-    let since = since.ok_or_else(|| Refusal::plain(Code::NotMember))?;
+    let (mut stays, mut row) = look_up(gateway, user, chat, seq, known, own.as_ref()).await?;
+    if joined(&stays, seq).is_none() || (own.is_none() && row.is_none()) {
+        // What was pushed may be ahead of the tables.
+        gateway.rows_of(signed_in, chat, patience).await;
+        (stays, row) = look_up(gateway, user, chat, seq, known, own.as_ref()).await?;
+    }
+    let since = joined(&stays, seq).ok_or_else(|| Refusal::plain(Code::NotMember))?;
+    remember_join(signed_in, chat, &stays, joins);
     let (ordinal, authors) = match (own, row) {
         (
             Some(FromSession {
@@ -100,10 +104,36 @@ async fn by_tables(
     })
 }
 
-type FromTables = (Option<Seq>, Option<(Ordinal, Vec<UserId>)>);
+/// Stamps a mark from what the session knows; none when the tables must be asked.
+pub(crate) fn at_once(
+    signed_in: &SignedIn,
+    chat: &ChatId,
+    kind: MarkKind,
+    seq: Seq,
+) -> Option<StampedMark> {
+    let known = marks::known(signed_in, chat, kind);
+    let own = from_session(signed_in, chat, known, seq)?;
+    let track = signed_in.track.lock();
+    let seen = track.chat(chat)?;
+    let user = &signed_in.identity.user;
+    let since = match chat.pair() {
+        Some((a, b)) => (*user == a || *user == b).then_some(Seq(0)),
+        None => seen.joined.filter(|joined| seq >= *joined),
+    }?;
+    (seq <= seen.sent).then_some(StampedMark {
+        chat: chat.clone(),
+        kind,
+        seq,
+        ordinal: own.ordinal,
+        since,
+        authors: own.authors?,
+    })
+}
 
-/// The join that the place belongs to, and, where the session does not know enough, the place's
-/// ordinal and the authors up to it.
+type FromTables = (Vec<Stay>, Option<(Ordinal, Vec<UserId>)>);
+
+/// The user's stays, and, where the session does not know enough, the place's ordinal and the
+/// authors up to it.
 async fn look_up(
     gateway: &Gateway,
     user: &UserId,
@@ -113,13 +143,22 @@ async fn look_up(
     own: Option<&FromSession>,
 ) -> Result<FromTables, Refusal> {
     let stays = gateway.reads.stays(user, chat).await?;
-    let since = joined(&stays, seq);
     let complete = own.is_some_and(|own| own.authors.is_some());
     if complete {
-        return Ok((since, None));
+        return Ok((stays, None));
     }
     let row = gateway.reads.covered(user, chat, known, seq).await?;
-    Ok((since, row))
+    Ok((stays, row))
+}
+
+/// Notes the join of the stay that lasts, unless the session was told of another one meanwhile.
+fn remember_join(signed_in: &SignedIn, chat: &ChatId, stays: &[Stay], joins: u32) {
+    let newest = stays.iter().max().filter(|stay| stay.is_open());
+    let mut track = signed_in.track.lock();
+    let seen = track.chat_mut(chat);
+    if seen.joins == joins && chat.is_group() {
+        seen.joined = newest.map(|stay| stay.since);
+    }
 }
 
 /// The join of the stay that sees a place.

@@ -14,7 +14,6 @@ use infra_ports::{FrameReader, Inbound, TransportError};
 use schemas::errors::{Code, Refusal, close};
 use schemas::frames::{Frame, decode_command};
 
-use super::marks::Marks;
 use super::unsettled::CommandName;
 use super::{Life, Session, fill, load, refusal, retry};
 use crate::gateway::Gateway;
@@ -46,9 +45,8 @@ pub(super) struct Task {
     reader: Box<dyn FrameReader>,
     /// Commands: answered in their order.
     pub(super) commands: FuturesOrdered<BoxFuture<'static, Taken>>,
-    /// Reads and marks: answered as they are ready.
+    /// Reads, and marks that need one: answered as they are ready.
     pub(super) others: FuturesUnordered<Answering>,
-    pub(super) marks: Marks,
     /// What is being read from the tables for this session.
     step: Option<BoxFuture<'static, ()>>,
     /// Runs out when a closing session took too long.
@@ -63,7 +61,6 @@ enum Woken {
     Writable,
     Taken(Taken),
     Frames(Vec<Bytes>),
-    MarksDue,
     Stepped,
     Came(Result<Inbound, TransportError>),
     LingeredOut,
@@ -82,7 +79,6 @@ pub(crate) async fn run(
         reader,
         commands: FuturesOrdered::new(),
         others: FuturesUnordered::new(),
-        marks: Marks::default(),
         step: None,
         linger: None,
         drains: false,
@@ -143,8 +139,7 @@ impl Task {
         let outbox = &self.session.outbox;
         let closing = self.linger.is_some();
         let has_room = outbox.has_room();
-        let under_way = self.commands.len() + self.others.len();
-        let reads = closing || (has_room && under_way < MAX_UNDER_WAY);
+        let reads = closing || (has_room && !self.is_busy());
         tokio::select! {
             biased;
             // First, or a peer that never stops talking would keep a closing session for ever.
@@ -157,16 +152,20 @@ impl Task {
             Some(frames) = self.others.next(), if !self.others.is_empty() => {
                 Woken::Frames(frames)
             }
-            () = ready(&mut self.marks.timer), if self.marks.timer.is_some() => Woken::MarksDue,
             () = ready(&mut self.step), if self.step.is_some() && has_room => Woken::Stepped,
             came = self.reader.next(), if reads => Woken::Came(came),
         }
     }
 
+    /// True while as much is under way as may.
+    fn is_busy(&self) -> bool {
+        self.commands.len() + self.others.len() >= MAX_UNDER_WAY || self.has_many_marks()
+    }
+
     /// False when the session is over.
     fn act(&mut self, woken: Woken) -> bool {
         match woken {
-            Woken::ByOthers => {}
+            Woken::ByOthers => self.begin_slow_marks(),
             Woken::Writable => {
                 self.session.outbox.unblock();
             }
@@ -175,7 +174,6 @@ impl Task {
                 self.answer_what_is_ready();
             }
             Woken::Frames(frames) => frames.into_iter().for_each(|f| self.session.put(f)),
-            Woken::MarksDue => self.send_marks(),
             Woken::Stepped => self.step = None,
             Woken::Came(came) => return self.take_all(came),
             Woken::LingeredOut => return false,
@@ -200,8 +198,7 @@ impl Task {
             if !self.take(came) {
                 return false;
             }
-            let full = self.commands.len() + self.others.len() >= MAX_UNDER_WAY;
-            if full || self.linger.is_some() {
+            if self.is_busy() || self.linger.is_some() {
                 return true;
             }
             match self.reader.next().now_or_never() {

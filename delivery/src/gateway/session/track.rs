@@ -105,6 +105,18 @@ pub(crate) struct ChatTrack {
     pub(crate) behind: Option<Box<Behind>>,
     /// Pushed entries without a mark.
     pub(crate) unmarked: Option<Box<Unmarked>>,
+    /// In a group, the join that marks from there on belong to, once it was looked up.
+    pub(crate) joined: Option<Seq>,
+    /// How often `joined` had to be forgotten.
+    pub(crate) joins: u32,
+}
+
+impl ChatTrack {
+    /// The user may have joined anew.
+    fn forget_join(&mut self) {
+        self.joined = None;
+        self.joins = self.joins.wrapping_add(1);
+    }
 }
 
 /// Where a session stands.
@@ -176,6 +188,9 @@ impl Track {
     pub(crate) fn offer(&mut self, pushed: &Arc<Pushed>) -> Offer {
         let known = self.chats.contains_key(&pushed.chat);
         let chat = self.chats.entry(pushed.chat.clone()).or_default();
+        if pushed.joins.contains(&self.user) {
+            chat.forget_join();
+        }
         if self.phase == Phase::Loading {
             chat.behind.get_or_insert_default().note(pushed);
             return Offer::Wait;
@@ -225,6 +240,7 @@ impl Track {
     /// `head`. To be called for all chats of the inbox, those with the newest activity first.
     pub(crate) fn known(&mut self, id: ChatId, sent: Seq, head: Seq, origin: Offset) {
         let chat = self.chats.entry(id).or_default();
+        chat.forget_join();
         chat.sent = chat.sent.max(sent);
         if head > chat.sent {
             let behind = chat.behind.get_or_insert_default();
@@ -305,6 +321,7 @@ impl Track {
             return Vec::new();
         };
         chat.sent = chat.sent.max(through);
+        chat.forget_join();
         let frames = flush_pending(chat, &mut self.recent);
         if chat.behind.is_none() {
             self.resume.retain(|other| other != id);
