@@ -38,7 +38,7 @@ mod start;
 
 pub use config::Config;
 pub use engine::config::EngineConfig;
-pub use engine::status::{Health, Progress, Status};
+pub use engine::status::{Health, Hurry, Progress, Status};
 pub use engine::stop::Stop;
 pub use engine::{Ports, Running};
 pub use start::{PROJECTIONS, Projectors, origin, start};

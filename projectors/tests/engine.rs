@@ -14,16 +14,18 @@
 
 mod world;
 
+use std::time::Duration;
+
 use infra_ports::memory::{Chances, Executor, MemoryLog, MemoryStore, Node};
-use projectors::{Config, rebuild};
+use projectors::{Config, Status, rebuild};
 use proptest::prelude::*;
 use schemas::position::{Generation, Partition};
 use schemas::topics::Topic;
 
 use world::script::script;
 use world::{
-    LIVE, PARTITIONS, assert_same_rows, build, empty_log, now, ports, records, rows, run_straight,
-    straight, tight,
+    LIVE, PARTITIONS, assert_same_rows, build, empty_log, is_done, now, ports, records, rows,
+    run_straight, straight, tight,
 };
 
 /// Records that projections have appended.
@@ -105,4 +107,34 @@ fn an_engine_goes_on_from_a_generation_that_was_built() {
     world::settle(&mut executor, &log, &projectors);
     let (_, expected) = straight(&script);
     assert_same_rows(&rows(&store, built), &rows(&expected, LIVE), "gone on");
+}
+
+#[test]
+fn rows_that_somebody_waits_for_do_not_wait_for_company() {
+    let (log, store) = (empty_log(), MemoryStore::new());
+    let mut executor = Executor::seeded(3, Chances::CALM);
+    let mut config = Config::default();
+    for engine in [
+        &mut config.chats,
+        &mut config.inbox,
+        &mut config.receipts,
+        &mut config.settings,
+    ] {
+        engine.linger = Duration::from_secs(3_600);
+    }
+    let runtime = executor.runtime(Node(1));
+    let projectors = projectors::start(&ports(&log, &store, runtime), &config, LIVE);
+    world::append(&log, &script(3, 30));
+    let _ = executor.run_for(Duration::from_secs(60));
+    assert!(!is_done(&log, &projectors), "it lingers for an hour");
+    let hurry: Vec<_> = projectors.statuses().iter().map(Status::hurry).collect();
+    let _ = executor.run_for(Duration::from_secs(1));
+    assert!(
+        is_done(&log, &projectors),
+        "the inbox's records too, which follow from others"
+    );
+    drop(hurry);
+    world::append(&log, &script(4, 30));
+    let _ = executor.run_for(Duration::from_secs(60));
+    assert!(!is_done(&log, &projectors), "nobody waits any more");
 }

@@ -68,6 +68,8 @@ pub(crate) struct FakeCommands {
     pub(crate) expires_at: Mutex<Timestamp>,
     pub(crate) taken: Mutex<Vec<String>>,
     pub(crate) marks: Mutex<Vec<(String, StampedMark)>>,
+    /// How many marks came together, each time.
+    pub(crate) rounds: Mutex<Vec<usize>>,
     pub(crate) refuse: Mutex<Option<Code>>,
     /// So many reads, and requests of any address, are let through.
     pub(crate) reads_left: Mutex<u32>,
@@ -139,6 +141,7 @@ impl Commands for FakeCommands {
             })
         });
         let settled = settled.collect();
+        self.rounds.lock().push(marks.len());
         let name = |who: &Identity| format!("{}/{}", who.user, who.device);
         let named = marks.into_iter().map(|(who, mark)| (name(&who), mark));
         self.marks.lock().extend(named);

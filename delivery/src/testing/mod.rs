@@ -65,6 +65,7 @@ impl Scene {
             expires_at: Mutex::new(Timestamp(i64::MAX)),
             taken: Mutex::default(),
             marks: Mutex::default(),
+            rounds: Mutex::default(),
             refuse: Mutex::default(),
             reads_left: Mutex::new(u32::MAX),
             requests_left: Mutex::new(u32::MAX),

@@ -13,6 +13,9 @@ use schemas::position::{Offset, Seq, Timestamp};
 use crate::Config;
 use crate::testing::*;
 
+/// Tasks that run as long as delivery does: the worker, the alarms, the desk of marks.
+const STANDING: usize = 3;
+
 #[test]
 fn a_silent_client_is_pinged_and_then_closed() {
     let mut scene = Scene::new();
@@ -123,7 +126,7 @@ fn a_peer_that_closes_is_answered_and_forgotten() {
             reason: "bye".into()
         }]
     );
-    assert_eq!(scene.executor.tasks(NODE), 2, "worker and alarms only");
+    assert_eq!(scene.executor.tasks(NODE), STANDING, "no session's");
 }
 
 #[test]
@@ -214,7 +217,7 @@ fn a_peer_that_never_stops_talking_is_left_when_its_close_took_too_long() {
     let received: Vec<_> = std::iter::from_fn(|| peer.try_receive()).collect();
     assert_eq!(close_code(&received), Some(close::PROTOCOL));
     assert!(scene.executor.panics().is_empty());
-    assert_eq!(scene.executor.tasks(NODE), 2, "worker and alarms only");
+    assert_eq!(scene.executor.tasks(NODE), STANDING, "no session's");
 }
 
 #[test]

@@ -272,3 +272,66 @@ fn a_marked_push_is_not_repeated() {
     scene.wait(20_000);
     assert_eq!(scene.frames(&client), []);
 }
+
+#[test]
+fn marks_of_many_sessions_go_together() {
+    let mut scene = Scene::new();
+    let chat = group(4);
+    let names = ["ada", "bob", "cyd"];
+    let clients: Vec<_> = names
+        .iter()
+        .map(|name| {
+            scene.stay(&chat, name, 1, 0);
+            scene.live(&format!("{name}/phone"))
+        })
+        .collect();
+    let created = added(&chat, "ada", "dan", "in");
+    scene.tell(1, &created, &names);
+    for seq in 2..=4 {
+        scene.tell(seq, &message(&chat, "dan", &seq.to_string()), &names);
+    }
+    scene.wait(10);
+    // The first mark in a group looks the join up; from then on the session knows it.
+    for round in 2..=4 {
+        for client in &clients {
+            scene.command(client, "r", &delivered(&chat, round));
+        }
+        for client in &clients {
+            assert_eq!(settled(&scene.frames(client)), 1, "round {round}");
+        }
+    }
+    let rounds = scene.commands.rounds.lock().clone();
+    assert_eq!(rounds.iter().sum::<usize>(), 9, "{rounds:?}");
+    assert_eq!(rounds[rounds.len() - 2..], [3, 3], "{rounds:?}");
+    let marks = scene.commands.marks.lock();
+    assert!(marks.iter().all(|(_, mark)| mark.since == Seq(1)));
+}
+
+#[test]
+fn a_mark_after_joining_anew_belongs_to_the_new_stay() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = group(5);
+    scene.stay(&chat, "ada", 1, 0);
+    scene.tell(1, &added(&chat, "bob", "ada", "in"), &["ada"]);
+    scene.tell(2, &message(&chat, "bob", "2"), &["ada"]);
+    for seq in [1, 2] {
+        scene.command(&client, "r", &delivered(&chat, seq));
+        assert_eq!(settled(&scene.frames(&client)), 1);
+    }
+    scene.stay(&chat, "ada", 1, 3);
+    scene.stay(&chat, "ada", 4, 0);
+    scene.tell(3, &removed(&chat, "bob", "ada", "out"), &["ada"]);
+    scene.tell(4, &added(&chat, "bob", "ada", "again"), &["ada"]);
+    scene.tell(5, &message(&chat, "bob", "5"), &["ada"]);
+    scene.command(&client, "r", &delivered(&chat, 5));
+    assert_eq!(settled(&scene.frames(&client)), 1);
+    let since: Vec<_> = scene
+        .commands
+        .marks
+        .lock()
+        .iter()
+        .map(|(_, m)| m.since.0)
+        .collect();
+    assert_eq!(since, [1, 1, 4]);
+}

@@ -114,6 +114,8 @@ impl delivery::Applied for AppliedOf {
         if status.applied(partition) >= offset {
             return true;
         }
+        // What it waits for may itself wait for another projection's news to be made durable.
+        let _hurry: Vec<_> = self.projections.values().map(Status::hurry).collect();
         tokio::select! {
             biased;
             () = status.wait_applied(partition, offset) => true,

@@ -14,7 +14,8 @@ pub struct EngineConfig {
     pub job_records: usize,
     /// Folded records that may wait for their rows; beyond, reading waits. Bounds the memory.
     pub max_gathered_records: usize,
-    /// How long folded records wait for company before rows are written.
+    /// How long folded records wait for company before rows are written. Whoever waits for rows
+    /// does not wait for this.
     #[serde(with = "humantime_serde")]
     pub linger: Duration,
     /// Rows of one write to the store: small, so that others get their turn.
@@ -40,7 +41,7 @@ impl Default for EngineConfig {
             chunk_records: 512,
             job_records: 1_024,
             max_gathered_records: 16_384,
-            linger: Duration::from_millis(10),
+            linger: Duration::from_millis(50),
             rows_per_write: 256,
             rows_per_read: 2_048,
             cache_weight: 1_000_000,

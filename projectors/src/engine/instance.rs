@@ -102,8 +102,8 @@ impl<P: Projection> Instance<P> {
         let mut due: Option<BoxFuture<'static, ()>> = None;
         let mut look = self.runtime.sleep(LOOK_EVERY);
         loop {
-            if due.is_none() && self.place.gathered > 0 && !self.place.under_way {
-                due = Some(self.runtime.sleep(self.config.linger));
+            if due.is_none() && self.may_submit() {
+                due = Some(self.linger());
             }
             match self.woken(tail.as_mut(), &mut due, &mut look).await {
                 Woken::ToldToStop => return self.finish().await,
@@ -129,6 +129,19 @@ impl<P: Projection> Instance<P> {
         }
     }
 
+    /// True when folded records wait and the writer is free.
+    fn may_submit(&self) -> bool {
+        self.place.gathered > 0 && !self.place.under_way
+    }
+
+    /// How long folded records wait for company: not at all while somebody waits for their rows.
+    fn linger(&self) -> BoxFuture<'static, ()> {
+        match self.board.is_hurried() {
+            true => Box::pin(std::future::ready(())),
+            false => self.runtime.sleep(self.config.linger),
+        }
+    }
+
     async fn woken(
         &mut self,
         tail: &mut dyn LogTail,
@@ -136,7 +149,7 @@ impl<P: Projection> Instance<P> {
         look: &mut BoxFuture<'static, ()>,
     ) -> Woken {
         let room = self.place.gathered < self.config.max_gathered_records;
-        let is_due = due.is_some();
+        let (is_due, may_submit) = (due.is_some(), self.may_submit());
         let due = async {
             if let Some(due) = due {
                 due.await;
@@ -147,6 +160,7 @@ impl<P: Projection> Instance<P> {
             _ = self.stop.wait_for(|stop| *stop) => Woken::ToldToStop,
             done = self.done.recv(), if self.place.under_way => Woken::Remembered(done),
             () = due, if is_due => Woken::Due,
+            () = self.board.hurried(), if may_submit => Woken::Due,
             () = look => Woken::Look,
             read = tail.next(self.config.chunk_records), if room => Woken::Read(read),
         }

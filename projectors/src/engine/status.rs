@@ -11,10 +11,12 @@
 //! records has been appended to `users`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use infra_ports::watch;
 use parking_lot::Mutex;
 use schemas::position::{Offset, Partition};
+use tokio::sync::Notify;
 
 use super::stop::Stop;
 
@@ -66,6 +68,10 @@ pub(crate) struct Board {
     partitions: Mutex<Vec<Tracked>>,
     trouble: Mutex<Option<String>>,
     end: watch::Sender<Option<Result<(), Stop>>>,
+    /// How many wait for rows.
+    waiting: AtomicUsize,
+    /// Rings when another one does.
+    hurry: Notify,
 }
 
 impl Board {
@@ -82,7 +88,19 @@ impl Board {
             partitions: Mutex::new(partitions.iter().map(tracked).collect()),
             trouble: Mutex::new(None),
             end: watch::Sender::new(None),
+            waiting: AtomicUsize::new(0),
+            hurry: Notify::new(),
         }
+    }
+
+    /// True while somebody waits for rows.
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until somebody begins to wait for rows. Cancel safe.
+    pub(crate) async fn hurried(&self) {
+        self.hurry.notified().await;
     }
 
     fn update(&self, partition: Partition, change: impl FnOnce(&mut Tracked)) {
@@ -131,6 +149,16 @@ impl Board {
     }
 }
 
+/// Somebody waits for rows.
+#[derive(Debug)]
+pub struct Hurry(Arc<Board>);
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// A view of a projection's progress and health. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Status(pub(crate) Arc<Board>);
@@ -171,6 +199,15 @@ impl Status {
             }
             None => std::future::pending().await,
         }
+    }
+
+    /// Has what is folded written at once, without waiting for company, as long as the value is
+    /// held: for those who wait for rows, of this projection or of one that follows from it.
+    #[must_use]
+    pub fn hurry(&self) -> Hurry {
+        self.0.waiting.fetch_add(1, Ordering::AcqRel);
+        self.0.hurry.notify_one();
+        Hurry(Arc::clone(&self.0))
     }
 
     /// How far it has got in each partition.

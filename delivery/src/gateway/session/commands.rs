@@ -10,7 +10,7 @@ use schemas::events::MarkKind;
 use schemas::frames::{
     ChatsQuery, Command, Frame, HistoryQuery, MembersQuery, StatusQuery, TimelineQuery, Welcome,
 };
-use schemas::ids::Identity;
+use schemas::ids::{ChatId, Identity};
 
 use super::task::{Taken, Task};
 use super::unsettled::name_of;
@@ -173,21 +173,35 @@ enum Query {
     Members(MembersQuery),
 }
 
+impl Query {
+    /// The chat that it is about, if its answer is made from what the chats fold writes.
+    fn chat(&self) -> Option<&ChatId> {
+        match self {
+            Self::Chats(_) => None,
+            Self::History(query) => Some(&query.chat),
+            Self::Timeline(query) => Some(&query.chat),
+            Self::Status(query) => Some(&query.chat),
+            Self::Members(query) => Some(&query.chat),
+        }
+    }
+}
+
 /// Answers a read.
 async fn ask(gateway: &Gateway, session: &Session, query: Query) -> Result<Frame, Refusal> {
     let Some(signed_in) = session.signed_in() else {
         return Err(Refusal::plain(Code::HelloRequired));
     };
     let (user, reads) = (&signed_in.identity.user, &gateway.reads);
+    if let Some(chat) = query.chat() {
+        // What this session was told of is in every answer: rows that are not there yet are waited
+        // for.
+        let patience = gateway.config.inbox_within;
+        gateway.rows_of(signed_in, chat, patience).await;
+    }
     Ok(match query {
         Query::Chats(query) => Frame::Chats(reads.chats(user, &query).await?),
         Query::History(query) => Frame::History(reads.history(user, &query).await?),
-        Query::Timeline(query) => {
-            // A gap that is asked for before its rows are there waits for them.
-            let patience = gateway.config.inbox_within;
-            gateway.rows_of(signed_in, &query.chat, patience).await;
-            Frame::Entries(reads.timeline(user, &query).await?)
-        }
+        Query::Timeline(query) => Frame::Entries(reads.timeline(user, &query).await?),
         Query::Status(query) => Frame::Status(reads.status(user, &query).await?),
         Query::Members(query) => Frame::Members(reads.members(user, &query.chat).await?),
     })
