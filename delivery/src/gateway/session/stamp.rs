@@ -72,7 +72,9 @@ async fn by_tables(
     let patience = gateway.config.inbox_within;
     if chat.is_group() {
         // Of the joins that this session was told of the tables must know too.
-        gateway.rows_of(signed_in, chat, patience).await;
+        if !gateway.rows_of(signed_in, chat, patience).await {
+            return Err(Refusal::plain(Code::Unavailable));
+        }
     }
     let (mut stays, mut row) = look_up(gateway, user, chat, seq, known, own.as_ref()).await?;
     if joined(&stays, seq).is_none() || (own.is_none() && row.is_none()) {
