@@ -141,8 +141,12 @@ impl delivery::Commands for Ada {
         Err(Refusal::plain(Code::Unavailable))
     }
 
-    async fn mark(&self, _: &Identity, _: delivery::StampedMark) -> Result<Settled, Refusal> {
-        Err(Refusal::plain(Code::Unavailable))
+    async fn mark_all(
+        &self,
+        marks: Vec<(Identity, delivery::StampedMark)>,
+    ) -> Vec<Result<Settled, Refusal>> {
+        let refused = |_| Err(Refusal::plain(Code::Unavailable));
+        marks.iter().map(refused).collect()
     }
 }
 
