@@ -46,6 +46,24 @@ fn commands_sent_without_waiting_are_taken_and_answered_in_order() {
 }
 
 #[test]
+fn every_frame_of_a_burst_is_answered() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let peer = client.0.clone();
+    let burst = async move {
+        for n in 0..1_000 {
+            let ping = encode_command(Some(&n.to_string()), &Command::Ping {});
+            peer.send_text(ping).await.unwrap();
+        }
+    };
+    scene.run(burst);
+    scene.wait(100);
+    let frames = scene.frames(&client);
+    let pongs = frames.iter().filter(|f| matches!(f, Frame::Pong {}));
+    assert_eq!(pongs.count(), 1_000);
+}
+
+#[test]
 fn the_257th_unsettled_command_of_a_chat_is_refused_until_one_is_settled() {
     let mut scene = Scene::new();
     let client = scene.live("ada/phone");

@@ -78,8 +78,8 @@ async fn by_tables(
     }
     let (mut stays, mut row) = look_up(gateway, user, chat, seq, known, own.as_ref()).await?;
     if joined(&stays, seq).is_none() || (own.is_none() && row.is_none()) {
-        // What was pushed may be ahead of the tables.
-        gateway.rows_of(signed_in, chat, patience).await;
+        // What was pushed may be ahead of the tables, and longer ago than this session remembers.
+        gateway.rows_are_current(signed_in, chat).await;
         (stays, row) = look_up(gateway, user, chat, seq, known, own.as_ref()).await?;
     }
     let since = joined(&stays, seq).ok_or_else(|| Refusal::plain(Code::NotMember))?;

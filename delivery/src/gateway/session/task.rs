@@ -191,14 +191,15 @@ impl Task {
         }
     }
 
-    /// Takes what came, and what else is there already.
+    /// Takes what came, and what else is there already. What was read is taken: nothing more is
+    /// read once enough was.
     fn take_all(&mut self, mut came: Result<Inbound, TransportError>) -> bool {
         self.session.heard(self.gateway.runtime.elapsed());
-        for _ in 0..MAX_READ {
+        for left in (0..MAX_READ).rev() {
             if !self.take(came) {
                 return false;
             }
-            if self.is_busy() || self.linger.is_some() {
+            if left == 0 || self.is_busy() || self.linger.is_some() {
                 return true;
             }
             match self.reader.next().now_or_never() {
