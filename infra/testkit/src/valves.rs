@@ -5,15 +5,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use infra_node::node::Adapters;
 use infra_ports::log::NewRecord;
+use infra_ports::memory::store::{Around, AroundStore};
 use infra_ports::{
-    EventLog, LogError, LogTail, Mutation, Positions, Record, RecordBatch, ScanRange, StoreError,
-    StoredRow, TableStore, Visibility,
+    EventLog, LogError, LogTail, Mutation, Positions, Record, RecordBatch, StoreError, TableStore,
+    Visibility,
 };
-use schemas::position::{Generation, Offset, Partition};
-use schemas::tables::TableDef;
+use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 use tokio::sync::watch;
 
@@ -59,7 +58,7 @@ impl Valves {
         let (log, store) = (Arc::clone(&adapters.log), Arc::clone(&adapters.store));
         Adapters {
             log: Arc::new(ValvedLog(self.clone(), log)),
-            store: Arc::new(ValvedStore(self.clone(), store)),
+            store: Arc::new(AroundStore(ValvedStore(self.clone(), store))),
             ..adapters
         }
     }
@@ -175,63 +174,13 @@ impl EventLog for ValvedLog {
 struct ValvedStore(Valves, Arc<dyn TableStore>);
 
 #[async_trait]
-impl TableStore for ValvedStore {
-    async fn create_tables(
-        &self,
-        tables: &[&'static TableDef],
-        generation: Generation,
-    ) -> Result<(), StoreError> {
-        self.1.create_tables(tables, generation).await
-    }
-
-    async fn drop_tables(
-        &self,
-        tables: &[&'static TableDef],
-        generation: Generation,
-    ) -> Result<(), StoreError> {
-        self.1.drop_tables(tables, generation).await
+impl Around for ValvedStore {
+    fn inner(&self) -> &dyn TableStore {
+        &*self.1
     }
 
     async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError> {
         self.0.until(Place::Rows, false).await;
         self.1.write(mutations).await
-    }
-
-    async fn get(
-        &self,
-        table: &'static TableDef,
-        generation: Generation,
-        partition: &[u8],
-        cluster: &[u8],
-    ) -> Result<Option<StoredRow>, StoreError> {
-        self.1.get(table, generation, partition, cluster).await
-    }
-
-    async fn scan(
-        &self,
-        table: &'static TableDef,
-        generation: Generation,
-        partition: &[u8],
-        range: ScanRange,
-    ) -> Result<Vec<StoredRow>, StoreError> {
-        self.1.scan(table, generation, partition, range).await
-    }
-
-    async fn scan_table(
-        &self,
-        table: &'static TableDef,
-        generation: Generation,
-        after: Option<(Bytes, Bytes)>,
-        limit: usize,
-    ) -> Result<Vec<StoredRow>, StoreError> {
-        self.1.scan_table(table, generation, after, limit).await
-    }
-
-    async fn sync(&self) -> Result<(), StoreError> {
-        self.1.sync().await
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.1.close().await
     }
 }
