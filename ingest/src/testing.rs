@@ -1,8 +1,5 @@
 //! What the tests of this crate share: people, a clock that is moved by hand, a log to read back.
 
-use crate::StampedMark;
-use schemas::errors::Refusal;
-use schemas::frames::Settled;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,11 +8,13 @@ use infra_ports::log::Record;
 use infra_ports::memory::{Faults, MemoryLog};
 use infra_ports::runtime::BoxFuture;
 use infra_ports::{EventLog, Runtime, Visibility};
+use schemas::errors::Refusal;
+use schemas::frames::Settled;
 use schemas::ids::{ChatId, ClientId, DeviceId, Identity, UserId};
 use schemas::position::{Offset, Partition, Timestamp};
 use schemas::topics::{TOPICS, Topic};
 
-use crate::{Config, Ingest, Keys, development_key};
+use crate::{Config, Ingest, Keys, StampedMark, development_key};
 
 /// The time at which every test begins.
 pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_123);
