@@ -12,7 +12,7 @@ TARGET ?=
 .PHONY: help run test check tidy fmt deny docs demo bench torture simulate
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## run a whole node on ./data, listening on 127.0.0.1:7800
 	$(CARGO) run --release -q -p infra-node --bin cursus
@@ -57,6 +57,16 @@ simulate: ## the whole node on a simulated world, SEEDS seeds from SEED on (SEED
 fuzz: ## malicious bytes for every reader, SECONDS each (TARGET=name, SEED=n)
 	$(CARGO) run --profile bench-fast -q -p infra-fuzz --bin cursus-fuzz -- --seconds $(SECONDS) \
 	  $(if $(TARGET),--target $(TARGET)) $(if $(SEED),--seed $(SEED))
+
+STACK = infra/deploy/local/stack
+
+.PHONY: stack-up stack-status stack-down
+stack-up: ## start a real Kafka, Cassandra and Redis on this machine (KAFKA_BROKERS=3: replicated)
+	@$(STACK) up
+stack-status: ## which of them answer, and where
+	@$(STACK) status
+stack-down: ## stop them; their data stays
+	@$(STACK) down
 
 LOAD = $(CARGO) run --release -q -p infra-load --bin cursus-load --
 
