@@ -13,9 +13,13 @@ const MIN_JOURNAL_BYTES: u64 = 64 * MIB;
 ///
 /// Memory is bounded by `block_cache_bytes`, by the rows that are not written out yet, and by half a
 /// MiB a table. Rows not written out: `memtable_bytes` a table, twice as much while one is written
-/// out, and never more than `journal_bytes` hold, since a journal that is full has its tables written
-/// out. With the defaults 64 MiB, about 240 MiB at most for 15 tables under load on all of them at
-/// once, and 8 MiB.
+/// out, and never more than the journals hold, since when they are full their tables are written
+/// out. With the defaults 64 MiB, about 290 MiB at most under load on all tables at once, and 8 MiB.
+///
+/// What the journals hold is also what the next opening reads back after a kill, at some 15 ms a MiB:
+/// `journal_bytes`, and the journal being written, which ends when the first table is written out.
+/// Larger memtables make for fewer messages that meet a sync of table files
+/// (docs/performance.md), and for longer openings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -30,7 +34,9 @@ pub struct Config {
     pub memtable_bytes: u64,
     /// Journals on disk, all together; at least 64 MiB.
     pub journal_bytes: u64,
-    /// Threads that write out and compact.
+    /// Threads that write out and compact. Of two or more, fjall (3.1.13) has one that compacts
+    /// nothing and hands compactions back to the queue as fast as it can until the others are done:
+    /// it takes a core from the messages, so one is best.
     pub worker_threads: usize,
     /// Writes are refused when the disk has less room than this: a journal that hits the end of the
     /// disk could not be written to again before a restart.
@@ -42,9 +48,9 @@ impl Default for Config {
         Self {
             path: PathBuf::from("data/store"),
             block_cache_bytes: 64 * MIB,
-            memtable_bytes: 8 * MIB,
-            journal_bytes: 256 * MIB,
-            worker_threads: 2,
+            memtable_bytes: 32 * MIB,
+            journal_bytes: 192 * MIB,
+            worker_threads: 1,
             min_free_bytes: 128 * MIB,
         }
     }
