@@ -37,7 +37,10 @@ pub struct Body {
     /// Media type of `bytes`, as `text/plain`.
     pub content_type: CompactString,
     /// The content, opaque: text, a media reference, ciphertext.
-    #[serde(with = "serde_bytes")]
+    #[serde(
+        serialize_with = "serde_bytes::serialize",
+        deserialize_with = "super::octets::copied"
+    )]
     pub bytes: Vec<u8>,
     /// Structured extras that the server relays: caption, width, latitude …
     pub fields: BTreeMap<String, String>,

@@ -8,6 +8,7 @@ mod accounts;
 mod body;
 mod chats;
 mod dead_letters;
+mod octets;
 mod receipts;
 mod symbols;
 mod users;

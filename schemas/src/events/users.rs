@@ -27,6 +27,7 @@ pub struct EntryTold {
     /// Offset of the event in its `chats` partition: the version of rows made from this.
     pub origin: Offset,
     /// The event, single-object encoded.
+    #[serde(deserialize_with = "super::octets::copied")]
     pub event: Bytes,
 }
 
@@ -94,6 +95,7 @@ pub struct SettingTold {
     /// Offset of the event in its `accounts` partition.
     pub origin: Offset,
     /// The event of `accounts`, single-object encoded.
+    #[serde(deserialize_with = "super::octets::copied")]
     pub event: Bytes,
 }
 

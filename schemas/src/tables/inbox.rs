@@ -79,7 +79,9 @@ pub fn preview(body: &Body) -> String {
         }
         Err(_) => "",
     };
-    text.chars().take(MAX_PREVIEW_CHARS).collect()
+    let end = text.char_indices().nth(MAX_PREVIEW_CHARS);
+    let shown = end.and_then(|(end, _)| text.get(..end)).unwrap_or(text);
+    shown.to_owned()
 }
 
 #[cfg(test)]
