@@ -1,58 +1,54 @@
 //! From what users were told to frames in outboxes, on the worker's own thread: each message is
-//! encoded once, each socket written once a batch.
+//! encoded once; then user after user is given all that the batch has for them, and each of their
+//! sockets is written once.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemas::avro::{DecodeError, LogEvent};
+use bytes::Bytes;
+use schemas::avro::LogEvent;
 use schemas::errors::Code;
-use schemas::events::{
-    AccountEvent, EntryTold, MarkTold, SettingTold, StatusTold, UserEvent, VerdictTold,
-};
+use schemas::events::{AccountEvent, EntryTold, MarkTold, StatusTold, UserEvent, VerdictTold};
 use schemas::frames::{Frame, Marked, Settings, Verdict};
-use schemas::ids::UserId;
-use schemas::position::{Offset, Partition, Seq, Timestamp};
+use schemas::position::{Partition, Timestamp};
 use schemas::topics::{Topic, partition_of};
 
 use super::Gateway;
+use super::hubs::Hub;
 use super::pushed::Pushed;
 use super::session::{Session, wire};
 use crate::link::{Deliveries, SubscriberId, Told};
 use crate::metrics;
 
-/// One batch on its way.
-struct Batch<'a> {
-    gateway: &'a Gateway,
-    now: Duration,
-    /// Entries with their frames: one stands in a record for each partition of its recipients.
-    entries: HashMap<(Offset, Seq), Arc<Pushed>, ahash::RandomState>,
-    /// Sessions that were given something, each once.
-    dirty: Vec<Arc<Session>>,
-    /// When the events were taken whose frames these are.
-    taken_at: Vec<Timestamp>,
+/// What a record tells, made ready once for all whom it concerns.
+enum News<'a> {
+    Entry(Arc<Pushed>),
+    Verdict(&'a VerdictTold, Verdict, Bytes),
+    Status(&'a StatusTold),
+    Mark(&'a MarkTold, Bytes),
+    Setting(Bytes),
+    /// It cannot be read and is passed over.
+    Nothing,
 }
 
 impl Deliveries for Gateway {
     fn deliver(&self, batch: Vec<Told>) {
-        let mut work = Batch {
-            gateway: self,
-            now: self.runtime.elapsed(),
-            entries: HashMap::default(),
-            dirty: Vec::new(),
-            taken_at: Vec::new(),
-        };
-        for Told { to, event } in &batch {
-            match &**event {
-                UserEvent::EntryTold(told) => work.entry(told, to),
-                UserEvent::VerdictTold(told) => work.verdict(told, to),
-                UserEvent::StatusTold(told) => work.status(told, to),
-                UserEvent::MarkTold(told) => work.mark(told, to),
-                UserEvent::SettingTold(told) => work.setting(told, to),
-            }
+        let now = self.runtime.elapsed();
+        let news: Vec<_> = batch.iter().map(|told| self.news(&told.event)).collect();
+        let mut pushed = vec![0; news.len()];
+        for (hub, turns) in self.hubs_of(&batch) {
+            hub.each_session(|session| {
+                for turn in &turns {
+                    if let (Some(news), Some(count)) = (news.get(*turn), pushed.get_mut(*turn)) {
+                        *count += usize::from(news.push(self, session, now));
+                    }
+                }
+                session.flush();
+            });
+            let told = turns.iter().filter_map(|turn| news.get(*turn));
+            told.for_each(|news| news.settle(&hub));
         }
-        work.dirty.iter().for_each(|session| session.flush_batch());
-        work.measure();
+        self.measure(&news, &pushed);
     }
 
     fn detached(&self, partitions: &[Partition]) {
@@ -70,130 +66,144 @@ impl Deliveries for Gateway {
     }
 }
 
-impl Batch<'_> {
-    /// Tells every session of these subscribers, and notes that it must be written out.
-    fn each(&mut self, to: &[SubscriberId], mut tell: impl FnMut(&Session)) {
-        // Held for one record: whoever comes or goes waits that long.
-        let hubs = self.gateway.hubs.lock();
-        for hub in to.iter().filter_map(|id| hubs.by_id(*id)) {
-            hub.each_session(|session| {
-                tell(session);
-                if session.becomes_dirty() {
-                    self.dirty.push(Arc::clone(session));
+impl Gateway {
+    /// Whom a batch concerns, each with the places in it of what they are told, in order. A user is
+    /// at hand once with all of it: their sessions are looked at and written to once a batch.
+    fn hubs_of(&self, batch: &[Told]) -> Vec<(Arc<Hub>, Vec<usize>)> {
+        let all = batch.iter().enumerate();
+        let mut turns: Vec<(SubscriberId, usize)> = all
+            .flat_map(|(place, told)| told.to.iter().map(move |id| (*id, place)))
+            .collect();
+        turns.sort_unstable();
+        // Held for a look at each user: whoever comes or goes waits that long.
+        let hubs = self.hubs.lock();
+        turns
+            .chunk_by(|(one, _), (other, _)| one == other)
+            .filter_map(|theirs| {
+                let (id, _) = theirs.first()?;
+                let places = theirs.iter().map(|(_, place)| *place).collect();
+                Some((Arc::clone(hubs.by_id(*id)?), places))
+            })
+            .collect()
+    }
+
+    /// Makes ready what a record tells.
+    fn news<'a>(&self, event: &'a UserEvent) -> News<'a> {
+        match event {
+            UserEvent::EntryTold(told) => self.entry(told),
+            UserEvent::VerdictTold(told) => {
+                let verdict = verdict(told);
+                let frame = wire(&Frame::Verdict(verdict.clone()));
+                News::Verdict(told, verdict, frame)
+            }
+            UserEvent::StatusTold(told) => News::Status(told),
+            UserEvent::MarkTold(told) => News::Mark(told, wire(&Frame::Marked(marked(told)))),
+            UserEvent::SettingTold(told) => match AccountEvent::decode(&told.event) {
+                Ok(event) => News::Setting(wire(&Frame::Settings(settings(event)))),
+                Err(error) => {
+                    metrics::unreadable();
+                    tracing::error!(%error, "a setting cannot be read and is passed over");
+                    News::Nothing
                 }
-            });
+            },
         }
     }
 
-    /// Says how long it took, once everything is written.
-    fn measure(&self) {
-        let now = self.gateway.runtime.now();
-        for taken_at in &self.taken_at {
-            metrics::push_took(since(*taken_at, now));
-        }
-    }
-
-    /// Tells those who watch for a command of one of these.
-    fn settled(&self, to: &[SubscriberId], author: Option<&UserId>, verdict: &Verdict) {
-        let hubs = self.gateway.hubs.lock();
-        let all = to.iter().filter_map(|id| hubs.by_id(*id));
-        for hub in all.filter(|hub| author.is_none_or(|author| hub.user == *author)) {
-            hub.settled(verdict);
-        }
-    }
-
-    /// The entry with its frame, made once a batch.
-    fn encoded(&mut self, told: &EntryTold) -> Result<Arc<Pushed>, DecodeError> {
-        // Offsets of two partitions may be alike, so the chat is compared too.
-        let place = (told.origin, told.seq);
-        if let Some(pushed) = self.entries.get(&place)
-            && pushed.chat == told.chat
-        {
-            return Ok(Arc::clone(pushed));
-        }
-        let pushed = Arc::new(Pushed::new(told)?);
-        self.entries.insert(place, Arc::clone(&pushed));
-        Ok(pushed)
-    }
-
-    fn entry(&mut self, told: &EntryTold, to: &[SubscriberId]) {
+    /// An entry with its frame: made once, for all records in which it stands.
+    fn entry(&self, told: &EntryTold) -> News<'static> {
         let (chat, seq, offset) = (&told.chat, told.seq.0, told.origin.0);
         let topic = Topic::Chats.name();
         let _span = tracing::debug_span!("push", %chat, seq, topic, offset).entered();
-        let pushed = match self.encoded(told) {
-            Ok(pushed) => pushed,
+        if let Some(pushed) = self.lately.lock().get(&told.chat, told.seq) {
+            return News::Entry(Arc::clone(pushed));
+        }
+        match Pushed::new(told) {
+            Ok(pushed) => {
+                let pushed = Arc::new(pushed);
+                self.lately.lock().remember(&pushed);
+                News::Entry(pushed)
+            }
             Err(error) => {
                 metrics::unreadable();
                 tracing::error!(chat = %told.chat, seq = %told.seq, %error,
                     "an entry cannot be read and is passed over");
-                return;
-            }
-        };
-        let (gateway, now, mut count) = (self.gateway, self.now, 0);
-        self.each(to, |session| {
-            count += usize::from(session.push(gateway, now, &pushed))
-        });
-        metrics::pushed("entry", count);
-        if count > 0 {
-            self.taken_at.push(pushed.taken_at);
-        }
-        let verdict = Verdict {
-            chat: pushed.chat.clone(),
-            device: pushed.device.clone(),
-            client_id: pushed.client_id.clone(),
-            seq: Some(pushed.seq),
-            code: None,
-        };
-        self.settled(to, Some(&pushed.author), &verdict);
-    }
-
-    fn verdict(&mut self, told: &VerdictTold, to: &[SubscriberId]) {
-        let code = told
-            .code
-            .as_deref()
-            .map(|code| Code::parse(code).unwrap_or(Code::Internal));
-        let verdict = Verdict {
-            chat: told.chat.clone(),
-            device: told.device.clone(),
-            client_id: told.client_id.clone(),
-            seq: told.seq,
-            code,
-        };
-        self.settled(to, None, &verdict);
-        let frame = wire(&Frame::Verdict(verdict));
-        metrics::pushed("verdict", to.len());
-        self.each(to, |session| session.push_verdict(told, &frame));
-    }
-
-    fn status(&mut self, told: &StatusTold, to: &[SubscriberId]) {
-        metrics::pushed("ticks", to.len());
-        self.each(to, |session| session.push_ticks(told));
-    }
-
-    fn mark(&mut self, told: &MarkTold, to: &[SubscriberId]) {
-        let frame = wire(&Frame::Marked(Marked {
-            chat: told.chat.clone(),
-            device: told.device.clone(),
-            kind: told.kind,
-            seq: told.seq,
-            ordinal: told.ordinal,
-        }));
-        metrics::pushed("marked", to.len());
-        self.each(to, |session| session.push_marked(told, &frame));
-    }
-
-    fn setting(&mut self, told: &SettingTold, to: &[SubscriberId]) {
-        match AccountEvent::decode(&told.event) {
-            Ok(event) => {
-                let frame = wire(&Frame::Settings(settings(event)));
-                metrics::pushed("settings", to.len());
-                self.each(to, |session| session.put(frame.clone()));
-            }
-            Err(error) => {
-                metrics::unreadable();
-                tracing::error!(%error, "a setting cannot be read and is passed over");
+                News::Nothing
             }
         }
+    }
+
+    /// Counts what was pushed, and says how long entries took, now that everything is written.
+    fn measure(&self, news: &[News<'_>], pushed: &[usize]) {
+        let (now, mut entries) = (self.runtime.now(), 0);
+        for (news, count) in news.iter().zip(pushed) {
+            match news {
+                News::Entry(entry) if *count > 0 => {
+                    entries += *count;
+                    metrics::push_took(since(entry.taken_at, now));
+                }
+                News::Entry(_) | News::Nothing => {}
+                News::Verdict(..) => metrics::pushed("verdict", *count),
+                News::Status(_) => metrics::pushed("ticks", *count),
+                News::Mark(..) => metrics::pushed("marked", *count),
+                News::Setting(_) => metrics::pushed("settings", *count),
+            }
+        }
+        metrics::pushed("entry", entries);
+    }
+}
+
+impl News<'_> {
+    /// Puts it into a session's outbox, if it is for this session; true when it was.
+    fn push(&self, gateway: &Gateway, session: &Session, now: Duration) -> bool {
+        match self {
+            Self::Entry(pushed) => return session.push(gateway, now, pushed),
+            Self::Verdict(told, _, frame) => return session.push_verdict(told, frame),
+            Self::Status(told) => session.push_ticks(told),
+            Self::Mark(told, frame) => session.push_marked(told, frame),
+            Self::Setting(frame) => session.put(frame.clone()),
+            Self::Nothing => return false,
+        }
+        true
+    }
+
+    /// Tells those of this user who watch for the fate of a command.
+    fn settle(&self, hub: &Hub) {
+        match self {
+            Self::Entry(pushed) if pushed.author == hub.user => hub.settled(&Verdict {
+                chat: pushed.chat.clone(),
+                device: pushed.device.clone(),
+                client_id: pushed.client_id.clone(),
+                seq: Some(pushed.seq),
+                code: None,
+            }),
+            Self::Verdict(_, verdict, _) => hub.settled(verdict),
+            Self::Entry(_)
+            | Self::Status(_)
+            | Self::Mark(..)
+            | Self::Setting(_)
+            | Self::Nothing => {}
+        }
+    }
+}
+
+fn verdict(told: &VerdictTold) -> Verdict {
+    let code = told.code.as_deref();
+    Verdict {
+        chat: told.chat.clone(),
+        device: told.device.clone(),
+        client_id: told.client_id.clone(),
+        seq: told.seq,
+        code: code.map(|code| Code::parse(code).unwrap_or(Code::Internal)),
+    }
+}
+
+fn marked(told: &MarkTold) -> Marked {
+    Marked {
+        chat: told.chat.clone(),
+        device: told.device.clone(),
+        kind: told.kind,
+        seq: told.seq,
+        ordinal: told.ordinal,
     }
 }
 

@@ -92,7 +92,7 @@ impl Gateway {
                 session.answer_mark(&wanted, &Ok(Settled { chat }));
                 continue;
             };
-            let Some(stamped) = stamp::at_once(signed_in, &chat, new, seq) else {
+            let Some(stamped) = stamp::at_once(self, signed_in, &chat, new, seq) else {
                 signed_in.marks.lock().leave((chat, kind), wanted);
                 is_left = true;
                 continue;

@@ -2,12 +2,13 @@
 //! what was told to them, rings their alarms.
 //!
 //! Locks, in the order they are taken: hubs, one hub, a session's track, its outbox. None is held
-//! over an await.
+//! over an await. That of the entries of late is taken beside these, never with another after it.
 
 mod alarms;
 mod deliver;
 mod desk;
 mod hubs;
+mod lately;
 mod pushed;
 pub(crate) mod session;
 mod wheel;
@@ -31,6 +32,7 @@ use tokio::sync::Notify;
 
 use self::desk::Desk;
 use self::hubs::Hubs;
+use self::lately::Lately;
 use self::session::track::Track;
 use self::session::{Bounds, Session, SessionId, SignedIn, wire};
 use self::wheel::{Alarm, Wheel};
@@ -66,6 +68,7 @@ pub(crate) struct Gateway {
     wheel: Wheel,
     pub(crate) desk: Desk,
     hubs: Mutex<Hubs>,
+    pub(crate) lately: Mutex<Lately>,
     /// Looked up by number; walked only sorted.
     sessions: Mutex<HashMap<SessionId, Arc<Session>, ahash::RandomState>>,
     next_session: AtomicU64,
@@ -87,6 +90,7 @@ impl Gateway {
             wheel: Wheel::new(),
             desk: Desk::default(),
             hubs: Mutex::default(),
+            lately: Mutex::default(),
             sessions: Mutex::default(),
             next_session: AtomicU64::new(1),
             stopping: AtomicBool::new(false),

@@ -78,6 +78,30 @@ fn marks_are_merged_and_stamped_from_what_was_sent() {
 }
 
 #[test]
+fn a_mark_over_more_than_a_session_remembers_is_stamped_from_what_went_out_of_late() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = group(3);
+    scene.stay(&chat, "ada", 1, 0);
+    scene.tell(1, &added(&chat, "bob", "ada", "in"), &["ada"]);
+    scene.command(&client, "r", &delivered(&chat, 1));
+    scene.frames(&client);
+    let message = |seq: u64| {
+        let author = if seq == 2 { "cyd" } else { "bob" };
+        told(seq, &message(&chat, author, &seq.to_string()), &["ada"])
+    };
+    scene.append((2..=200).map(message).collect());
+    // The tables have none of this, so only memory can answer.
+    scene.applied.hold("chats", 0);
+    scene.command(&client, "r", &delivered(&chat, 100));
+    assert_eq!(settled(&scene.frames(&client)), 1);
+    let marks = scene.commands.marks.lock();
+    let (_, stamped) = marks.last().unwrap();
+    assert_eq!((stamped.seq, stamped.ordinal), (Seq(100), Ordinal(100)));
+    assert_eq!(stamped.authors, [user("bob"), user("cyd")]);
+}
+
+#[test]
 fn a_mark_on_what_was_pushed_is_not_refused_for_good_while_the_tables_lag() {
     let mut scene = Scene::new();
     let client = scene.live("ada/phone");

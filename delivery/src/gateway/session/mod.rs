@@ -68,8 +68,6 @@ pub(crate) struct Session {
     heard_ms: AtomicU64,
     /// The retry alarm rang and was not looked at yet.
     retry_rang: AtomicBool,
-    /// Something was put in by the batch that is being delivered.
-    dirty: AtomicBool,
     signed_in: OnceLock<SignedIn>,
 }
 
@@ -106,7 +104,6 @@ impl Session {
             wake: Notify::new(),
             heard_ms: AtomicU64::new(millis(now)),
             retry_rang: AtomicBool::new(false),
-            dirty: AtomicBool::new(false),
             signed_in: OnceLock::new(),
         }
     }
@@ -141,17 +138,6 @@ impl Session {
         if self.outbox.flush() {
             self.wake.notify_one();
         }
-    }
-
-    /// True when it was not yet in this batch.
-    pub(crate) fn becomes_dirty(&self) -> bool {
-        !self.dirty.swap(true, Ordering::Relaxed)
-    }
-
-    /// Writes out what a batch put in.
-    pub(crate) fn flush_batch(&self) {
-        self.dirty.store(false, Ordering::Relaxed);
-        self.flush();
     }
 
     /// The retry alarm rings; the session's task looks at it when it can.
@@ -274,16 +260,19 @@ impl Session {
         self.put(answer(reference.as_deref(), &Frame::Sent(accepted)));
     }
 
-    /// Tells the author's own device what became of a command.
-    pub(crate) fn push_verdict(&self, told: &VerdictTold, frame: &Bytes) {
-        if let Some(signed_in) = self.signed_in()
-            && signed_in.identity.device == told.device
-        {
-            let mut unsettled = signed_in.unsettled.lock();
-            unsettled.verdict(&told.chat, &told.client_id);
-            drop(unsettled);
-            self.put(frame.clone());
+    /// Tells the author's own device what became of a command; false when this is another one.
+    pub(crate) fn push_verdict(&self, told: &VerdictTold, frame: &Bytes) -> bool {
+        let Some(signed_in) = self.signed_in() else {
+            return false;
+        };
+        if signed_in.identity.device != told.device {
+            return false;
         }
+        let mut unsettled = signed_in.unsettled.lock();
+        unsettled.verdict(&told.chat, &told.client_id);
+        drop(unsettled);
+        self.put(frame.clone());
+        true
     }
 
     /// Tells an author how far a message got, beside the author.

@@ -1,6 +1,8 @@
 //! Stamping a mark: its ordinal, its join and whom to tell, from what was sent to the session, else
 //! from the timeline. What is beyond both is refused.
 
+use std::sync::Arc;
+
 use schemas::errors::{Code, Refusal};
 use schemas::events::MarkKind;
 use schemas::ids::{ChatId, UserId};
@@ -9,6 +11,7 @@ use schemas::tables::Stay;
 
 use super::{SignedIn, marks};
 use crate::gateway::Gateway;
+use crate::gateway::pushed::Pushed;
 use crate::reads::MAX_AUTHORS;
 use crate::seams::StampedMark;
 
@@ -106,23 +109,36 @@ async fn by_tables(
     })
 }
 
-/// Stamps a mark from what the session knows; none when the tables must be asked.
+/// Stamps a mark from what the session and the gateway know; none when the tables must be asked.
 pub(crate) fn at_once(
+    gateway: &Gateway,
     signed_in: &SignedIn,
     chat: &ChatId,
     kind: MarkKind,
     seq: Seq,
 ) -> Option<StampedMark> {
     let known = marks::known(signed_in, chat, kind);
-    let own = from_session(signed_in, chat, known, seq)?;
-    let track = signed_in.track.lock();
-    let seen = track.chat(chat)?;
+    let (sent, joined) = {
+        let track = signed_in.track.lock();
+        let seen = track.chat(chat)?;
+        (seen.sent, seen.joined)
+    };
     let user = &signed_in.identity.user;
     let since = match chat.pair() {
         Some((a, b)) => (*user == a || *user == b).then_some(Seq(0)),
-        None => seen.joined.filter(|joined| seq >= *joined),
+        None => joined.filter(|joined| seq >= *joined),
     }?;
-    (seq <= seen.sent).then_some(StampedMark {
+    if seq > sent {
+        return None;
+    }
+    let own = from_session(signed_in, chat, known, seq).filter(|own| own.authors.is_some());
+    let own = own.or_else(|| {
+        // What came before the join this user does not see.
+        let known = known.max(Seq(since.0.saturating_sub(1)));
+        let lately = gateway.lately.lock();
+        covered(lately.down_from(chat, seq), user, known, seq)
+    })?;
+    Some(StampedMark {
         chat: chat.clone(),
         kind,
         seq,
@@ -175,18 +191,26 @@ fn joined(stays: &[Stay], seq: Seq) -> Option<Seq> {
 /// What the session was sent of late, from the place down to the mark before.
 fn from_session(signed_in: &SignedIn, chat: &ChatId, known: Seq, seq: Seq) -> Option<FromSession> {
     let track = signed_in.track.lock();
-    let mut covered = track
-        .recent(chat)
-        .filter(|pushed| pushed.seq <= seq)
-        .peekable();
-    let ordinal = covered.peek().filter(|newest| newest.seq == seq)?.ordinal;
+    let recent = track.recent(chat).filter(|pushed| pushed.seq <= seq);
+    covered(recent, &signed_in.identity.user, known, seq)
+}
+
+/// What a mark covers, from its place down to the mark before, of entries in falling order.
+fn covered<'a>(
+    entries: impl Iterator<Item = &'a Arc<Pushed>>,
+    user: &UserId,
+    known: Seq,
+    seq: Seq,
+) -> Option<FromSession> {
+    let mut entries = entries.peekable();
+    let ordinal = entries.peek().filter(|newest| newest.seq == seq)?.ordinal;
     let mut authors: Vec<UserId> = Vec::new();
     let mut next = seq;
-    for pushed in covered {
+    for pushed in entries {
         if pushed.seq != next || pushed.seq <= known || authors.len() >= MAX_AUTHORS {
             break;
         }
-        let is_new = pushed.author != signed_in.identity.user && !authors.contains(&pushed.author);
+        let is_new = pushed.author != *user && !authors.contains(&pushed.author);
         if pushed.countable && is_new {
             authors.push(pushed.author.clone());
         }

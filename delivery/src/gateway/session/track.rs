@@ -187,7 +187,10 @@ impl Track {
     /// Decides about a live entry and notes what it means.
     pub(crate) fn offer(&mut self, pushed: &Arc<Pushed>) -> Offer {
         let known = self.chats.contains_key(&pushed.chat);
-        let chat = self.chats.entry(pushed.chat.clone()).or_default();
+        if !known {
+            self.chats.insert(pushed.chat.clone(), ChatTrack::default());
+        }
+        let chat = self.chats.get_mut(&pushed.chat).expect("it is there now");
         if pushed.joins.contains(&self.user) {
             chat.forget_join();
         }
@@ -344,7 +347,10 @@ impl Track {
     }
 
     pub(crate) fn chat_mut(&mut self, id: &ChatId) -> &mut ChatTrack {
-        self.chats.entry(id.clone()).or_default()
+        if !self.chats.contains_key(id) {
+            self.chats.insert(id.clone(), ChatTrack::default());
+        }
+        self.chats.get_mut(id).expect("it is there now")
     }
 
     /// Chats with their state, in id order.
