@@ -47,7 +47,7 @@ pub fn start(ports: &Ports, config: &Config, generation: Generation) -> Projecto
     Projectors {
         running: [
             engine::start(Chats, ports, &config.chats, generation, all()),
-            engine::start(Inbox, ports, &config.inbox, generation, all()),
+            engine::start(Inbox::default(), ports, &config.inbox, generation, all()),
             engine::start(Receipts, ports, &config.receipts, generation, all()),
             engine::start(SettingsOfChats, ports, &config.settings, generation, all()),
         ],

@@ -3,6 +3,7 @@
 //! Nothing is appended or written here; the live loop and the rebuild share it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ahash::AHashSet;
@@ -89,23 +90,38 @@ impl<P: Projection> Folding<P> {
         written: &'a BTreeMap<Partition, Offset>,
     ) -> BoxFuture<'a, Result<(), Stop>> {
         Box::pin(async move {
-            let mut keys = Vec::with_capacity(chunk.records.len());
-            let mut ends = Vec::with_capacity(chunk.records.len());
-            for one in &chunk.records {
-                self.projection.keys(&one.event, &mut keys);
-                ends.push(keys.len());
-            }
+            let (keys, ranges) = self.keys_of(chunk);
             let places = self.bring(&keys).await?;
-            let mut from = 0;
-            for (one, to) in chunk.records.iter().zip(ends) {
-                let keys = keys.get(from..to).unwrap_or_default();
-                let places = places.get(from..to).unwrap_or_default();
+            for (one, range) in chunk.records.iter().zip(ranges) {
+                let keys = keys.get(range.clone()).unwrap_or_default();
+                let places = places.get(range).unwrap_or_default();
                 let written = written.get(&one.partition).copied().unwrap_or_default();
-                from = to;
                 self.apply(one, keys, places, written).await?;
             }
             self.settle()
         })
+    }
+
+    /// The keys of a chunk, and which of them are each record's: a run of records that concern the
+    /// same keys, as those of a group whose members all write, shares them.
+    fn keys_of(&self, chunk: &Chunk<P::Event>) -> (Vec<P::Key>, Vec<Range<usize>>) {
+        let mut keys = Vec::with_capacity(chunk.records.len());
+        let mut ranges: Vec<Range<usize>> = Vec::with_capacity(chunk.records.len());
+        let mut before: Option<&P::Event> = None;
+        for Decoded { event, .. } in &chunk.records {
+            let same = before.is_some_and(|before| self.projection.have_same_keys(before, event));
+            let range = match ranges.last() {
+                Some(last) if same => last.clone(),
+                Some(_) | None => {
+                    let from = keys.len();
+                    self.projection.keys(event, &mut keys);
+                    from..keys.len()
+                }
+            };
+            ranges.push(range);
+            before = Some(event);
+        }
+        (keys, ranges)
     }
 
     fn settle(&mut self) -> Result<(), Stop> {

@@ -66,6 +66,12 @@ pub trait Projection: Send + Sync + 'static {
     /// The keys of the states that the event concerns, each once.
     fn keys(&self, event: &Self::Event, into: &mut Vec<Self::Key>);
 
+    /// Whether two events concern the very same keys, in the same order: then those of the second
+    /// are not looked for again. False when that is not worth knowing.
+    fn have_same_keys(&self, _one: &Self::Event, _other: &Self::Event) -> bool {
+        false
+    }
+
     /// The state of a key of which the tables have nothing.
     fn fresh(&self, key: &Self::Key) -> Self::State;
 

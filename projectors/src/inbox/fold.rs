@@ -93,8 +93,14 @@ pub struct Line {
 impl News {
     /// Understands what was told.
     pub fn new(told: EntryTold, event: &ChatEvent) -> Self {
+        let meaning = meaning(told.seq, event);
+        Self::told(told, meaning)
+    }
+
+    /// What was told and is understood already.
+    pub(super) fn told(told: EntryTold, meaning: Meaning) -> Self {
         Self {
-            meaning: meaning(told.seq, event),
+            meaning,
             recipients: told.recipients.into(),
             chat: told.chat,
             seq: told.seq,
@@ -159,7 +165,7 @@ fn join(line: &mut Line, news: &News) {
     line.until = Seq(0);
 }
 
-fn meaning(seq: Seq, event: &ChatEvent) -> Meaning {
+pub(super) fn meaning(seq: Seq, event: &ChatEvent) -> Meaning {
     match event {
         ChatEvent::MessageSent(e) => Meaning::Sent {
             author: e.origin.author.clone(),

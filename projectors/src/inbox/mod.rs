@@ -7,14 +7,16 @@
 pub mod fold;
 #[cfg(test)]
 mod tests;
+mod understood;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use infra_ports::StoreError;
+use parking_lot::Mutex;
 use schemas::avro::{DecodeError, LogEvent};
-use schemas::events::{ChatEvent, UserEvent};
+use schemas::events::UserEvent;
 use schemas::ids::{ChatId, UserId};
 use schemas::position::Version;
 use schemas::tables::{InboxKey, InboxRow, Table, TableDef};
@@ -22,10 +24,13 @@ use schemas::topics::Topic;
 
 use crate::engine::projection::{Effects, Memory, Place, Projection, Tables};
 use fold::{Line, News, Preview};
+use understood::Understood;
 
 /// The projection of the topic `users`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Inbox;
+#[derive(Debug, Default)]
+pub struct Inbox {
+    understood: Mutex<Understood>,
+}
 
 #[async_trait]
 impl Projection for Inbox {
@@ -49,8 +54,8 @@ impl Projection for Inbox {
     fn decode(&self, value: &Bytes) -> Result<Option<News>, DecodeError> {
         match UserEvent::decode(value)? {
             UserEvent::EntryTold(told) => {
-                let event = ChatEvent::decode(&told.event)?;
-                Ok(Some(News::new(told, &event)))
+                let meaning = self.understood.lock().meaning(&told)?;
+                Ok(Some(News::told(told, meaning)))
             }
             UserEvent::VerdictTold(_)
             | UserEvent::StatusTold(_)
@@ -67,6 +72,15 @@ impl Projection for Inbox {
         let Some(news) = event else { return };
         let recipients = news.recipients.iter();
         into.extend(recipients.map(|user| (user.clone(), news.chat.clone())));
+    }
+
+    fn have_same_keys(&self, one: &Option<News>, other: &Option<News>) -> bool {
+        match (one, other) {
+            (Some(one), Some(other)) => {
+                one.chat == other.chat && one.recipients == other.recipients
+            }
+            (None, _) | (_, None) => false,
+        }
     }
 
     fn fresh(&self, _key: &(UserId, ChatId)) -> Line {

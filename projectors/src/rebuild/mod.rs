@@ -74,7 +74,7 @@ async fn chats_and_inbox(
     generation: Generation,
 ) -> Result<Positions, Stop> {
     let mut chats = Build::new(Chats, ports, &config.chats, generation).await?;
-    let mut inbox = Build::new(Inbox, ports, &config.inbox, generation).await?;
+    let mut inbox = Build::new(Inbox::default(), ports, &config.inbox, generation).await?;
     // Read before the ends of `chats`: what stands below it was told of events below those ends.
     let told_before = inbox.durable_ends().await?;
     let ends = chats.durable_ends().await?;
