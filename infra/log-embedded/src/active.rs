@@ -12,6 +12,9 @@ use parking_lot::{Condvar, Mutex};
 use crate::segment::Segment;
 use crate::storage::{StorageFile, write_zeros};
 
+/// Bytes of a file that are zeroed at a time: about a millisecond's work for a disk.
+const ZERO_PIECE_BYTES: u64 = 256 << 10;
+
 struct Zeros {
     /// What is written or zeroed ends here.
     until: u64,
@@ -73,13 +76,22 @@ impl Active {
         true
     }
 
-    /// Writes zeros up to `ahead` bytes beyond the last ones, at most up to `most`.
+    /// Writes zeros up to `ahead` bytes beyond the last ones, at most up to `most`, a piece at a time:
+    /// an fdatasync of the file has to wait for the piece that is being written.
     pub(crate) fn zero_ahead(&self, ahead: u64, most: u64) -> Result<(), ZeroError> {
+        let to = self.zeros.lock().until.saturating_add(ahead).min(most);
+        while self.zero_piece(to)? {}
+        Ok(())
+    }
+
+    /// Writes the next piece of zeros; false when there are zeros up to `most`.
+    fn zero_piece(&self, most: u64) -> Result<bool, ZeroError> {
         let mut zeros = self.zeros.lock();
         let from = zeros.until;
-        let to = from.saturating_add(ahead).min(most);
+        let to = from.saturating_add(ZERO_PIECE_BYTES).min(most);
         if to <= from {
-            return Ok(());
+            zeros.asked = false;
+            return Ok(false);
         }
         zeros.busy = true;
         drop(zeros);
@@ -88,11 +100,10 @@ impl Active {
         zeros.busy = false;
         if outcome.is_ok() {
             zeros.until = to;
-            zeros.asked = false;
         }
         drop(zeros);
         self.free.notify_all();
-        outcome
+        outcome.map(|()| true)
     }
 
     fn put_zeros(&self, from: u64, to: u64) -> Result<(), ZeroError> {

@@ -3,6 +3,7 @@
 //! Lock order: `writer` before `view`; `queue` and `spare` are never held together with another.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Instant;
@@ -64,6 +65,8 @@ pub(crate) struct TopicLog {
     pub(crate) view: Mutex<View>,
     pub(crate) queue: Mutex<Queue>,
     pub(crate) queued: Condvar,
+    /// Requests in the queue, to be looked at without its lock.
+    here: AtomicUsize,
     pub(crate) spare: Spare,
     pub(crate) sealed: SealedCache,
     /// Something was appended, or the log was closed.
@@ -107,6 +110,7 @@ impl TopicLog {
             view: Mutex::new(view),
             queue: Mutex::new(Queue::default()),
             queued: Condvar::new(),
+            here: AtomicUsize::new(0),
             spare: Spare::default(),
             sealed: SealedCache::default(),
             appended: Notify::new(),
@@ -155,7 +159,9 @@ impl TopicLog {
         queue.bytes += bytes;
         let was_empty = queue.requests.is_empty();
         queue.requests.push(Request { batches, answer });
-        metrics::waiting(self.topic, queue.requests.len());
+        let here = queue.requests.len();
+        self.here.store(here, Ordering::Relaxed);
+        metrics::waiting(self.topic, here);
         drop(queue);
         if was_empty {
             self.queued.notify_one();
@@ -184,6 +190,7 @@ impl TopicLog {
             batches: Vec::new(),
             answer,
         });
+        self.here.store(queue.requests.len(), Ordering::Relaxed);
         drop(queue);
         self.queued.notify_one();
         Some(answered)
@@ -196,19 +203,24 @@ impl TopicLog {
         while queue.requests.is_empty() && !queue.closing && !queue.stopped {
             self.queued.wait(&mut queue);
         }
-        if let Some(mut gathering) = crowd.gather(queue.requests.len(), Instant::now()) {
-            while !queue.closing
-                && !queue.stopped
-                && gathering.goes_on(queue.requests.len(), Instant::now())
-            {
-                MutexGuard::unlocked(&mut queue, thread::yield_now);
-            }
+        let here = queue.requests.len();
+        if !queue.stopped
+            && !queue.closing
+            && let Some(mut gathering) = crowd.gather(here, Instant::now())
+        {
+            // Those who come must not have to wait for the lock.
+            MutexGuard::unlocked(&mut queue, || {
+                while gathering.goes_on(self.here.load(Ordering::Relaxed), Instant::now()) {
+                    thread::yield_now();
+                }
+            });
             crowd.gathered(&gathering);
         }
         if queue.stopped || queue.requests.is_empty() {
             return None;
         }
         queue.bytes = 0;
+        self.here.store(0, Ordering::Relaxed);
         metrics::waiting(self.topic, 0);
         Some(std::mem::take(&mut queue.requests))
     }
