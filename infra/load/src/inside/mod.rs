@@ -9,9 +9,11 @@ mod ground;
 mod recording;
 
 mod append;
+mod beside;
 mod fan_out;
 mod history;
 mod memory;
+mod open;
 mod projection;
 mod scan;
 mod start;
@@ -55,7 +57,7 @@ pub struct Options {
 /// An area of measures, one results file each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Area {
-    /// Appending to the log and scanning it
+    /// Appending to the log, scanning and opening it
     Log,
     /// Live projection and rebuild
     Projection,
@@ -117,7 +119,8 @@ impl Area {
     async fn measure(self, ground: &Ground) -> anyhow::Result<Found> {
         match self {
             Self::Log => {
-                let appends = append::measure(ground).await?;
+                let mut appends = append::measure(ground).await?;
+                appends.extend(beside::measure(ground).await?);
                 let mut found = scan::measure(ground).await?;
                 found.figures.splice(0..0, appends);
                 Ok(found)

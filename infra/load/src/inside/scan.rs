@@ -1,4 +1,5 @@
-//! Reading the whole log through its reader, beside reading the same files from begin to end.
+//! Reading the whole log through its reader, beside reading the same files from begin to end; then
+//! opening it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use schemas::topics::Topic;
 use super::Found;
 use super::corpus::Shape;
 use super::ground::{Ground, Place, fill};
+use super::open;
 use crate::figure::{Figure, Goal};
 use crate::raw::scan::{read_all, segments};
 
@@ -47,7 +49,10 @@ pub(super) async fn measure(ground: &Ground) -> anyhow::Result<Found> {
         Some(Goal::AtLeast(0.9)),
     );
     Ok(Found {
-        figures: figure.into_iter().collect(),
+        figures: figure
+            .into_iter()
+            .chain(open::measure(ground, folder.path())?)
+            .collect(),
         plots: Vec::new(),
         settings: format!("scan: {shape}, from files in the page cache"),
     })

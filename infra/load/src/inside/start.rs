@@ -132,7 +132,7 @@ fn start(program: &Path, data: &Path) -> anyhow::Result<Start> {
 }
 
 /// The segment that each topic would be appended to.
-fn active_segments(data: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn active_segments(data: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for spec in TOPICS {
         let topic = data.join("log").join(spec.name);

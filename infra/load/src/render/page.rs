@@ -52,7 +52,8 @@ const AREAS: [(&str, &str, &str); 12] = [
         "log",
         "The embedded log",
         "Appends beside write + fdatasync of the same bytes into a file that is written already; \
-         the scan beside reading the same files from begin to end.",
+         the scan beside reading the same files from begin to end; opening beside reading the last \
+         segment of each topic, which a start must check whole.",
     ),
     (
         "projection",
