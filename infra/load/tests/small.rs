@@ -99,7 +99,7 @@ fn inner_measures_find_every_figure_and_the_table_and_pages_show_them() {
 
     let latest = std::fs::read(results.join("latest.json")).unwrap();
     let latest: Vec<serde_json::Value> = serde_json::from_slice(&latest).unwrap();
-    assert_eq!(latest.len(), 15);
+    assert_eq!(latest.len(), 17);
     let page = std::fs::read_to_string(docs.join("benchmarks.md")).unwrap();
     for figure in latest {
         let name = figure["figure"].as_str().unwrap();
