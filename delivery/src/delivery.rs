@@ -79,6 +79,8 @@ impl Delivery {
         tasks.spawn_dedicated("delivery-worker", Box::pin(worker.run()));
         let alarms = ring(Arc::clone(&gateway), stopped.clone());
         tasks.spawn("delivery-alarms", Box::pin(alarms));
+        let answers = answer(Arc::clone(&gateway), stopped.clone());
+        tasks.spawn_dedicated("delivery-answers", Box::pin(answers));
         let marks = gather_marks(Arc::clone(&gateway), stopped);
         tasks.spawn("delivery-marks", Box::pin(marks));
         Ok(Self {
@@ -189,6 +191,11 @@ impl Delivery {
 async fn ring(gateway: Arc<Gateway>, stopped: watch::Receiver<bool>) {
     // Without alarms nothing is pushed again and nobody silent is found out.
     until_stopped(&gateway, stopped, gateway.ring_alarms()).await;
+}
+
+async fn answer(gateway: Arc<Gateway>, stopped: watch::Receiver<bool>) {
+    // Without answers nobody knows what was sent.
+    until_stopped(&gateway, stopped, gateway.serve_answers()).await;
 }
 
 async fn gather_marks(gateway: Arc<Gateway>, stopped: watch::Receiver<bool>) {

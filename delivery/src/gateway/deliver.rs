@@ -33,6 +33,8 @@ enum News<'a> {
 
 impl Deliveries for Gateway {
     fn deliver(&self, batch: Vec<Told>) {
+        // What is told follows from a commit, and so do the answers that wait: they leave with it.
+        let answered = self.answer_ready();
         let now = self.runtime.elapsed();
         let news: Vec<_> = batch.iter().map(|told| self.news(&told.event)).collect();
         let mut pushed = vec![0; news.len()];
@@ -48,6 +50,7 @@ impl Deliveries for Gateway {
             let told = turns.iter().filter_map(|turn| news.get(*turn));
             told.for_each(|news| news.settle(&hub));
         }
+        answered.iter().for_each(|session| session.flush());
         self.measure(&news, &pushed);
     }
 

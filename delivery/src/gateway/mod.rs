@@ -1,10 +1,12 @@
 //! The gateway: holds sockets, decides nothing. Knows its sessions and who they belong to, hands
 //! what was told to them, rings their alarms.
 //!
-//! Locks, in the order they are taken: hubs, one hub, a session's track, its outbox. None is held
-//! over an await. That of the entries of late is taken beside these, never with another after it.
+//! Locks, in the order they are taken: hubs, one hub, a session's track, what it owes, what is
+//! unsettled, its outbox. None is held over an await. That of the entries of late is taken beside
+//! these, never with another after it.
 
 mod alarms;
+mod answers;
 mod deliver;
 mod desk;
 mod hubs;
@@ -30,6 +32,7 @@ use schemas::position::{Offset, Timestamp};
 use schemas::topics::{Topic, partition_of};
 use tokio::sync::Notify;
 
+use self::answers::Answers;
 use self::desk::Desk;
 use self::hubs::Hubs;
 use self::lately::Lately;
@@ -67,6 +70,7 @@ pub(crate) struct Gateway {
     link: Arc<dyn Link>,
     wheel: Wheel,
     pub(crate) desk: Desk,
+    pub(crate) answers: Answers,
     hubs: Mutex<Hubs>,
     pub(crate) lately: Mutex<Lately>,
     /// Looked up by number; walked only sorted.
@@ -89,6 +93,7 @@ impl Gateway {
             link: parts.link,
             wheel: Wheel::new(),
             desk: Desk::default(),
+            answers: Answers::default(),
             hubs: Mutex::default(),
             lately: Mutex::default(),
             sessions: Mutex::default(),
@@ -147,6 +152,7 @@ impl Gateway {
             sessions.len()
         };
         metrics::left(open);
+        session.abandon_commands();
         if let Some(signed_in) = session.signed_in() {
             let mut hubs = self.hubs.lock();
             signed_in.hub.leave(session.id);

@@ -67,6 +67,8 @@ pub(crate) struct FakeCommands {
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) expires_at: Mutex<Timestamp>,
     pub(crate) taken: Mutex<Vec<String>>,
+    /// How many commands are under way, and the most that ever were.
+    pub(crate) at_once: Mutex<(usize, usize)>,
     pub(crate) marks: Mutex<Vec<(String, StampedMark)>>,
     /// How many marks came together, each time.
     pub(crate) rounds: Mutex<Vec<usize>>,
@@ -119,10 +121,16 @@ impl Commands for FakeCommands {
         if let Some(code) = *self.refuse.lock() {
             return Err(Refusal::plain(code));
         }
+        {
+            let mut at_once = self.at_once.lock();
+            at_once.0 += 1;
+            at_once.1 = at_once.0.max(at_once.1);
+        }
         // As long as a disk might take: later ones are often through before earlier ones.
         self.runtime
             .sleep(Duration::from_millis(self.runtime.random() % 5))
             .await;
+        self.at_once.lock().0 -= 1;
         let id = MessageId::of(&chat, &who.user, &who.device, &client_id)
             .to_string()
             .into();

@@ -1,5 +1,7 @@
 //! What clients say: in order, bounded, and never the end of more than their own socket.
 
+use std::sync::Arc;
+
 use infra_ports::memory::transport::{Received, Socket};
 use schemas::errors::{Code, close};
 use schemas::frames::{Command, Frame, MAX_UNSETTLED, Pin, Send, WireBody, encode_command};
@@ -43,6 +45,51 @@ fn commands_sent_without_waiting_are_taken_and_answered_in_order() {
     let expected: Vec<String> = (0..MAX_UNSETTLED).map(|n| n.to_string()).collect();
     assert_eq!(sent(&scene.frames(&client)), expected);
     assert_eq!(*scene.commands.taken.lock(), expected);
+}
+
+#[test]
+fn a_session_with_as_much_under_way_as_may_be_reads_on_once_something_is_answered() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chats = ["bob", "cyd", "dan", "eve"].map(|peer| chat(&format!("d.ada.{peer}")));
+    let peer = client.0.clone();
+    let burst = async move {
+        for n in 0..800 {
+            let command = encode_command(None, &send(&chats[n % 4], n));
+            peer.send_text(command).await.unwrap();
+        }
+    };
+    scene.run(burst);
+    let expected: Vec<String> = (0..800).map(|n| n.to_string()).collect();
+    assert_eq!(sent(&scene.frames(&client)), expected);
+    assert_eq!(scene.commands.at_once.lock().1, 512);
+}
+
+#[test]
+fn a_session_that_goes_before_its_answers_leaves_nothing_behind() {
+    let mut scene = Scene::new();
+    scene.wait(100);
+    let gateway = scene.delivery.gateway_for_tests();
+    let before = Arc::strong_count(&gateway);
+    let client = scene.live("ada/phone");
+    let chat = chat("d.ada.bob");
+    let peer = client.0.clone();
+    let burst = async move {
+        for n in 0..20 {
+            peer.send_text(encode_command(None, &send(&chat, n)))
+                .await
+                .unwrap();
+        }
+    };
+    scene.run(burst);
+    let commands = Arc::clone(&scene.commands);
+    let halt = scene
+        .executor
+        .run_until(|| !commands.taken.lock().is_empty());
+    assert_eq!(halt, infra_ports::memory::Halt::Done);
+    client.0.cut();
+    scene.wait(100);
+    assert_eq!(Arc::strong_count(&gateway), before);
 }
 
 #[test]

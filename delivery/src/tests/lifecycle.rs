@@ -13,8 +13,8 @@ use schemas::position::{Offset, Seq, Timestamp};
 use crate::Config;
 use crate::testing::*;
 
-/// Tasks that run as long as delivery does: the worker, the alarms, the desk of marks.
-const STANDING: usize = 3;
+/// Tasks that run as long as delivery does: the worker, the answers, the alarms, the desk of marks.
+const STANDING: usize = 4;
 
 #[test]
 fn a_silent_client_is_pinged_and_then_closed() {

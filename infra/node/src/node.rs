@@ -39,7 +39,7 @@ const STOCK_EVERY: Duration = Duration::from_secs(5);
 const TOKEN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the chats fold appends to `users` the worker hands out: one thread, no wake-up between.
-const HAND_IN_HAND: [&str; 2] = ["chats", "delivery-worker"];
+const HAND_IN_HAND: [&str; 3] = ["chats", "delivery-worker", "delivery-answers"];
 
 /// The adapters that a node runs on.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 //! The only way to any of them above the adapters. In production it is tokio; in the simulation a
 //! seeded executor with virtual time, in which a dedicated thread is a task like the others.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use schemas::position::Timestamp;
@@ -31,6 +32,19 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// 64 random bits; not for secrets.
     fn random(&self) -> u64;
+}
+
+/// Lets the other tasks of this thread that are ready have their turn once. Needs no runtime.
+pub async fn let_others_run() {
+    let mut had = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut had, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// What a panicked task said, for its log line.

@@ -5,11 +5,10 @@
 //! being remembered while the next one gathers; when too much has gathered, reading waits.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
+use infra_ports::runtime::let_others_run;
 use infra_ports::{
     BoxFuture, EventLog, LogError, LogTail, RecordBatch, Runtime, Visibility, watch,
 };
@@ -334,17 +333,4 @@ impl<P: Projection> Instance<P> {
             }
         }
     }
-}
-
-/// Lets the other tasks of this thread have their turn once.
-async fn let_others_run() {
-    let mut had = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut had, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use infra_ports::runtime::BoxFuture;
 use schemas::errors::{Code, Refusal, close};
 use schemas::events::MarkKind;
 use schemas::frames::{
@@ -12,12 +11,12 @@ use schemas::frames::{
 };
 use schemas::ids::{ChatId, Identity};
 
-use super::task::{Taken, Task};
+use super::owed::Pending;
+use super::task::Task;
 use super::unsettled::name_of;
 use super::{Session, answer, refusal};
 use crate::gateway::Gateway;
 use crate::gateway::wheel::Alarm;
-use crate::seams::Receipt;
 
 impl Task {
     /// Carries out one command, or begins to.
@@ -56,10 +55,11 @@ impl Task {
             | Command::Mute(_)
             | Command::Archive(_)
             | Command::Pin(_)
-            | Command::Hide(_) => match self.begin(identity, reference, command) {
-                Ok(taking) => self.commands.push_back(taking),
-                Err(refused) => self.refuse(reference, refused),
-            },
+            | Command::Hide(_) => {
+                if let Err(refused) = self.hand_over(identity, reference, command) {
+                    self.refuse(reference, refused);
+                }
+            }
         }
     }
 
@@ -112,55 +112,22 @@ impl Task {
             .alarm_at(expires_at, self.session.id, Alarm::Expiry);
     }
 
-    /// Hands a command over; the append is begun when the future is first polled.
-    fn begin(
+    /// Hands a command over; its append is begun when this returns.
+    fn hand_over(
         &self,
         identity: &Identity,
         reference: Option<&str>,
         command: Command,
-    ) -> Result<BoxFuture<'static, Taken>, Refusal> {
+    ) -> Result<(), Refusal> {
         let name = name_of(identity, &command);
         if let (Some(name), Some(signed_in)) = (&name, self.session.signed_in()) {
             signed_in.unsettled.lock().begin(name, reference)?;
         }
         let commands = Arc::clone(&self.gateway.commands);
-        let reference = reference.map(str::to_owned);
-        let identity = identity.clone();
-        Ok(Box::pin(async move {
-            let reference = reference.as_deref();
-            let (frame, is_taken) = match commands.accept(&identity, command).await {
-                Ok(Receipt::Sent(accepted)) => (answer(reference, &Frame::Sent(accepted)), true),
-                Ok(Receipt::Settled(done)) => (answer(reference, &Frame::Settled(done)), true),
-                Err(refused) => (refusal(reference, refused), false),
-            };
-            Taken {
-                name,
-                frame,
-                is_taken,
-            }
-        }))
-    }
-
-    /// Answers a command, unless its entry was faster and the answer went before it.
-    pub(super) fn answer_taken(&self, taken: Taken) {
-        let Taken {
-            name,
-            frame,
-            is_taken,
-        } = taken;
-        let (Some(name), Some(signed_in)) = (name, self.session.signed_in()) else {
-            return self.session.put(frame);
-        };
-        let mut unsettled = signed_in.unsettled.lock();
-        let is_owed = match is_taken {
-            true => unsettled.answer(&name),
-            // It may be in the log all the same when the log did not answer; the client sends it
-            // again, so it may as well be forgotten.
-            false => unsettled.forget(&name.0, &name.1).is_some(),
-        };
-        if is_owed {
-            self.session.put(frame);
-        }
+        let (identity, reference) = (identity.clone(), reference.map(str::to_owned));
+        let taking = Box::pin(async move { commands.accept(&identity, command).await });
+        Pending::begin(&self.gateway, &self.session, name, reference, taking);
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ mod fill;
 mod load;
 pub(crate) mod marks;
 mod outbox;
+pub(crate) mod owed;
 mod retry;
 pub(crate) mod stamp;
 mod task;
@@ -36,6 +37,7 @@ use tokio::sync::Notify;
 
 use self::marks::Marks;
 use self::outbox::{Outbox, Put};
+use self::owed::Owed;
 use self::track::{Offer, Track};
 use self::unsettled::{Unsettled, Waiting};
 use super::Gateway;
@@ -53,6 +55,7 @@ pub(crate) struct SignedIn {
     pub(crate) hub: Arc<Hub>,
     pub(crate) track: Mutex<Track>,
     unsettled: Mutex<Unsettled>,
+    owed: Mutex<Owed>,
     pub(crate) marks: Mutex<Marks>,
     /// A retry alarm is set.
     retrying: AtomicBool,
@@ -118,6 +121,7 @@ impl Session {
         let signed_in = SignedIn {
             track: Mutex::new(Track::new(identity.user.clone())),
             unsettled: Mutex::default(),
+            owed: Mutex::default(),
             marks: Mutex::default(),
             retrying: AtomicBool::new(false),
             identity,

@@ -2,19 +2,19 @@
 //! room. Live entries do not pass here; the delivering thread writes them itself.
 //!
 //! Commands are handed over in the order they came, without waiting for one another: their appends
-//! are begun in that order and share a commit. Ends when the connection does.
+//! are begun in that order and share a commit. Their answers do not pass here either
+//! (`gateway::answers`). Ends when the connection does.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use infra_ports::runtime::BoxFuture;
 use infra_ports::{FrameReader, Inbound, TransportError};
 use schemas::errors::{Code, Refusal, close};
 use schemas::frames::{Frame, decode_command};
 
-use super::unsettled::CommandName;
 use super::{Life, Session, fill, load, refusal, retry};
 use crate::gateway::Gateway;
 use crate::gateway::session::track::Phase;
@@ -28,23 +28,11 @@ const MAX_READ: usize = 64;
 /// Something that will answer a client with ready frames.
 pub(super) type Answering = BoxFuture<'static, Vec<Bytes>>;
 
-/// What became of a command that was handed over.
-pub(super) struct Taken {
-    /// Its name, if it will have an entry or a verdict.
-    pub(super) name: Option<CommandName>,
-    /// The answer, ready to leave.
-    pub(super) frame: Bytes,
-    /// False when it was refused.
-    pub(super) is_taken: bool,
-}
-
 /// The session's own side.
 pub(super) struct Task {
     pub(super) gateway: Arc<Gateway>,
     pub(super) session: Arc<Session>,
     reader: Box<dyn FrameReader>,
-    /// Commands: answered in their order.
-    pub(super) commands: FuturesOrdered<BoxFuture<'static, Taken>>,
     /// Reads, and marks that need one: answered as they are ready.
     pub(super) others: FuturesUnordered<Answering>,
     /// What is being read from the tables for this session.
@@ -59,7 +47,6 @@ pub(super) struct Task {
 enum Woken {
     ByOthers,
     Writable,
-    Taken(Taken),
     Frames(Vec<Bytes>),
     Stepped,
     Came(Result<Inbound, TransportError>),
@@ -77,7 +64,6 @@ pub(crate) async fn run(
         gateway,
         session,
         reader,
-        commands: FuturesOrdered::new(),
         others: FuturesUnordered::new(),
         step: None,
         linger: None,
@@ -146,9 +132,6 @@ impl Task {
             () = ready(&mut self.linger), if closing => Woken::LingeredOut,
             () = self.session.wake.notified() => Woken::ByOthers,
             () = outbox.writable(), if outbox.is_blocked() => Woken::Writable,
-            Some(taken) = self.commands.next(), if !self.commands.is_empty() => {
-                Woken::Taken(taken)
-            }
             Some(frames) = self.others.next(), if !self.others.is_empty() => {
                 Woken::Frames(frames)
             }
@@ -157,9 +140,10 @@ impl Task {
         }
     }
 
-    /// True while as much is under way as may.
+    /// True while as much is under way as may; whoever answers a command then wakes this task.
     fn is_busy(&self) -> bool {
-        self.commands.len() + self.others.len() >= MAX_UNDER_WAY || self.has_many_marks()
+        let left = MAX_UNDER_WAY.saturating_sub(self.others.len());
+        self.session.owes_as_many_as(left) || self.has_many_marks()
     }
 
     /// False when the session is over.
@@ -169,26 +153,12 @@ impl Task {
             Woken::Writable => {
                 self.session.outbox.unblock();
             }
-            Woken::Taken(taken) => {
-                self.answer_taken(taken);
-                self.answer_what_is_ready();
-            }
             Woken::Frames(frames) => frames.into_iter().for_each(|f| self.session.put(f)),
             Woken::Stepped => self.step = None,
             Woken::Came(came) => return self.take_all(came),
             Woken::LingeredOut => return false,
         }
         true
-    }
-
-    /// Answers that are ready together leave in one write.
-    fn answer_what_is_ready(&mut self) {
-        for _ in 0..MAX_READ {
-            match self.commands.next().now_or_never() {
-                Some(Some(taken)) => self.answer_taken(taken),
-                Some(None) | None => return,
-            }
-        }
     }
 
     /// Takes what came, and what else is there already. What was read is taken: nothing more is
