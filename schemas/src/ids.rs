@@ -54,8 +54,8 @@ macro_rules! text_id {
         impl TryFrom<CompactString> for $name {
             type Error = IdError;
             fn try_from(text: CompactString) -> Result<Self, IdError> {
-                let ok: fn(u8) -> bool = $ok;
-                if text.is_empty() || text.len() > MAX_ID_BYTES || !text.bytes().all(ok) {
+                // Named here and not through a pointer, which would be called for each byte.
+                if text.is_empty() || text.len() > MAX_ID_BYTES || !text.bytes().all($ok) {
                     return Err(IdError::Malformed { what: $what, allowed: $allowed });
                 }
                 Ok(Self(text))
