@@ -58,6 +58,7 @@ mod config;
 mod directory;
 mod engine;
 mod errors;
+mod found;
 mod horizon;
 pub mod metrics;
 mod room;

@@ -9,17 +9,17 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fjall::{Guard, Readable};
+use fjall::Readable;
 use infra_ports::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
 use parking_lot::RwLock;
 use schemas::position::{Generation, Version};
-use schemas::tables::{TableDef, split_key};
+use schemas::tables::TableDef;
 
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::errors::{OpenError, at_port};
+use crate::found::Found;
 use crate::store::Bound::{Excluded, Included, Unbounded};
-use crate::value::Held;
 use crate::{bulk, metrics, writes};
 
 /// The embedded table store. Clones are the same store.
@@ -70,48 +70,6 @@ impl std::fmt::Debug for EmbeddedStore {
             .field("open", &open)
             .finish_non_exhaustive()
     }
-}
-
-/// A row of the key's bytes and what stands under them; none when it is deleted.
-fn row(
-    table: &'static TableDef,
-    key: &[u8],
-    bytes: &[u8],
-) -> Result<Option<StoredRow>, StoreError> {
-    let held = Held::read(table.name, bytes)?;
-    let Some(values) = held.values else {
-        return Ok(None);
-    };
-    let (partition, cluster) = split_key(table, key).map_err(|error| StoreError::Damaged {
-        table: table.name,
-        reason: error.to_string(),
-    })?;
-    Ok(Some(StoredRow {
-        partition: Bytes::copy_from_slice(partition),
-        cluster: Bytes::copy_from_slice(cluster),
-        values: Bytes::copy_from_slice(values),
-        version: held.version,
-    }))
-}
-
-/// The first `limit` rows of what fjall found that are not deleted.
-fn take_rows(
-    table: &'static TableDef,
-    found: impl Iterator<Item = Guard>,
-    limit: usize,
-) -> Result<Vec<StoredRow>, StoreError> {
-    let mut rows = Vec::new();
-    if limit == 0 {
-        return Ok(rows);
-    }
-    for guard in found {
-        let (key, bytes) = guard.into_inner().map_err(|e| at_port(table.name, &e))?;
-        rows.extend(row(table, &key, &bytes)?);
-        if rows.len() == limit {
-            break;
-        }
-    }
-    Ok(rows)
 }
 
 /// Bounds of clustering keys as bounds of whole keys.
@@ -191,10 +149,11 @@ impl TableStore for EmbeddedStore {
             // Not the keyspace's own `get`: it sees rows of a batch that is not whole yet.
             let snapshot = engine.snapshot(table, generation, partition);
             let found = snapshot.get(&keyspace, &key);
-            match found.map_err(|e| at_port(table.name, &e))? {
-                Some(bytes) => row(table, &key, &bytes),
-                None => Ok(None),
+            let mut row = Found::in_table(table);
+            if let Some(bytes) = found.map_err(|e| at_port(table.name, &e))? {
+                row.add(&key, &bytes)?;
             }
+            Ok(row.into_rows().pop())
         })
     }
 
@@ -212,11 +171,12 @@ impl TableStore for EmbeddedStore {
             };
             let snapshot = engine.snapshot(table, generation, partition);
             let found = snapshot.range(&keyspace, within(partition, bounds));
-            if range.reverse {
-                take_rows(table, found.rev(), range.limit)
-            } else {
-                take_rows(table, found, range.limit)
-            }
+            let rows = Found::in_table(table);
+            let rows = match range.reverse {
+                true => rows.take(found.rev(), range.limit)?,
+                false => rows.take(found, range.limit)?,
+            };
+            Ok(rows.into_rows())
         })
     }
 
@@ -237,7 +197,7 @@ impl TableStore for EmbeddedStore {
                 .database
                 .snapshot()
                 .range(&keyspace, (low, Unbounded));
-            take_rows(table, found, limit)
+            Ok(Found::in_table(table).take(found, limit)?.into_rows())
         })
     }
 
