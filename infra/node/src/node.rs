@@ -1,8 +1,9 @@
 //! A node: every role in one process.
 //!
-//! Start: log and store are opened (a torn tail is cut and reported, damage stops the start), topics
-//! are created, projectors take up their checkpoints, sockets are served at once; `/readyz` turns
-//! green when the projectors have caught up. Shutdown, within `shutdown_within`: no new connections,
+//! Start: the log is opened (a torn tail is cut and reported, damage stops the start), topics are
+//! created, sockets are served at once. The tables are opened beside: a command needs none, whoever
+//! reads waits for them, and when they do not open the node goes down and says why. Projectors take
+//! up their checkpoints then; `/readyz` turns green when they have caught up. Shutdown, within `shutdown_within`: no new connections,
 //! clients are told where to go and closed with 1012, projectors write what they folded, log and
 //! store are closed. Nothing depends on a shutdown being orderly: `kill -9` loses nothing either.
 
@@ -48,6 +49,8 @@ pub struct Adapters {
     pub log: Arc<dyn EventLog>,
     /// The store.
     pub store: Arc<dyn TableStore>,
+    /// The tables under it, which may still be being opened.
+    pub tables: EmbeddedStore,
     /// Tasks, time and chance, as the domain sees them.
     pub runtime: Arc<dyn Runtime>,
     /// The same, to be waited for at the end.
@@ -57,11 +60,12 @@ pub struct Adapters {
 }
 
 impl Adapters {
-    /// The embedded log and store in the configuration's data folder.
+    /// The embedded log and store in the configuration's data folder. The tables are opened beside:
+    /// see [`no_tables`](Self::no_tables).
     ///
     /// # Errors
-    /// When they cannot be opened: another process has them, they are damaged before the tail, or of
-    /// another format or partition count. The message names the place.
+    /// When they cannot be opened: another process has them, the log is damaged before its tail, or
+    /// they are of another format or partition count. The message names the place.
     pub fn embedded(config: &Config) -> anyhow::Result<Self> {
         telemetry::start_metrics()?;
         let tasks = TokioRuntime::new(tokio::runtime::Handle::current()).sharing(&HAND_IN_HAND);
@@ -75,11 +79,20 @@ impl Adapters {
         runtime.spawn("store-stock", Box::pin(stock));
         Ok(Self {
             log,
-            store: Arc::new(store),
+            store: Arc::new(store.clone()),
+            tables: store,
             runtime,
             tasks,
             ending,
         })
+    }
+
+    /// Waits until it turns out that the tables do not open, and says why; for ever when they do.
+    pub async fn no_tables(&self) -> anyhow::Error {
+        match self.tables.opened().await {
+            Ok(()) => std::future::pending().await,
+            Err(error) => anyhow::Error::new(error).context("the tables"),
+        }
     }
 
     /// Closes log and store, and waits for the dedicated tasks; what fails is traced.
@@ -151,6 +164,7 @@ impl Node {
         let health = Health::start(Watched {
             runtime: Arc::clone(&runtime),
             log: Arc::clone(&adapters.log),
+            tables: adapters.tables.clone(),
             ingest: ingest.clone(),
             projections: projectors.statuses(),
             delivery: delivery.clone(),
@@ -247,6 +261,9 @@ async fn keep_retention(log: Arc<EmbeddedLog>, runtime: Arc<dyn Runtime>, ending
 
 /// Has the store take stock for the metrics, until it is closed.
 async fn keep_stock(store: EmbeddedStore, runtime: Arc<dyn Runtime>) {
+    if store.opened().await.is_err() {
+        return;
+    }
     while store.take_stock() {
         runtime.sleep(STOCK_EVERY).await;
     }
@@ -271,6 +288,6 @@ fn open_store(config: &Config) -> anyhow::Result<EmbeddedStore> {
         path,
         ..config.store.clone()
     };
-    let store = EmbeddedStore::open(&settings);
+    let store = EmbeddedStore::open_behind(&settings);
     store.with_context(|| format!("the tables in {}", settings.path.display()))
 }

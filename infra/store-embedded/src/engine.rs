@@ -62,9 +62,8 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Opens the tables in a directory; makes it when it is not there.
-    pub(crate) fn open(config: &Config) -> Result<Self, OpenError> {
-        let directory = Directory::take(&config.path)?;
+    /// Opens the tables in a directory.
+    pub(crate) fn open_in(config: &Config, directory: Directory) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Tables {
             path: config.path.clone(),
             source: Box::new(source),

@@ -45,6 +45,9 @@ pub enum OpenError {
         /// Why.
         source: Box<fjall::Error>,
     },
+    /// The thread that opened the tables died; it said why on standard error.
+    #[error("the thread that opened the tables died")]
+    Abandoned,
 }
 
 /// What an error of fjall means for a caller who works on `table`. The first failed write or sync is

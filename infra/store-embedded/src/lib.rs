@@ -26,6 +26,9 @@
 //! would cost more than they take. Only a sync waits for the disk, and a write when compaction falls
 //! far behind: those who write much and sync (projectors) have threads of their own.
 //!
+//! Opening takes as long as reading the journal back. It may go on beside
+//! ([`EmbeddedStore::open_behind`]): calls made meanwhile wait, without holding a thread.
+//!
 //! Creating and dropping: durable at once, whatever was opened before. fjall alone does not keep
 //! that over reopenings: rows of a dropped table come back under its successor, or a new table is
 //! gone. The module `horizon` says why, and keeps it.
@@ -62,6 +65,7 @@ mod found;
 mod horizon;
 pub mod metrics;
 mod room;
+mod slot;
 mod store;
 mod stripes;
 mod value;

@@ -73,6 +73,38 @@ fn a_second_opening_is_refused_while_the_first_is_open() {
 }
 
 #[test]
+fn tables_opened_behind_answer_as_soon_as_they_are_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = opened(&dir);
+    now(store.write(vec![put(&row("a", 1, 1), 1)])).unwrap();
+    now(store.close()).unwrap();
+    let store = EmbeddedStore::open_behind(&config(&dir)).unwrap();
+    let second = EmbeddedStore::open_behind(&config(&dir)).unwrap_err();
+    assert!(matches!(second, OpenError::Locked(_)), "{second}");
+    assert_eq!(all(&store, ONE).len(), 1);
+    assert!(store.is_open());
+    now(store.close()).unwrap();
+    assert!(!store.is_open());
+}
+
+#[test]
+fn tables_that_do_not_open_behind_say_why_and_give_the_directory_back() {
+    let dir = tempfile::tempdir().unwrap();
+    now(opened(&dir).close()).unwrap();
+    let version = dir.path().join("tables/version");
+    let whole = std::fs::read(&version).unwrap();
+    std::fs::write(&version, "nothing").unwrap();
+    let store = EmbeddedStore::open_behind(&config(&dir)).unwrap();
+    let why = now(store.opened()).unwrap_err();
+    assert!(matches!(*why, OpenError::Tables { .. }), "{why}");
+    let write = now(store.write(vec![put(&row("a", 1, 1), 1)]));
+    assert!(matches!(write, Err(StoreError::Closed)));
+    now(store.close()).unwrap();
+    std::fs::write(&version, whole).unwrap();
+    EmbeddedStore::open(&config(&dir)).unwrap();
+}
+
+#[test]
 fn without_room_writes_are_refused_and_reads_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let store = opened(&dir);

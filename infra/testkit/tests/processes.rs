@@ -121,6 +121,65 @@ fn second_node_on_the_same_data_refuses_and_the_first_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_while_the_tables_are_being_opened_outlives_a_second_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = node(folder.path());
+    let ada = token(&process, "ada");
+    let mut sent = Vec::new();
+    for round in 0..3 {
+        // Not waited for: sockets are served before the tables are open.
+        let running = process.start_serving().unwrap();
+        let mut client = RawClient::connect(&running.url(), Some(&ada))
+            .await
+            .unwrap();
+        for number in 0..100 {
+            let id = format!("{round}-{number}");
+            client.send(message(&id)).await.unwrap();
+            assert_eq!(client.answer(&id).await.unwrap()["type"], "sent");
+            sent.push(id);
+        }
+        running.kill().unwrap();
+    }
+    let running = process.start().unwrap();
+    let mut client = RawClient::live(&running.url(), &ada).await.unwrap();
+    let mut ids = Vec::new();
+    while ids.len() < sent.len() {
+        let ask = json!({ "chat": "d.ada.bob", "from": ids.len() + 1 });
+        let ask = json!({ "type": "timeline", "ref": "t", "data": ask });
+        client.send(ask.to_string()).await.unwrap();
+        let answer = client.answer("t").await.unwrap();
+        let entries = answer["data"]["entries"].as_array().unwrap();
+        assert!(!entries.is_empty(), "{answer}");
+        let page = entries
+            .iter()
+            .map(|entry| entry["client_id"].as_str().unwrap());
+        ids.extend(page.map(str::to_owned));
+    }
+    assert_eq!(ids, sent);
+}
+
+#[test]
+fn a_node_whose_tables_do_not_open_goes_down_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = node(folder.path());
+    process.start().unwrap().kill().unwrap();
+    std::fs::write(process.data.join("tables/tables/version"), "nothing").unwrap();
+    let ended = Command::new(&process.program)
+        .args([
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            &process.data.to_string_lossy(),
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(!ended.status.success());
+    assert!(said.contains("do not open"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn verifying_the_log_names_the_damaged_place_in_a_sealed_segment() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = node(folder.path());

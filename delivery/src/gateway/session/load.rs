@@ -84,6 +84,12 @@ async fn gather(
     subscribed: Subscribed,
 ) -> Result<(BTreeMap<ChatId, Head>, DeviceView), LoadError> {
     let Subscribed { partition, from } = subscribed;
+    let identity = &signed_in.identity;
+    // First: it waits for tables that are still being opened, and no projection gets on before.
+    let device = gateway
+        .reads
+        .device(&identity.user, &identity.device)
+        .await?;
     let within = gateway.config.inbox_within;
     let applied = gateway
         .applied
@@ -91,16 +97,11 @@ async fn gather(
         .await;
     // Looked up before the rows are read: what it does not cover is replayed.
     let inbox_at = gateway.applied.applied(INBOX, partition);
-    let identity = &signed_in.identity;
     let mut heads = gateway.reads.heads(&identity.user).await?;
     if !applied && inbox_at < from {
         tracing::info!(%partition, %inbox_at, %from, "the inbox lags, users is read instead");
         replay(gateway, signed_in, subscribed, inbox_at, &mut heads).await?;
     }
-    let device = gateway
-        .reads
-        .device(&identity.user, &identity.device)
-        .await?;
     Ok((heads, device))
 }
 

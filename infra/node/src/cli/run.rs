@@ -26,14 +26,15 @@ pub(super) async fn run(
         }
     };
     say(&config, &node).context("standard output")?;
-    tokio::select! {
+    let trouble = tokio::select! {
         biased;
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        error = adapters.no_tables() => Some(error),
+    };
     tracing::info!("going down");
     node.shutdown().await;
-    Ok(())
+    trouble.map_or(Ok(()), Err)
 }
 
 fn say(config: &Config, node: &Node) -> std::io::Result<()> {

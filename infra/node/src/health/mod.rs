@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use delivery::Delivery;
 use infra_ports::{EventLog, LogError, Runtime, Visibility};
+use infra_store_embedded::EmbeddedStore;
 use ingest::Ingest;
 use parking_lot::Mutex;
 use projectors::Status;
@@ -46,6 +47,7 @@ const DELIVERY: &str = "delivery";
 pub(crate) struct Watched {
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) tables: EmbeddedStore,
     pub(crate) ingest: Ingest,
     pub(crate) projections: Vec<Status>,
     pub(crate) delivery: Delivery,
@@ -112,6 +114,7 @@ impl Health {
         );
         parts.insert("link", self.link());
         parts.insert("log", self.log(now));
+        parts.insert("tables", self.tables());
         parts.insert("ingest", self.ingest(now));
         parts.insert("watch", self.watching(now, seen.at));
         Report::new(self.shutting_down.load(Ordering::Relaxed), parts)
@@ -199,6 +202,11 @@ impl Health {
             }
             (_, None) => None,
         })
+    }
+
+    fn tables(&self) -> Part {
+        let open = self.watched.tables.is_open();
+        Part::unless((!open).then_some(("opening", None)))
     }
 
     fn ingest(&self, now: Duration) -> Part {
