@@ -9,8 +9,7 @@ use serde::Serialize;
 use super::consumers::Lag;
 
 /// The parts of a node that messages pass, beside the projections.
-pub(crate) const OTHER_PARTS: [&str; 6] =
-    ["ingest", "log", "tables", "delivery", "link", "watch"];
+pub(crate) const OTHER_PARTS: [&str; 6] = ["ingest", "log", "tables", "delivery", "link", "watch"];
 
 /// All parts, projections first.
 pub(crate) fn parts() -> impl Iterator<Item = &'static str> {
