@@ -29,6 +29,10 @@ pub enum Place {
     Rows,
     /// Appends of commands are refused: there is no room.
     Room,
+    /// Nothing is read from the log, by whomever.
+    Reads,
+    /// No append and no sync is taken any more: a write failed before.
+    Poisoned,
 }
 
 /// One shut place at most.
@@ -67,6 +71,13 @@ impl Valves {
         *self.0.borrow() == place
     }
 
+    fn fail_if_poisoned(&self) -> Result<(), LogError> {
+        match self.is_shut(Place::Poisoned) {
+            true => Err(LogError::Poisoned("a valve is shut".into())),
+            false => Ok(()),
+        }
+    }
+
     /// Waits until a place is open, or is shut.
     async fn until(&self, place: Place, shut: bool) {
         let mut states = self.0.subscribe();
@@ -88,9 +99,11 @@ impl LogTail for ValvedTail {
     async fn next(&mut self, max_records: usize) -> Result<Vec<RecordBatch>, LogError> {
         loop {
             self.valves.until(self.place, false).await;
+            self.valves.until(Place::Reads, false).await;
             tokio::select! {
                 biased;
                 () = self.valves.until(self.place, true) => {}
+                () = self.valves.until(Place::Reads, true) => {}
                 read = self.tail.next(max_records) => return read,
             }
         }
@@ -125,11 +138,13 @@ impl EventLog for ValvedLog {
         if self.0.is_shut(Place::Room) && topic == Topic::Chats {
             return Err(LogError::Full("a valve is shut".into()));
         }
+        self.0.fail_if_poisoned()?;
         self.0.until(Place::Commits, false).await;
         self.1.append_all(topic, batches).await
     }
 
     async fn sync(&self, topic: Topic) -> Result<(), LogError> {
+        self.0.fail_if_poisoned()?;
         self.0.until(Place::Commits, false).await;
         self.1.sync(topic).await
     }
@@ -142,6 +157,7 @@ impl EventLog for ValvedLog {
         max_records: usize,
         visibility: Visibility,
     ) -> Result<Vec<Record>, LogError> {
+        self.0.until(Place::Reads, false).await;
         self.1
             .read(topic, partition, from, max_records, visibility)
             .await

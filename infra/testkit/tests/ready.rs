@@ -39,7 +39,12 @@ fn connect(platform: &Platform, name: &str) -> Client {
 
 /// What `/readyz` answers, and whether it is green.
 async fn ready(platform: &Platform) -> (bool, Value) {
-    let url = platform.http("/readyz");
+    ask(platform, "/readyz").await
+}
+
+/// What `/readyz` or `/healthz` answers, and whether it is green.
+async fn ask(platform: &Platform, page: &str) -> (bool, Value) {
+    let url = platform.http(page);
     let ask = move || {
         let agent = ureq::Agent::config_builder().http_status_as_error(false);
         let mut answer = agent.build().new_agent().get(&url).call().unwrap();
@@ -78,6 +83,19 @@ async fn until_red(platform: &Platform, part: &str) -> (Duration, Value) {
         assert!(begun.elapsed() < PATIENCE, "still green: {report}");
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// What the gauges of `/metrics` say of the node and of a part.
+async fn gauges(platform: &Platform, part: &str) -> (bool, bool) {
+    let url = platform.http("/metrics");
+    let ask = move || ureq::get(&url).call()?.body_mut().read_to_string();
+    let text = tokio::task::spawn_blocking(ask).await.unwrap().unwrap();
+    let is_one = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim() == "1"
+    };
+    let part = format!("cursus_part_ready{{part=\"{part}\"}}");
+    (is_one("cursus_ready"), is_one(&part))
 }
 
 /// Two people who talk, mark and arrange their chats, for as long as this lives.
@@ -137,9 +155,11 @@ async fn stops(place: Place, part: &str) {
     let mut traffic = Traffic::start(&platform).await;
     traffic.flows().await;
     assert!(ready(&platform).await.0, "green under traffic");
+    assert_eq!(gauges(&platform, part).await, (true, true));
     valves.shut(place);
     let (took, report) = until_red(&platform, part).await;
     assert!(took < RED_WITHIN, "red only after {took:?}: {report}");
+    assert_eq!(gauges(&platform, part).await, (false, false), "{report}");
     valves.open();
     until_green(&platform).await;
     traffic.flows().await;
@@ -193,6 +213,28 @@ async fn a_store_that_takes_no_rows_turns_it_red() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_without_room_turns_it_red() {
     stops(Place::Room, "ingest").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_can_read_turns_it_red() {
+    stops(Place::Reads, "chats").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisoned_log_says_that_it_needs_a_restart() {
+    let valves = Valves::default();
+    let platform = Platform::start_on(|_| {}, |adapters| valves.around(adapters))
+        .await
+        .unwrap();
+    until_green(&platform).await;
+    assert!(ask(&platform, "/healthz").await.0);
+    valves.shut(Place::Poisoned);
+    let (took, report) = until_red(&platform, "log").await;
+    assert!(took < RED_WITHIN, "red only after {took:?}");
+    assert_eq!(report["parts"]["log"]["state"], "poisoned", "{report}");
+    let (alive, report) = ask(&platform, "/healthz").await;
+    assert!(!alive, "{report}");
+    platform.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

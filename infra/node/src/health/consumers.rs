@@ -4,10 +4,13 @@
 
 use std::time::Duration;
 
-use infra_ports::{EventLog, LogError, Runtime, Visibility};
+use infra_ports::{EventLog, LogError, Record, Runtime, Visibility};
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 use serde::Serialize;
+
+/// How long the log may take to show a record that waits: a look must not hang where the log does.
+const SHOWN_WITHIN: Duration = Duration::from_millis(500);
 
 /// How far a consumer is behind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -15,7 +18,8 @@ pub(crate) struct Lag {
     /// Records in the log that it has not applied.
     #[serde(rename = "lag_records")]
     pub(crate) records: u64,
-    /// How old the oldest of them is, in the partition that waits longest.
+    /// How old the oldest of them is, in the partition that waits longest; where the log does not
+    /// show it in time, how long it has been seen waiting.
     #[serde(rename = "lag_ms")]
     pub(crate) oldest_ms: u64,
     /// How long records of one partition have waited without any of them being applied.
@@ -68,15 +72,27 @@ impl Steps {
         }
         let (mut lag, waiting) = self.note(runtime.elapsed(), &places);
         if let Some((partition, from)) = waiting {
-            let oldest = log.read(self.topic, partition, from, 1, self.visibility);
-            let oldest = oldest
-                .await
-                .ok()
-                .and_then(|records| Some(records.first()?.at));
-            let age = oldest.map_or(0, |at| runtime.now().0.saturating_sub(at.0));
-            lag.oldest_ms = u64::try_from(age).unwrap_or(0);
+            let oldest = self.record(log, runtime, partition, from).await;
+            lag.oldest_ms = oldest.map_or(lag.stuck_ms, |record| {
+                u64::try_from(runtime.now().0.saturating_sub(record.at.0)).unwrap_or(0)
+            });
         }
         Ok(lag)
+    }
+
+    /// The record at a place, if the log shows it in time.
+    async fn record(
+        &self,
+        log: &dyn EventLog,
+        runtime: &dyn Runtime,
+        partition: Partition,
+        at: Offset,
+    ) -> Option<Record> {
+        tokio::select! {
+            biased;
+            read = log.read(self.topic, partition, at, 1, self.visibility) => read.ok()?.pop(),
+            () = runtime.sleep(SHOWN_WITHIN) => None,
+        }
     }
 
     /// Takes in where it stands in each partition and where the log ends there. Answers the record

@@ -35,7 +35,7 @@ use schemas::topics::Topic;
 
 use self::consumers::{Lag, Steps};
 use self::probes::{PROBED, Probe};
-use self::report::Part;
+use self::report::{ENDED, POISONED, Part};
 use crate::metrics;
 
 /// How often the node looks at itself.
@@ -137,10 +137,8 @@ impl Health {
                 Err(LogError::Closed) => return,
                 Err(error) => tracing::warn!(%error, "the log does not say how far it is"),
             }
-            metrics::ready(&self.report());
             self.watched.runtime.sleep(LOOK_EVERY).await;
         }
-        metrics::ready(&self.report());
     }
 
     async fn look(
@@ -148,13 +146,14 @@ impl Health {
         steps: &mut BTreeMap<&'static str, Steps>,
     ) -> Result<BTreeMap<&'static str, Lag>, LogError> {
         let (log, runtime) = (&*self.watched.log, &*self.watched.runtime);
-        let mut lags = BTreeMap::new();
-        for (name, steps) in steps {
+        // All at once: a log that shows nothing costs a look what it costs one consumer.
+        let looks = steps.iter_mut().map(|(name, steps)| async move {
             let lag = steps.look(log, runtime, &self.applied(name)).await?;
             metrics::lag(name, lag.records, Duration::from_millis(lag.oldest_ms));
-            lags.insert(*name, lag);
-        }
-        Ok(lags)
+            Ok((*name, lag))
+        });
+        let lags = futures_util::future::join_all(looks).await;
+        lags.into_iter().collect()
     }
 
     /// How far a consumer has got in each partition.
@@ -176,7 +175,7 @@ impl Health {
         let delivery = &self.watched.delivery;
         let hanging = delivery.handing_out_for();
         Part::unless(if !delivery.is_delivering() {
-            Some(("ended", None))
+            Some((ENDED, None))
         } else if hanging >= self.watched.ready_lag {
             Some(("hanging", Some(format!("one batch for {hanging:?}"))))
         } else {
@@ -194,9 +193,13 @@ impl Health {
         let waited = |probe: &Arc<Probe>| (probe.waited(now), probe.topic);
         let longest = self.probes.iter().map(waited).max();
         let mut errors = self.probes.iter();
-        let error = errors.find_map(|probe| Some(format!("{}: {}", probe.topic, probe.error()?)));
+        let error = errors.find_map(|probe| Some((probe.topic, probe.error()?)));
         Part::unless(match (longest, error) {
-            (_, Some(error)) => Some(("failing", Some(error))),
+            (_, Some((topic, error))) => {
+                let poisoned = matches!(error, LogError::Poisoned(_));
+                let state = if poisoned { POISONED } else { "failing" };
+                Some((state, Some(format!("{topic}: {error}"))))
+            }
             (Some((waited, topic)), None) if waited >= self.watched.ready_lag => {
                 Some(("stuck", Some(format!("{topic}: no answer for {waited:?}"))))
             }

@@ -20,7 +20,7 @@ struct State {
     /// Since when a probe is not answered.
     waiting_since: Option<Duration>,
     /// What the last answer was, when it was an error.
-    error: Option<String>,
+    error: Option<LogError>,
 }
 
 /// What the probe of one topic knows.
@@ -45,7 +45,7 @@ impl Probe {
             let answer = log.sync(self.topic).await;
             *self.state.lock() = State {
                 waiting_since: None,
-                error: answer.as_ref().err().map(ToString::to_string),
+                error: answer.as_ref().err().cloned(),
             };
             if matches!(answer, Err(LogError::Closed)) {
                 return;
@@ -61,7 +61,7 @@ impl Probe {
     }
 
     /// What the log answered last, when it was an error.
-    pub(crate) fn error(&self) -> Option<String> {
+    pub(crate) fn error(&self) -> Option<LogError> {
         self.state.lock().error.clone()
     }
 }

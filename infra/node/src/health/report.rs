@@ -11,6 +11,13 @@ use super::consumers::Lag;
 /// The parts of a node that messages pass, beside the projections.
 pub(crate) const OTHER_PARTS: [&str; 6] = ["ingest", "log", "tables", "delivery", "link", "watch"];
 
+/// A part did not go on, though nobody told it to end.
+pub(crate) const ENDED: &str = "ended";
+/// A projection found what it must not go on with.
+const STOPPED: &str = "stopped";
+/// The log takes nothing more until it is opened again.
+pub(crate) const POISONED: &str = "poisoned";
+
 /// All parts, projections first.
 pub(crate) fn parts() -> impl Iterator<Item = &'static str> {
     PROJECTIONS.into_iter().chain(OTHER_PARTS)
@@ -66,8 +73,8 @@ impl Part {
             ProjectionHealth::CaughtUp => None,
             ProjectionHealth::CatchingUp => Some(("catching_up", None)),
             ProjectionHealth::Retrying { reason } => Some(("retrying", Some(reason))),
-            ProjectionHealth::Ended => Some(("ended", None)),
-            ProjectionHealth::Stopped(stop) => Some(("stopped", Some(stop.to_string()))),
+            ProjectionHealth::Ended => Some((ENDED, None)),
+            ProjectionHealth::Stopped(stop) => Some((STOPPED, Some(stop.to_string()))),
         })
     }
 }
@@ -92,9 +99,11 @@ impl Report {
         }
     }
 
-    /// False when a part has stopped by itself: somebody must act.
+    /// False when a part is in a state that it does not leave before the node is started again. A
+    /// node that goes down is alive until it is gone: its parts are to end.
     pub(crate) fn is_alive(&self) -> bool {
-        self.parts.values().all(|part| part.state != "stopped")
+        let for_good = |part: &Part| [ENDED, STOPPED, POISONED].contains(&part.state);
+        self.shutting_down || !self.parts.values().any(for_good)
     }
 }
 
@@ -115,8 +124,24 @@ mod tests {
         let stuck = report(well.consumer(lag(5_000), 5_000));
         assert_eq!((stuck.ready, stuck.is_alive()), (false, true));
         assert_eq!(stuck.parts["chats"].state, "stuck");
+    }
+
+    #[test]
+    fn what_only_a_restart_mends_is_not_alive_unless_the_node_goes_down() {
         let gone = projectors::Stop::Broken("a test".into());
-        let stopped = report(Part::projection(ProjectionHealth::Stopped(gone)));
-        assert_eq!((stopped.ready, stopped.is_alive()), (false, false));
+        let for_good = [
+            Part::projection(ProjectionHealth::Stopped(gone)),
+            Part::projection(ProjectionHealth::Ended),
+            Part::unless(Some((POISONED, None))),
+        ];
+        for part in for_good {
+            let parts = BTreeMap::from([("chats", part)]);
+            let report = Report::new(false, parts.clone());
+            assert_eq!((report.ready, report.is_alive()), (false, false));
+            let going_down = Report::new(true, parts);
+            assert_eq!((going_down.ready, going_down.is_alive()), (false, true));
+        }
+        let failing = BTreeMap::from([("log", Part::unless(Some(("failing", None))))]);
+        assert!(Report::new(false, failing).is_alive(), "it may pass");
     }
 }
