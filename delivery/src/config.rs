@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Sockets that this process holds at most; keep it below the limit of open files.
     pub max_sessions: usize,
+    /// Sockets of one user at most, over all devices; one more is told to try later.
+    pub sessions_per_user: usize,
     /// Bytes that may wait for one session before it counts as a slow consumer.
     pub outbox_bytes: usize,
     /// Frames that may wait for one session before it counts as a slow consumer.
@@ -47,6 +49,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_sessions: 15_000,
+            sessions_per_user: 100,
             outbox_bytes: 4 << 20,
             outbox_frames: 8_192,
             hello_within: Duration::from_secs(10),

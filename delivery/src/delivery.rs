@@ -131,7 +131,8 @@ impl Delivery {
     }
 
     /// Serves one session until its connection ends. With a token from the handshake the session is
-    /// authenticated at once, else it says hello first.
+    /// authenticated at once, else it says hello first. `until_known` is dropped when the session has
+    /// said who it is with a valid token, or has ended: what a socket costs that may be anybody's.
     ///
     /// Cancel safety: dropping the future closes the connection.
     pub fn serve(
@@ -139,6 +140,7 @@ impl Delivery {
         reader: Box<dyn FrameReader>,
         writer: Arc<dyn FrameWriter>,
         token: Option<String>,
+        until_known: Option<Arc<dyn Send + Sync>>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let gateway = Arc::clone(&self.gateway);
         let session = gateway.open(writer, token.is_some());
@@ -148,7 +150,7 @@ impl Delivery {
         };
         async move {
             // Boxed: what a session holds while it is idle should be small.
-            Box::pin(session::run(gateway, session, reader, token)).await;
+            Box::pin(session::run(gateway, session, reader, token, until_known)).await;
             drop(seat);
         }
     }

@@ -39,4 +39,5 @@ mod testing;
 pub use accept::{Ingest, Receipt, StampedMark};
 pub use config::{Config, Rate};
 pub use http::{Verdicts, Watch, router};
+pub use limit::Network;
 pub use tokens::{KeyError, Keys, development_key};

@@ -55,7 +55,7 @@ codes! {
     // How much.
     RateLimited "rate_limited" 429 "too many commands, reads or requests; retry_after_ms says when to try again",
     TooManyUnsettled "too_many_unsettled" 429 "256 commands of this device in this chat wait for their verdict; wait for one",
-    TooManySessions "too_many_sessions" 503 "the gateway holds as many sockets as it may; try again later or elsewhere",
+    TooManySessions "too_many_sessions" 503 "the gateway holds as many sockets as it may, in all or of this user; try again later or elsewhere",
     SlowConsumer "slow_consumer" 503 "the session read too slowly and was closed with 4003; reconnect and resume",
     // What may be marked and read.
     MarkAhead "mark_ahead" 409 "the mark is beyond what was sent to this device",

@@ -46,6 +46,11 @@ impl Hub {
             .retain(|other| other.id != session);
     }
 
+    /// How many sessions the user has here.
+    pub(super) fn sessions(&self) -> usize {
+        self.listeners.lock().sessions.len()
+    }
+
     pub(super) fn is_unused(&self) -> bool {
         let listeners = self.listeners.lock();
         listeners.sessions.is_empty() && listeners.watchers.is_empty()

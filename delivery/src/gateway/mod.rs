@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use infra_ports::{EventLog, FrameWriter, Runtime};
 use parking_lot::Mutex;
 use schemas::errors::{Code, close};
@@ -172,10 +173,17 @@ impl Gateway {
         all
     }
 
-    /// The token of a session is known: it hears from now on what its user is told.
-    pub(crate) fn join(&self, session: &Arc<Session>, identity: Identity) {
+    /// The token of a session is known: it is welcomed and hears from now on what its user is told.
+    /// False, and nothing was done, when the user has as many sessions as they may.
+    pub(crate) fn join(&self, session: &Arc<Session>, identity: Identity, welcome: Bytes) -> bool {
         let mut hubs = self.hubs.lock();
         let hub = hubs.of(&identity.user);
+        if hub.sessions() >= self.config.sessions_per_user {
+            self.drop_if_unused(&mut hubs, &hub);
+            return false;
+        }
+        // First of all: nothing is told before the session is in the hub.
+        session.put(welcome);
         if session.sign_in(identity, Arc::clone(&hub)) {
             hub.join(Arc::clone(session));
             // Before any command of the session: no verdict may pass by unheard.
@@ -183,6 +191,7 @@ impl Gateway {
         }
         drop(hubs);
         session.wake();
+        true
     }
 
     /// Hears what a user is told, session or not: for watches.

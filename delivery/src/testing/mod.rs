@@ -122,7 +122,7 @@ impl Scene {
         let (reader, writer, peer) = pair(socket);
         let session = self
             .delivery
-            .serve(reader, writer, token.map(str::to_owned));
+            .serve(reader, writer, token.map(str::to_owned), None);
         self.executor
             .runtime(NODE)
             .spawn("session", Box::pin(session));

@@ -171,7 +171,7 @@ fn an_idle_session_is_small() {
     let gateway = scene.delivery.gateway_for_tests();
     let session = gateway.open(writer, true);
     let size = size_of_val(&*session);
-    let run = crate::gateway::session::run(gateway, session, reader, None);
+    let run = crate::gateway::session::run(gateway, session, reader, None, None);
     let size = size + size_of_val(&run);
     assert!(size < 2_048, "a session and its task take {size} bytes");
 }
@@ -211,7 +211,7 @@ fn a_peer_that_never_stops_talking_is_left_when_its_close_took_too_long() {
         until: Duration::ZERO,
         said: 0,
     };
-    let session = scene.delivery.serve(Box::new(flood), writer, None);
+    let session = scene.delivery.serve(Box::new(flood), writer, None, None);
     runtime.spawn("session", Box::pin(session));
     scene.wait(3_000);
     let received: Vec<_> = std::iter::from_fn(|| peer.try_receive()).collect();

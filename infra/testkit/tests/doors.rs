@@ -12,6 +12,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use infra_testkit::platform::Platform;
+use infra_testkit::raw::RawClient;
+use serde_json::json;
 
 /// Asks once over a connection of its own and answers all that comes.
 fn ask(address: SocketAddr, path: &str) -> String {
@@ -56,8 +58,10 @@ async fn who_comes_when_nothing_is_delivered_any_more_is_told_to_go_elsewhere() 
     let refused = |answer: &str| answer.contains("\"shutting_down\"");
     let answer = until(address, "/v1/connect", refused).await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-    let (dead, report) = ("HTTP/1.1 503", until(address, "/readyz", |_| true).await);
-    assert!(report.starts_with(dead), "{report}");
+    for page in ["/readyz", "/healthz"] {
+        let report = until(address, page, |_| true).await;
+        assert!(report.starts_with("HTTP/1.1 503"), "{page}: {report}");
+    }
     platform.shutdown().await;
 }
 
@@ -71,5 +75,71 @@ async fn one_address_never_takes_all_places() {
     drop(held);
     let answer = until(address, "/healthz", |answer| !answer.is_empty()).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    platform.shutdown().await;
+}
+
+/// A healthy answer over a connection of its own.
+fn is_let_in(answer: &str) -> bool {
+    answer.starts_with("HTTP/1.1 200")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_keeps_the_place_of_its_address_until_it_has_said_who_it_is() {
+    let platform = Platform::start_with(|config| {
+        config.connections_per_address = 3;
+        config.delivery.hello_within = Duration::from_secs(600);
+    });
+    let platform = platform.await.unwrap();
+    let (address, url) = (platform.node().address(), platform.url());
+    let mut strangers = Vec::new();
+    for _ in 0..3 {
+        strangers.push(RawClient::connect(&url, None).await.unwrap());
+    }
+    assert_eq!(ask(address, "/healthz"), "", "no place is left");
+    assert!(RawClient::connect(&url, None).await.is_err());
+    // Who says a valid hello makes room, again and again: sessions are not counted here.
+    for name in ["ada", "bob", "eve"] {
+        let hello = json!({ "token": platform.token(name, "phone").unwrap() });
+        let hello = json!({ "type": "hello", "ref": "h", "data": hello });
+        let mut known = strangers.remove(0);
+        known.send(hello.to_string()).await.unwrap();
+        assert_eq!(known.answer("h").await.unwrap()["type"], "welcome");
+        until(address, "/healthz", is_let_in).await;
+        strangers.push(known);
+    }
+    let token = platform.token("eve", "tablet").unwrap();
+    let in_handshake = RawClient::live(&url, &token).await.unwrap();
+    // The fourth was a session at once, so three more strangers have room.
+    let three_more = async {
+        while strangers.len() < 6 {
+            strangers.extend(RawClient::connect(&url, None).await);
+        }
+    };
+    let three_more = tokio::time::timeout(Duration::from_secs(30), three_more).await;
+    three_more.expect("room for strangers");
+    assert_eq!(ask(address, "/healthz"), "", "no place is left");
+    drop((strangers, in_handshake));
+    until(address, "/healthz", is_let_in).await;
+    platform.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_user_never_takes_all_sessions() {
+    let platform = Platform::start_with(|config| config.delivery.sessions_per_user = 2);
+    let platform = platform.await.unwrap();
+    let (url, ada) = (platform.url(), platform.token("ada", "phone").unwrap());
+    let first = RawClient::live(&url, &ada).await.unwrap();
+    let second = RawClient::live(&url, &ada).await.unwrap();
+    let mut third = RawClient::connect(&url, Some(&ada)).await.unwrap();
+    let refused = third.until("error").await.unwrap();
+    assert_eq!(refused["code"], "too_many_sessions");
+    assert_eq!(third.until_closed().await.unwrap(), Some(1013));
+    let bob = platform.token("bob", "phone").unwrap();
+    drop(RawClient::live(&url, &bob).await.unwrap());
+    drop(first);
+    let again = async { while RawClient::live(&url, &ada).await.is_err() {} };
+    let again = tokio::time::timeout(Duration::from_secs(30), again).await;
+    again.expect("who left has made room");
+    drop(second);
     platform.shutdown().await;
 }

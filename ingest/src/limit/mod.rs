@@ -4,7 +4,10 @@
 //! `bucket` is the arithmetic of one allowance, `table` the many of them.
 
 mod bucket;
+mod network;
 mod table;
+
+pub use self::network::Network;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,7 +24,7 @@ pub(crate) struct Limits {
     commands: Table<Device>,
     marks: Table<Device>,
     reads: Table<Device>,
-    addresses: Table<Address>,
+    addresses: Table<Network>,
 }
 
 impl Limits {
@@ -56,7 +59,7 @@ impl Limits {
 
     /// Takes one request from the address's allowance, or says when there is one.
     pub(crate) fn address(&self, address: IpAddr, now: Duration) -> Result<(), Refusal> {
-        let taken = self.addresses.take(Address::of(address), 1, now);
+        let taken = self.addresses.take(Network::of(address), 1, now);
         taken.map_err(|wait| refusal("requests from this address", wait))
     }
 }
@@ -85,29 +88,9 @@ impl Key for Device {
     }
 }
 
-/// An address; of IPv6 the /64, which is what one customer is given.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Address([u8; 8]);
-
-impl Address {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(v4) => {
-                let [a, b, c, d] = v4.octets();
-                // 0000::/64 is no customer's, so the two families do not meet.
-                Self([0, 0, 0, 0, a, b, c, d])
-            }
-            IpAddr::V6(v6) => {
-                let [a, b, c, d, e, f, g, h, ..] = v6.octets();
-                Self([a, b, c, d, e, f, g, h])
-            }
-        }
-    }
-}
-
-impl Key for Address {
+impl Key for Network {
     fn bytes(&self) -> &[u8] {
-        &self.0
+        self.as_bytes()
     }
 }
 

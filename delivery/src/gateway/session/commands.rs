@@ -83,7 +83,7 @@ impl Task {
     }
 
     /// Brings the session to life, or ends it when the token is not valid.
-    pub(super) fn sign_in(&self, reference: Option<&str>, token: &str) {
+    pub(super) fn sign_in(&mut self, reference: Option<&str>, token: &str) {
         let known = match token {
             "" => Err(Refusal::plain(Code::Unauthorized)),
             token => self.gateway.commands.authenticate(token),
@@ -97,6 +97,7 @@ impl Task {
                 return;
             }
         };
+        let expires_at = identity.expires_at;
         let welcome = Welcome {
             user: identity.user.clone(),
             device: identity.device.clone(),
@@ -104,10 +105,15 @@ impl Task {
             heartbeat_ms: u64::try_from(self.gateway.config.ping_after.as_millis())
                 .unwrap_or(u64::MAX),
         };
-        self.session
-            .put(answer(reference, &Frame::Welcome(welcome)));
-        let expires_at = identity.expires_at;
-        self.gateway.join(&self.session, identity);
+        let welcome = answer(reference, &Frame::Welcome(welcome));
+        if !self.gateway.join(&self.session, identity, welcome) {
+            let refused = Refusal::plain(Code::TooManySessions);
+            let reason = refused.code.as_str();
+            self.refuse(reference, refused);
+            self.session.close(close::TRY_LATER, reason, None);
+            return;
+        }
+        self.until_known = None;
         self.gateway
             .alarm_at(expires_at, self.session.id, Alarm::Expiry);
     }

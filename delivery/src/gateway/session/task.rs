@@ -39,6 +39,8 @@ pub(super) struct Task {
     step: Option<BoxFuture<'static, ()>>,
     /// Runs out when a closing session took too long.
     linger: Option<BoxFuture<'static, ()>>,
+    /// Held until the session is known to be somebody's.
+    pub(super) until_known: Option<Arc<dyn Send + Sync>>,
     /// The peer broke the protocol: what it still sends is thrown away until it is done.
     drains: bool,
 }
@@ -59,6 +61,7 @@ pub(crate) async fn run(
     session: Arc<Session>,
     reader: Box<dyn FrameReader>,
     token: Option<String>,
+    until_known: Option<Arc<dyn Send + Sync>>,
 ) {
     let mut task = Task {
         gateway,
@@ -67,6 +70,7 @@ pub(crate) async fn run(
         others: FuturesUnordered::new(),
         step: None,
         linger: None,
+        until_known,
         drains: false,
     };
     if let Some(token) = token {

@@ -1,21 +1,23 @@
-//! How many connections each address has: nobody may take all places of the door alone.
+//! How many places each address has: nobody may take all places of the door alone. A place is held by
+//! a connection while it serves HTTP, and by a socket until it has said who it is.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ingest::Network;
 use parking_lot::Mutex;
 
-/// Addresses with at least one connection. A clone is the same one.
+/// Addresses with at least one place. A clone is the same one.
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
     limit: u32,
     /// Looked up only.
-    open: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    open: Arc<Mutex<HashMap<Network, u32>>>,
 }
 
 impl Addresses {
-    /// Nobody is here yet; at most so many connections an address.
+    /// Nobody is here yet; at most so many places an address.
     pub(crate) fn new(limit: u32) -> Self {
         Self {
             limit,
@@ -24,7 +26,8 @@ impl Addresses {
     }
 
     /// Takes a place for one connection; none when its address has as many as it may.
-    pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
+    pub(crate) fn enter(&self, address: IpAddr) -> Option<Arc<Place>> {
+        let address = Network::of(address);
         let mut open = self.open.lock();
         let count = open.entry(address).or_default();
         if *count >= self.limit {
@@ -35,17 +38,17 @@ impl Addresses {
             return None;
         }
         *count += 1;
-        Some(Place {
+        Some(Arc::new(Place {
             address,
             of: self.clone(),
-        })
+        }))
     }
 }
 
-/// The place of one connection; dropping it gives it back.
+/// A place; given back when the last one who holds it drops it.
 #[derive(Debug)]
 pub(crate) struct Place {
-    address: IpAddr,
+    address: Network,
     of: Addresses,
 }
 
@@ -83,5 +86,18 @@ mod tests {
             addresses.open.lock().is_empty(),
             "nobody is remembered who left"
         );
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_share_their_places() {
+        let addresses = Addresses::new(1);
+        let enter = |address: &str| addresses.enter(address.parse().unwrap());
+        let first = enter("2001:db8:1:2::1").unwrap();
+        assert!(enter("2001:db8:1:2:ffff::9").is_none(), "the same /64");
+        assert!(enter("2001:db8:1:3::1").is_some(), "another one");
+        drop(first);
+        let old = enter("::ffff:10.0.0.1").unwrap();
+        assert!(enter("10.0.0.1").is_none(), "the same address");
+        drop(old);
     }
 }

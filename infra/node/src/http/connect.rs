@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Extension, Request, State};
 use axum::http::header::{AUTHORIZATION, HeaderMap};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -16,6 +16,7 @@ use infra_transport_websocket::{Config, handshake, open};
 use ingest::Ingest;
 use schemas::errors::{Code, Refusal};
 
+use super::addresses::Place;
 use super::refuse;
 
 struct Connect {
@@ -43,6 +44,7 @@ pub(crate) fn connect_route(
 async fn connect(
     State(state): State<Arc<Connect>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(place): Extension<Arc<Place>>,
     mut request: Request,
 ) -> Response {
     if let Err(refusal) = state.ingest.admit(peer.ip()) {
@@ -67,11 +69,11 @@ async fn connect(
     };
     let token = bearer(&head.headers).or_else(|| head.uri.query().and_then(token_of));
     let runtime = Arc::clone(&state.runtime);
-    runtime.spawn("session", Box::pin(serve(state, upgrade, token)));
+    runtime.spawn("session", Box::pin(serve(state, upgrade, token, place)));
     switching.map(|()| Body::empty()).into_response()
 }
 
-async fn serve(state: Arc<Connect>, upgrade: OnUpgrade, token: Option<String>) {
+async fn serve(state: Arc<Connect>, upgrade: OnUpgrade, token: Option<String>, place: Arc<Place>) {
     let opened = match upgrade.await {
         Ok(upgraded) => open(upgraded, &Config::default())
             .await
@@ -80,7 +82,7 @@ async fn serve(state: Arc<Connect>, upgrade: OnUpgrade, token: Option<String>) {
     };
     match opened {
         Ok((reader, writer)) => {
-            let session = state.delivery.serve(reader, writer, token);
+            let session = state.delivery.serve(reader, writer, token, Some(place));
             // Nothing of the handshake is kept for as long as the session lasts.
             drop(state);
             session.await;

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use super::addresses::Addresses;
+use super::addresses::{Addresses, Place};
 use crate::metrics;
 
 /// How long a connection may take to send its request's head.
@@ -61,7 +61,7 @@ pub(crate) struct Server {
 pub(crate) struct Limits {
     /// In all.
     pub(crate) connections: u32,
-    /// From one address.
+    /// From one address, sockets included that have not said yet who they are.
     pub(crate) per_address: u32,
 }
 
@@ -96,9 +96,18 @@ impl Server {
                 let (routes, stopped) = (routes.clone(), stopped.clone());
                 tokio::spawn(async move {
                     metrics::connected(true);
-                    serve_connection(stream, peer, routes, stopped).await;
+                    serve_connection(
+                        stream,
+                        Peer {
+                            address: peer,
+                            place,
+                        },
+                        routes,
+                        stopped,
+                    )
+                    .await;
                     metrics::connected(false);
-                    drop((permit, place));
+                    drop(permit);
                 });
             }
         });
@@ -119,9 +128,15 @@ impl Server {
     }
 }
 
+/// Who is at the other end, and the place they hold at the door.
+struct Peer {
+    address: SocketAddr,
+    place: Arc<Place>,
+}
+
 async fn serve_connection(
     stream: TcpStream,
-    peer: SocketAddr,
+    peer: Peer,
     routes: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -129,7 +144,10 @@ async fn serve_connection(
         tracing::debug!(%error, "no TCP_NODELAY");
     }
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(peer.address));
+        // Whoever leaves HTTP for a session takes it along.
+        extensions.insert(Arc::clone(&peer.place));
         // A router is always ready.
         tower::Service::call(&mut routes.clone(), request)
     });

@@ -109,7 +109,7 @@ impl Network {
             faults: Arc::clone(&gate.faults),
             ..Socket::default()
         });
-        let session = gate.delivery.serve(reader, writer, in_handshake);
+        let session = gate.delivery.serve(reader, writer, in_handshake, None);
         gate.runtime.spawn("session", Box::pin(session));
         let graveyard = Arc::clone(&self.graveyard);
         Ok(Line::new(peer, hello, runtime, faults, graveyard))
