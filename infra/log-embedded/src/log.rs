@@ -71,6 +71,12 @@ impl EmbeddedLog {
         Self::open_on(config, Arc::new(FileSystem))
     }
 
+    /// True when there is a log in a directory: to be asked by whoever must not make one.
+    #[must_use]
+    pub fn is_in(directory: &Path) -> bool {
+        directory.join(ROOT_NAME).is_file()
+    }
+
     pub(crate) fn open_on(config: Config, storage: Arc<dyn Storage>) -> Result<Self, OpenError> {
         metrics::open();
         if let Some(trouble) = config.trouble() {

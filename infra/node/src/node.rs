@@ -7,16 +7,18 @@
 //! clients are told where to go and closed with 1012, projectors write what they folded, log and
 //! store are closed. Nothing depends on a shutdown being orderly: `kill -9` loses nothing either.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail, ensure};
 use delivery::Delivery;
 use infra_log_embedded::EmbeddedLog;
 use infra_ports::{EventLog, LogError, Runtime, TableStore};
 use infra_runtime_tokio::TokioRuntime;
-use infra_store_embedded::EmbeddedStore;
+use infra_store_embedded::{EmbeddedStore, is_store};
 use ingest::Ingest;
 use projectors::Projectors;
 use schemas::ids::{DeviceId, UserId};
@@ -95,18 +97,20 @@ impl Adapters {
         }
     }
 
-    /// Closes log and store, and waits for the dedicated tasks; what fails is traced.
-    pub async fn close(&self, within: Duration) {
-        if let Err(error) = self.log.close().await {
-            tracing::error!(%error, "closing the log");
-        }
-        if let Err(error) = self.store.close().await {
-            tracing::error!(%error, "closing the tables");
-        }
+    /// Closes log and store, and waits for the dedicated tasks. Each is tried, whatever became of
+    /// the one before.
+    ///
+    /// # Errors
+    /// What failed, all of it. Nothing that was acknowledged is lost by it.
+    pub async fn close(&self, within: Duration) -> anyhow::Result<()> {
+        let mut troubles = Troubles::default();
+        troubles.note("closing the log", self.log.close().await);
+        troubles.note("closing the tables", self.store.close().await);
         self.ending.notify_one();
         for task in self.tasks.shutdown(within).await {
-            tracing::warn!(task, "did not end in time");
+            troubles.note(task, Err("did not end in time"));
         }
+        troubles.found()
     }
 }
 
@@ -213,20 +217,17 @@ impl Node {
     }
 
     /// Takes the node down in order, within the time configured.
-    pub async fn shutdown(self) {
+    ///
+    /// # Errors
+    /// What did not go in order: a projection had stopped by itself, something could not be closed,
+    /// or the time was over. Nothing that was acknowledged is lost by it.
+    pub async fn shutdown(self) -> anyhow::Result<()> {
         let within = self.config.shutdown_within;
-        if tokio::time::timeout(within, self.take_down())
-            .await
-            .is_err()
-        {
-            tracing::error!(
-                ?within,
-                "shutdown took too long; nothing acknowledged is lost"
-            );
-        }
+        let down = tokio::time::timeout(within, self.take_down()).await;
+        down.unwrap_or_else(|_| Err(anyhow!("it took longer than {within:?}")))
     }
 
-    async fn take_down(&self) {
+    async fn take_down(&self) -> anyhow::Result<()> {
         let part = self.config.shutdown_within / 4;
         self.health.going_down();
         // The listener closes at once; requests that run get their verdicts while sessions leave.
@@ -234,10 +235,35 @@ impl Node {
             self.delivery.shutdown(self.config.reconnect_to.clone()),
             self.server.stop(part)
         );
-        if let Err(stop) = self.projectors.stop().await {
-            tracing::error!(%stop, "a projection had stopped by itself");
+        let mut troubles = Troubles::default();
+        let stopped = self.projectors.stop().await;
+        troubles.note("a projection had stopped by itself", stopped);
+        troubles.take_over(self.adapters.close(part).await);
+        troubles.found()
+    }
+}
+
+/// What went wrong on the way down, which goes on all the same.
+#[derive(Default)]
+struct Troubles(Vec<String>);
+
+impl Troubles {
+    fn note(&mut self, what: &str, outcome: Result<(), impl Display>) {
+        if let Err(error) = outcome {
+            self.0.push(format!("{what}: {error}"));
         }
-        self.adapters.close(part).await;
+    }
+
+    fn take_over(&mut self, outcome: anyhow::Result<()>) {
+        self.0
+            .extend(outcome.err().map(|error| format!("{error:#}")));
+    }
+
+    fn found(self) -> anyhow::Result<()> {
+        if !self.0.is_empty() {
+            bail!("{}", self.0.join("; "));
+        }
+        Ok(())
     }
 }
 
@@ -269,10 +295,34 @@ async fn keep_stock(store: EmbeddedStore, runtime: Arc<dyn Runtime>) {
     }
 }
 
+/// Refuses a data folder without a log: opening would make one, and where nothing is nothing can be
+/// wrong.
+pub(crate) fn must_have_log(config: &Config) -> anyhow::Result<()> {
+    let folder = log_folder(config);
+    let found = EmbeddedLog::is_in(&folder);
+    ensure!(found, "there is no log in {}", folder.display());
+    Ok(())
+}
+
+/// Refuses a data folder without tables, for the same reason.
+pub(crate) fn must_have_tables(config: &Config) -> anyhow::Result<()> {
+    let folder = tables_folder(config);
+    let found = is_store(&folder);
+    ensure!(found, "there are no tables in {}", folder.display());
+    Ok(())
+}
+
+fn log_folder(config: &Config) -> PathBuf {
+    config.data.join("log")
+}
+
+fn tables_folder(config: &Config) -> PathBuf {
+    config.data.join("tables")
+}
+
 pub(crate) fn open_log(config: &Config) -> anyhow::Result<Arc<EmbeddedLog>> {
-    let directory = config.data.join("log");
     let settings = infra_log_embedded::Config {
-        directory,
+        directory: log_folder(config),
         ..config.log.clone()
     };
     let folder = settings.directory.display().to_string();
@@ -283,9 +333,8 @@ pub(crate) fn open_log(config: &Config) -> anyhow::Result<Arc<EmbeddedLog>> {
 }
 
 fn open_store(config: &Config) -> anyhow::Result<EmbeddedStore> {
-    let path = config.data.join("tables");
     let settings = infra_store_embedded::Config {
-        path,
+        path: tables_folder(config),
         ..config.store.clone()
     };
     let store = EmbeddedStore::open_behind(&settings);

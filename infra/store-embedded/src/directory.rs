@@ -14,6 +14,12 @@ const FORMAT: u32 = 1;
 const NAME: &str = "FORMAT";
 const MAGIC: &str = "cursus-store ";
 
+/// True when there is a store in a directory: to be asked by whoever must not make one.
+#[must_use]
+pub fn is_store(path: &Path) -> bool {
+    path.join(NAME).is_file()
+}
+
 /// A directory that belongs to this process until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Directory {

@@ -62,7 +62,7 @@ impl Platform {
             data,
         } = self;
         config.listen = node.address();
-        node.shutdown().await;
+        node.shutdown().await?;
         let adapters = Adapters::embedded(&config)?;
         let node = Node::start(config.clone(), adapters).await?;
         Ok(Self { node, config, data })
@@ -96,8 +96,18 @@ impl Platform {
         self.node.mint(&UserId::new(user)?, &DeviceId::new(device)?)
     }
 
-    /// Stops the node in order.
+    /// Stops the node in order; whatever a test did to it, it goes down.
     pub async fn shutdown(self) {
-        self.node.shutdown().await;
+        if let Err(error) = self.try_shutdown().await {
+            tracing::warn!(%error, "the node did not go down in order");
+        }
+    }
+
+    /// Stops the node in order.
+    ///
+    /// # Errors
+    /// What did not go in order.
+    pub async fn try_shutdown(self) -> anyhow::Result<()> {
+        self.node.shutdown().await
     }
 }

@@ -97,6 +97,49 @@ async fn sigterm_sends_clients_away_with_1012_and_ends_within_its_time() {
     assert_eq!(timeline(&mut client).await.len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_that_did_not_go_in_order_ends_with_an_error_that_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = node(folder.path());
+    let hasty = ("CURSUS__SHUTDOWN_WITHIN".into(), "1ms".into());
+    process.environment.push(hasty);
+    let running = process.start().unwrap();
+    // It does not answer its close, so the node waits for it longer than it may.
+    let client = RawClient::live(&running.url(), &token(&process, "ada"))
+        .await
+        .unwrap();
+    let stopped = tokio::task::spawn_blocking(move || running.terminate().unwrap());
+    let (_, well) = stopped.await.unwrap();
+    drop(client);
+    let said = std::fs::read_to_string(process.data.with_extension("log")).unwrap();
+    assert!(!well, "{said}");
+    assert!(said.contains("it took longer than 1ms"), "{said}");
+}
+
+#[test]
+fn verifying_a_folder_without_a_node_s_data_makes_nothing_and_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let verify = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cursus-under-test"))
+            .arg("verify")
+            .args(arguments)
+            .arg("--data")
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.success(), said)
+    };
+    for arguments in [[].as_slice(), &["--log"]] {
+        let (verified, said) = verify(arguments);
+        let log = folder.path().join("log").display().to_string();
+        assert!(!verified && said.contains(&log), "{said}");
+        assert!(said.contains("no log"), "{said}");
+        let made = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(made, 0, "{arguments:?} made something");
+    }
+}
+
 #[test]
 fn second_node_on_the_same_data_refuses_and_the_first_goes_on() {
     let folder = tempfile::tempdir().unwrap();

@@ -21,7 +21,9 @@ pub(super) async fn run(
     let node = match Node::start(config.clone(), adapters.clone()).await {
         Ok(node) => node,
         Err(error) => {
-            adapters.close(config.shutdown_within).await;
+            if let Err(trouble) = adapters.close(config.shutdown_within).await {
+                tracing::warn!(%trouble, "after a start that failed");
+            }
             return Err(error);
         }
     };
@@ -33,8 +35,16 @@ pub(super) async fn run(
         error = adapters.no_tables() => Some(error),
     };
     tracing::info!("going down");
-    node.shutdown().await;
-    trouble.map_or(Ok(()), Err)
+    let down = node.shutdown().await;
+    let down = down.context("the shutdown was not orderly, though nothing acknowledged is lost");
+    match (trouble, down) {
+        (None, down) => down,
+        (Some(error), Ok(())) => Err(error),
+        (Some(error), Err(also)) => {
+            tracing::warn!(error = format!("{also:#}"), "on the way down");
+            Err(error)
+        }
+    }
 }
 
 fn say(config: &Config, node: &Node) -> std::io::Result<()> {

@@ -11,7 +11,7 @@ use schemas::position::Generation;
 use schemas::topics::TOPICS;
 
 use crate::config::Config;
-use crate::node::{Adapters, FIRST_GENERATION};
+use crate::node::{Adapters, FIRST_GENERATION, must_have_log, must_have_tables};
 
 /// The generation in which the rebuilt tables stand while they are compared.
 const BESIDE: Generation = Generation(u32::MAX);
@@ -29,7 +29,8 @@ pub(super) async fn verify(
     config: &Config,
     adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>,
 ) -> anyhow::Result<()> {
-    ensure!(config.data.is_dir(), "no data in {}", config.data.display());
+    must_have_log(config)?;
+    must_have_tables(config)?;
     let adapters = adapters(config)?;
     let ports = Ports {
         log: Arc::clone(&adapters.log),
@@ -43,7 +44,7 @@ pub(super) async fn verify(
     let positions = rebuild::rebuild(&ports, &config.projectors, BESIDE).await?;
     let compared = rebuild::compare(ports.store.as_ref(), FIRST_GENERATION, BESIDE).await?;
     rebuild::discard(ports.store.as_ref(), BESIDE).await?;
-    adapters.close(config.shutdown_within).await;
+    adapters.close(config.shutdown_within).await?;
     let events: u64 = positions.iter().map(|(_, _, end)| end.0).sum();
     say(events, &compared).context("standard output")?;
     let differ = compared.iter().filter(|table| !table.is_equal()).count();

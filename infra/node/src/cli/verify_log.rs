@@ -7,11 +7,11 @@ use anyhow::{Context, ensure};
 use infra_log_embedded::TopicVerified;
 
 use crate::config::Config;
-use crate::node::open_log;
+use crate::node::{must_have_log, open_log};
 
 /// Reads, prints a line a topic and one a damaged place.
 pub(super) fn verify(config: &Config) -> anyhow::Result<()> {
-    ensure!(config.data.is_dir(), "no data in {}", config.data.display());
+    must_have_log(config)?;
     let log = open_log(config)?;
     let topics = log.verify()?;
     say(&topics).context("standard output")?;
