@@ -5,20 +5,21 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, Path, Query, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use schemas::errors::{Code, Refusal};
+use schemas::errors::{Code, HttpRefusal, Refusal};
 use schemas::frames::{
     Chats, ChatsQuery, Entries, History, HistoryQuery, Members, Status, StatusQuery, TimelineQuery,
 };
 use schemas::ids::{ChatId, Identity};
 use schemas::position::Seq;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::gateway::Gateway;
 
@@ -44,29 +45,12 @@ impl From<Refusal> for Failure {
     }
 }
 
-#[derive(Serialize)]
-struct Envelope {
-    error: Refusal,
-}
-
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let Self(refusal) = self;
-        let status = StatusCode::from_u16(refusal.code.status());
+        let told = HttpRefusal::from(&self.0);
+        let status = StatusCode::from_u16(told.status);
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = refusal.retry_after_ms;
-        let mut response = (status, Json(Envelope { error: refusal })).into_response();
-        if status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Bearer realm=\"cursus\"");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        if let Some(ms) = retry_after {
-            let seconds = HeaderValue::from(ms.div_ceil(1_000));
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
-        }
-        response
+        (status, AppendHeaders(told.headers), Body::from(told.body)).into_response()
     }
 }
 

@@ -152,6 +152,42 @@ impl Refusal {
     }
 }
 
+/// A refusal as an answer over HTTP, whatever serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRefusal {
+    /// The status of its code.
+    pub status: u16,
+    /// Its headers, by their names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// Its body: `{"error": …}`.
+    pub body: Vec<u8>,
+}
+
+impl From<&Refusal> for HttpRefusal {
+    fn from(refusal: &Refusal) -> Self {
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            error: &'a Refusal,
+        }
+        let status = refusal.code.status();
+        let mut headers = vec![("content-type", "application/json".to_owned())];
+        if status == 401 {
+            // RFC 6750, 3.
+            headers.push(("www-authenticate", "Bearer realm=\"cursus\"".to_owned()));
+        }
+        if let Some(ms) = refusal.retry_after_ms {
+            // Whole seconds (RFC 9110, 10.2.3), never too early.
+            headers.push(("retry-after", ms.div_ceil(1_000).to_string()));
+        }
+        let body = serde_json::to_vec(&Envelope { error: refusal });
+        Self {
+            status,
+            headers,
+            body: body.expect("a code, a text and a number have a JSON form"),
+        }
+    }
+}
+
 /// Codes with which the server closes a socket, beside those of RFC 6455.
 pub mod close {
     /// Normal.
@@ -183,5 +219,30 @@ mod tests {
             assert!(seen.insert(code.as_str()), "{code} stands twice");
             assert_eq!(Code::parse(code.as_str()), Some(*code));
         }
+    }
+
+    #[test]
+    fn over_http_a_refusal_says_how_to_come_back() {
+        let header = |refusal: Refusal, wanted: &str| {
+            let HttpRefusal { headers, .. } = HttpRefusal::from(&refusal);
+            let mut found = headers.into_iter().filter(|(name, _)| *name == wanted);
+            (found.next().map(|(_, value)| value), found.count())
+        };
+        let soon = Refusal::plain(Code::RateLimited).retry_after_ms(1_001);
+        let told = HttpRefusal::from(&soon);
+        assert_eq!(told.status, 429);
+        let body: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+        assert_eq!(body["error"]["code"], "rate_limited");
+        assert_eq!(body["error"]["retry_after_ms"], 1_001);
+        assert_eq!(header(soon.clone(), "retry-after"), (Some("2".into()), 0));
+        assert_eq!(header(soon.clone(), "www-authenticate"), (None, 0));
+        assert_eq!(
+            header(soon, "content-type"),
+            (Some("application/json".into()), 0)
+        );
+        let unknown = Refusal::plain(Code::Unauthorized);
+        assert_eq!(header(unknown.clone(), "retry-after"), (None, 0));
+        let challenge = Some("Bearer realm=\"cursus\"".to_owned());
+        assert_eq!(header(unknown, "www-authenticate"), (challenge, 0));
     }
 }

@@ -1,10 +1,11 @@
 //! Outcomes as HTTP responses: `{"error": …}` with the code's status, or what became of a command.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use compact_str::CompactString;
-use schemas::errors::Refusal;
+use schemas::errors::{HttpRefusal, Refusal};
 use schemas::ids::{ChatId, ClientId};
 use schemas::position::Seq;
 use serde::Serialize;
@@ -21,29 +22,12 @@ impl From<Refusal> for Failure {
     }
 }
 
-#[derive(Serialize)]
-struct Envelope {
-    error: Refusal,
-}
-
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let Self(refusal) = self;
-        let status = StatusCode::from_u16(refusal.code.status());
+        let told = HttpRefusal::from(&self.0);
+        let status = StatusCode::from_u16(told.status);
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = refusal
-            .retry_after_ms
-            .map(|ms| HeaderValue::from(ms.div_ceil(1_000)));
-        let mut response = (status, Json(Envelope { error: refusal })).into_response();
-        let headers = response.headers_mut();
-        if status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Bearer realm=\"cursus\"");
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        if let Some(seconds) = retry_after {
-            headers.insert(header::RETRY_AFTER, seconds);
-        }
-        response
+        (status, AppendHeaders(told.headers), Body::from(told.body)).into_response()
     }
 }
 

@@ -48,20 +48,20 @@ async fn connect(
     mut request: Request,
 ) -> Response {
     if let Err(refusal) = state.ingest.admit(peer.ip()) {
-        return refuse(refusal);
+        return refuse(&refusal);
     }
     if !state.delivery.is_delivering() {
-        return refuse(Refusal::plain(Code::ShuttingDown));
+        return refuse(&Refusal::plain(Code::ShuttingDown));
     }
     if !state.delivery.may_accept() {
-        return refuse(Refusal::plain(Code::TooManySessions));
+        return refuse(&Refusal::plain(Code::TooManySessions));
     }
     let upgrade = hyper::upgrade::on(&mut request);
     let (head, _) = request.into_parts();
     let switching = match handshake(&head) {
         Ok(switching) => switching,
         Err(error) => {
-            let mut answer = refuse(Refusal::new(Code::UnsupportedProtocol, error.to_string()));
+            let mut answer = refuse(&Refusal::new(Code::UnsupportedProtocol, error.to_string()));
             *answer.status_mut() = error.status();
             answer.headers_mut().extend(error.header());
             return answer;

@@ -7,28 +7,39 @@ mod operators;
 mod server;
 
 pub(crate) use connect::connect_route;
-pub(crate) use operators::operator_routes;
+pub(crate) use operators::{limited, operator_routes};
 pub(crate) use server::{Limits, Server, bind};
 
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
-use schemas::errors::{Code, Refusal};
+use std::net::SocketAddr;
 
-/// A refusal as HTTP: the code's status and `{"error": …}`.
-pub(crate) fn refuse(refusal: Refusal) -> Response {
-    #[derive(serde::Serialize)]
-    struct Envelope {
-        error: Refusal,
-    }
-    let status = StatusCode::from_u16(refusal.code.status());
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::StatusCode;
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use ingest::Ingest;
+use schemas::errors::{Code, HttpRefusal, Refusal};
+
+/// A refusal on its way to a client.
+pub(crate) fn refuse(refusal: &Refusal) -> Response {
+    let told = HttpRefusal::from(refusal);
+    let status = StatusCode::from_u16(told.status);
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, Json(Envelope { error: refusal })).into_response()
+    (status, AppendHeaders(told.headers), Body::from(told.body)).into_response()
 }
 
-/// What is no route, or not this route's method, is refused in the same shape as all else.
-pub(crate) fn with_fallbacks(routes: Router) -> Router {
+/// What is no route, or not this route's method, is refused in the same shape as all else, and
+/// counts as a request of its address.
+pub(crate) fn with_fallbacks(routes: Router, ingest: &Ingest) -> Router {
+    let refuse_as = |code| {
+        let ingest = ingest.clone();
+        move |ConnectInfo(peer): ConnectInfo<SocketAddr>| {
+            let too_many = ingest.admit(peer.ip()).err();
+            let refused = refuse(&too_many.unwrap_or_else(|| Refusal::plain(code)));
+            std::future::ready(refused)
+        }
+    };
     routes
-        .fallback(async || refuse(Refusal::plain(Code::RouteNotFound)))
-        .method_not_allowed_fallback(async || refuse(Refusal::plain(Code::MethodNotAllowed)))
+        .fallback(refuse_as(Code::RouteNotFound))
+        .method_not_allowed_fallback(refuse_as(Code::MethodNotAllowed))
 }
