@@ -52,6 +52,22 @@ pub fn development_key(data: &Path) -> anyhow::Result<Keys> {
     read(&path)
 }
 
+/// The development key that a node has made in its data folder.
+///
+/// # Errors
+/// When there is none, or it cannot be read: a key made by anybody but the node is one that no node
+/// takes.
+pub fn made_development_key(data: &Path) -> anyhow::Result<Keys> {
+    let path = development_path(data);
+    if !path.exists() {
+        let (path, data) = (path.display(), data.display());
+        bail!(
+            "there is no development key at {path}: a node makes it when it starts on loopback (`cursus --data {data}`); --data names the folder of one that runs elsewhere"
+        );
+    }
+    read(&path)
+}
+
 fn development_path(data: &Path) -> PathBuf {
     data.join("development-key.json")
 }
@@ -105,6 +121,18 @@ mod tests {
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
+    }
+
+    #[test]
+    fn only_a_node_makes_a_key() {
+        let data = tempfile::tempdir().unwrap();
+        let wrong = data.path().join("wrong");
+        let refused = made_development_key(&wrong).unwrap_err().to_string();
+        let path = development_path(&wrong).display().to_string();
+        assert!(refused.contains(&path), "{refused}");
+        assert!(!wrong.exists(), "nothing was made");
+        development_key(data.path()).unwrap();
+        assert!(made_development_key(data.path()).is_ok());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod terminal;
 mod view;
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use cursus_client::{Client, Config, Marking};
@@ -38,9 +39,13 @@ pub(crate) struct ChatOptions {
     /// Open this group, by its id or title
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<String>,
-    /// An access token; made from the node's development key where left out
-    #[arg(long, value_name = "TOKEN")]
+    /// An access token, which everybody on this machine can see here; else it is taken from
+    /// --token-file, from CURSUS_TOKEN, or made from the node's development key
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     pub(crate) token: Option<String>,
+    /// A file that holds an access token
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// Chats in the terminal, or, when the input is no terminal, sends its lines as messages and
