@@ -143,13 +143,29 @@ impl Ingest {
     /// # Errors
     /// The refusal for the client. Nothing was stored, but for `unavailable` and `shutting_down`,
     /// where it may have been.
-    #[tracing::instrument(level = "debug", skip_all, fields(
+    pub async fn accept(&self, who: &Identity, command: Command) -> Result<Receipt, Refusal> {
+        let taken = self.take(who, command, |_| ()).await;
+        taken.map(|(receipt, ())| receipt)
+    }
+
+    /// The same for whoever has something to do between check and append; not done for what is
+    /// refused. The one way of a command, over whatever it came: counted and traced here.
+    #[tracing::instrument(name = "accept", level = "debug", skip_all, fields(
         command = metrics::name_of(&command), user = %who.user, device = %who.device,
         topic = Empty, partition = Empty, offset = Empty))]
-    pub async fn accept(&self, who: &Identity, command: Command) -> Result<Receipt, Refusal> {
+    pub(crate) async fn take<T>(
+        &self,
+        who: &Identity,
+        command: Command,
+        before: impl FnOnce(&Checked) -> T,
+    ) -> Result<(Receipt, T), Refusal> {
         let name = metrics::name_of(&command);
         let answer = match self.check(who, command) {
-            Ok(checked) => self.append_checked(checked).await,
+            Ok(checked) => {
+                let done = before(&checked);
+                let receipt = self.append_checked(checked).await;
+                receipt.map(|receipt| (receipt, done))
+            }
             Err(refusal) => Err(refusal),
         };
         metrics::answered(name, answer.as_ref().err().map(|refusal| refusal.code));
@@ -195,7 +211,7 @@ impl Ingest {
     }
 
     /// The event of a command, if its author may have one made now.
-    pub(crate) fn check(&self, who: &Identity, command: Command) -> Result<Checked, Refusal> {
+    fn check(&self, who: &Identity, command: Command) -> Result<Checked, Refusal> {
         let now = self.live(who)?;
         let cost = if matches!(command, Command::CreateGroup(_)) {
             CREATE_GROUP_COST
@@ -243,7 +259,7 @@ impl Ingest {
     }
 
     /// Appends an event of a chat and answers when it is durable.
-    pub(crate) async fn append_chat(&self, event: ChatEvent) -> Result<Accepted, Refusal> {
+    async fn append_chat(&self, event: ChatEvent) -> Result<Accepted, Refusal> {
         let origin = event.origin();
         let (place, at) = (Place::of(origin), origin.at);
         let value = encoded(&event)?;

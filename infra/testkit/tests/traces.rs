@@ -76,6 +76,17 @@ fn attributes(span: &Value) -> BTreeMap<String, String> {
     pairs.map(pair).collect()
 }
 
+/// The spans of the next request, without anything that people wrote.
+fn more(bodies: &Receiver<Value>, begun: Instant) -> Vec<Value> {
+    let left = PATIENCE
+        .checked_sub(begun.elapsed())
+        .expect("spans in time");
+    let body = bodies.recv_timeout(left).expect("spans in time");
+    assert!(!body.to_string().contains("a-secret"), "a body in {body}");
+    let spans = body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array();
+    spans.unwrap().clone()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_gets_the_spans_of_a_send_and_no_body() {
     let folder = tempfile::tempdir().unwrap();
@@ -104,13 +115,7 @@ async fn a_collector_gets_the_spans_of_a_send_and_no_body() {
         found.cloned()
     };
     while wanted.iter().any(|name| named(&spans, name).is_none()) {
-        let left = PATIENCE
-            .checked_sub(begun.elapsed())
-            .expect("spans in time");
-        let body = bodies.recv_timeout(left).expect("spans in time");
-        assert!(!body.to_string().contains("a-secret"), "a body in {body}");
-        let more = body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array();
-        spans.extend(more.unwrap().iter().cloned());
+        spans.extend(more(&bodies, begun));
     }
     let place = |name: &str| {
         let span = attributes(&named(&spans, name).unwrap());
@@ -130,5 +135,28 @@ async fn a_collector_gets_the_spans_of_a_send_and_no_body() {
     let hand_out = named(&spans, "hand_out").unwrap();
     assert_eq!(push["parentSpanId"], hand_out["spanId"]);
     assert_eq!(push["traceId"], hand_out["traceId"]);
+
+    // Over HTTP a command is the same unit of work.
+    let bob = process.token(&UserId::new("bob").unwrap(), &phone).unwrap();
+    let url = format!("http://{}/v1/chats/d.ada.bob/messages", process.address);
+    let body = json!({ "kind": "text", "text": "a-secret" });
+    let body = json!({ "client_id": "h-1", "body": body });
+    let post = ureq::post(&url).header("Authorization", &format!("Bearer {bob}"));
+    assert_eq!(post.send_json(body).unwrap().status(), 200);
+    let accepted = |spans: &[Value]| {
+        let all = spans.iter().map(|span| (&span["name"], attributes(span)));
+        let mut bobs = all.filter(|(name, of)| {
+            *name == "accept" && of.get("user").is_some_and(|user| user == "bob")
+        });
+        bobs.next().map(|(_, of)| of)
+    };
+    let of = loop {
+        if let Some(of) = accepted(&spans) {
+            break of;
+        }
+        spans.extend(more(&bodies, begun));
+    };
+    assert_eq!((&*of["command"], &*of["topic"]), ("send", "chats"));
+    assert_eq!(of["offset"], "1", "{of:?}");
     running.kill().unwrap();
 }

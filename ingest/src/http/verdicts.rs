@@ -11,6 +11,7 @@ use schemas::frames::{Accepted, Command, Verdict};
 use schemas::ids::{ChatId, ClientId, DeviceId, Identity, UserId};
 
 use super::Api;
+use crate::accept::Receipt;
 use crate::check::Checked;
 use crate::metrics;
 
@@ -44,37 +45,27 @@ pub(super) struct Outcome {
     pub(super) verdict: Option<Verdict>,
 }
 
-/// Takes a command and waits for its verdict.
+/// Watches, takes a command and waits for its verdict. Nothing is watched for that is not going to
+/// be appended.
 pub(super) async fn await_verdict(
     api: &Api,
     who: &Identity,
     command: Command,
 ) -> Result<Outcome, Refusal> {
-    let name = metrics::name_of(&command);
-    let outcome = take(api, who, command).await;
-    let refused = outcome.as_ref().err().map(|refusal| refusal.code);
-    metrics::answered(name, refused);
-    let (accepted, watch) = outcome?;
+    let watch = |checked: &Checked| match checked {
+        Checked::Chat(event) => {
+            let (origin, verdicts) = (event.origin(), &api.verdicts);
+            Some(verdicts.watch(&who.user, &origin.chat, &who.device, &origin.client_id))
+        }
+        Checked::Account(_) => None,
+    };
+    let (Receipt::Sent(accepted), Some(watch)) = api.ingest.take(who, command, watch).await? else {
+        // No route makes a command that has no verdict.
+        return Err(Refusal::plain(Code::Internal));
+    };
     let verdict = watch.settled(api.ingest.verdict_within()).await;
     if verdict.is_none() {
         metrics::verdict_late();
     }
     Ok(Outcome { accepted, verdict })
-}
-
-/// Watches and appends. Nothing is watched for that is not going to be appended.
-async fn take(
-    api: &Api,
-    who: &Identity,
-    command: Command,
-) -> Result<(Accepted, Box<dyn Watch>), Refusal> {
-    let Checked::Chat(event) = api.ingest.check(who, command)? else {
-        // No route makes a command of another kind.
-        return Err(Refusal::plain(Code::Internal));
-    };
-    let origin = event.origin();
-    let watch = api
-        .verdicts
-        .watch(&who.user, &origin.chat, &who.device, &origin.client_id);
-    Ok((api.ingest.append_chat(event).await?, watch))
 }

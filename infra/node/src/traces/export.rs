@@ -4,7 +4,7 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -16,12 +16,14 @@ use crate::metrics;
 const BATCH: usize = 512;
 /// How long a span waits for others to share its request.
 const GATHER: Duration = Duration::from_millis(500);
+/// How long what waits at the end may take to be sent, beside the request under way.
+const LAST_WITHIN: Duration = Duration::from_secs(2);
 
 /// The thread that sends.
 #[derive(Debug)]
 pub(super) struct Exporter {
     stop: SyncSender<()>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<usize>>,
 }
 
 impl Exporter {
@@ -48,34 +50,55 @@ impl Drop for Exporter {
     fn drop(&mut self) {
         // It has ended already when it does not listen.
         self.stop.try_send(()).ok();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that sends spans panicked");
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(0)) | None => {}
+            // Nobody can ask for the metrics any more.
+            Some(Ok(spans)) => tracing::warn!(spans, "dropped since the start"),
+            Some(Err(_)) => tracing::error!("the thread that sends spans panicked"),
         }
     }
 }
 
-/// Sends batch after batch; the last one when it is told to stop.
-fn send_all(agent: &ureq::Agent, url: &str, spans: &Receiver<Span>, stopped: &Receiver<()>) {
-    let mut well = true;
+/// Sends batch after batch. Told to stop, it sends what waits, as long as the collector takes it and
+/// at most for [`LAST_WITHIN`]; the rest is dropped and counted. Answers how many spans were dropped.
+fn send_all(
+    agent: &ureq::Agent,
+    url: &str,
+    spans: &Receiver<Span>,
+    stopped: &Receiver<()>,
+) -> usize {
+    let (mut well, mut dropped) = (true, 0);
+    let mut last: Option<Instant> = None;
     loop {
-        let last = stopped.try_recv().is_ok();
-        let batch = gather(spans);
+        if last.is_none() && stopped.try_recv().is_ok() {
+            last = Some(Instant::now() + LAST_WITHIN);
+        }
+        let batch = match last {
+            None => gather(spans),
+            Some(_) => spans.try_iter().take(BATCH).collect(),
+        };
+        if batch.is_empty() && last.is_some() {
+            return dropped;
+        }
         if !batch.is_empty() {
             let sent = agent.post(url).send_json(request(&batch));
             if let Err(error) = &sent {
-                metrics::spans_dropped(batch.len());
+                dropped += drop_spans(batch.len());
                 if well {
                     tracing::warn!(%error, "the collector does not take spans");
                 }
             }
             well = sent.is_ok();
         }
-        if last {
-            return;
+        if last.is_some_and(|end| !well || Instant::now() >= end) {
+            return dropped + drop_spans(spans.try_iter().count());
         }
     }
+}
+
+fn drop_spans(spans: usize) -> usize {
+    metrics::spans_dropped(spans);
+    spans
 }
 
 /// What waits, and what comes within a moment.
@@ -129,7 +152,75 @@ fn attribute(key: &str, value: &Attribute) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+
     use super::*;
+
+    fn span() -> Span {
+        Span {
+            trace: 1,
+            id: 1,
+            parent: None,
+            name: "fold",
+            began_nanos: 1,
+            ended_nanos: 2,
+            attributes: Vec::new(),
+        }
+    }
+
+    /// A collector that takes so many requests and answers them all alike.
+    fn collector(requests: usize, answer: &'static str) -> (String, JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let taking = std::thread::spawn(move || {
+            let mut spans = 0;
+            for _ in 0..requests {
+                let mut stream = BufReader::new(listener.accept().unwrap().0);
+                let mut line = String::new();
+                let mut length = 0;
+                while line != "\r\n" {
+                    line.clear();
+                    stream.read_line(&mut line).unwrap();
+                    let lower = line.to_ascii_lowercase();
+                    if let Some(value) = lower.strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                }
+                let mut body = vec![0; length];
+                stream.read_exact(&mut body).unwrap();
+                spans += String::from_utf8(body).unwrap().matches("spanId").count();
+                let head = format!("HTTP/1.1 {answer}\r\nConnection: close\r\n");
+                let answer = format!("{head}Content-Length: 0\r\n\r\n");
+                stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            }
+            spans
+        });
+        (url, taking)
+    }
+
+    /// Puts so many spans in, says stop at once, and answers how many were dropped.
+    fn stop_with(waiting: usize, url: &str) -> usize {
+        let (queue, spans) = sync_channel(waiting);
+        let (stop, stopped) = sync_channel(1);
+        (0..waiting).for_each(|_| queue.send(span()).unwrap());
+        stop.send(()).unwrap();
+        send_all(&ureq::Agent::new_with_defaults(), url, &spans, &stopped)
+    }
+
+    #[test]
+    fn what_waits_at_the_end_is_sent_to_the_last_span() {
+        let (url, taking) = collector(3, "200 OK");
+        assert_eq!(stop_with(2 * BATCH + 1, &url), 0);
+        assert_eq!(taking.join().unwrap(), 2 * BATCH + 1);
+    }
+
+    #[test]
+    fn what_is_not_taken_at_the_end_is_counted_to_the_last_span() {
+        let (url, taking) = collector(1, "503 Service Unavailable");
+        assert_eq!(stop_with(3 * BATCH, &url), 3 * BATCH);
+        assert_eq!(taking.join().unwrap(), BATCH, "it is asked once only");
+    }
 
     #[test]
     fn a_span_is_encoded_as_the_specification_says() {
