@@ -17,7 +17,7 @@ infra_ports::metrics! {
     pub SESSIONS: Gauge, Count, "cursus_delivery_sessions";
     /// Sockets taken in.
     pub OPENED: Counter, Count, "cursus_delivery_sessions_opened_total";
-    /// Sessions that ended, by close: the close code (`4003`: a slow consumer), `peer`, or `lost` without a close.
+    /// Sessions that ended, by close: the close code (`4003`: a slow consumer), `other`, `peer`, or `lost` without a close.
     pub ENDED: Counter, Count, "cursus_delivery_sessions_ended_total", ["close"] = || each(ENDS);
     /// Time to find out what a session has missed, waiting for its inbox included.
     pub RESUME: Histogram(SECONDS), Seconds, "cursus_delivery_resume_seconds";

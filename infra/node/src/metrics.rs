@@ -22,6 +22,8 @@ infra_ports::metrics! {
         = || each(consumers());
     /// Age of the oldest record that a consumer has not applied yet, in the partition that waits longest; 0 when there is none.
     pub LAG: Gauge, Seconds, "cursus_consumer_lag_seconds", ["consumer"] = || each(consumers());
+    /// Bytes free on the disk of the log, when it was last looked at.
+    pub LOG_FREE: Gauge, Bytes, "cursus_log_free_bytes";
     /// HTTP connections that are open; sessions are counted apart.
     pub CONNECTIONS: Gauge, Count, "cursus_http_connections";
     /// Connections closed at once, by reason: `full`, when there are as many as there may be, or `address`, when one address has as many as it may have.
@@ -53,6 +55,10 @@ pub(crate) fn lag(consumer: &str, records: u64, oldest: Duration) {
 
 pub(crate) fn spans_dropped(spans: usize) {
     SPANS_DROPPED.add(0, spans as u64);
+}
+
+pub(crate) fn log_free(bytes: u64) {
+    LOG_FREE.set_count(0, bytes);
 }
 
 pub(crate) fn resident(bytes: u64) {

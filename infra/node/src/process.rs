@@ -1,12 +1,18 @@
-//! What the process takes of the machine, from `/proc`: memory, processor time, open files.
+//! What the process takes of the machine, from `/proc`: memory, processor time, open files; and what
+//! room is left where its log is.
+
+use std::path::Path;
 
 use crate::metrics;
 
 /// Clock ticks of `/proc/self/stat` last 10 ms on every Linux that we run on (proc(5), `USER_HZ`).
 const TICK_MILLIS: u64 = 10;
 
-/// Looks, for the metrics. Where there is no `/proc` nothing is shown.
-pub(crate) fn take_stock() {
+/// Looks, for the metrics. Where there is no `/proc`, or no such folder, nothing is shown.
+pub(crate) fn take_stock(log: &Path) {
+    if let Ok(disk) = rustix::fs::statvfs(log) {
+        metrics::log_free(disk.f_bavail.saturating_mul(disk.f_frsize));
+    }
     if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
         metrics::resident(resident_bytes(&status).unwrap_or(0));
     }

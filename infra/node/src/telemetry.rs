@@ -1,5 +1,6 @@
 //! Metrics for Prometheus.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,11 +57,12 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
 pub(crate) async fn keep_up(
     metrics: PrometheusHandle,
     delivery: Delivery,
+    log: PathBuf,
     runtime: Arc<dyn Runtime>,
 ) {
     while delivery.is_delivering() {
         delivery.take_stock();
-        process::take_stock();
+        process::take_stock(&log);
         metrics.run_upkeep();
         runtime.sleep(UPKEEP_EVERY).await;
     }
