@@ -140,6 +140,57 @@ fn verifying_a_folder_without_a_node_s_data_makes_nothing_and_says_what_is_missi
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projection_whose_checkpoint_is_gone_from_the_log_goes_on_after_a_rebuild() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = node(folder.path());
+    let ada = token(&process, "ada");
+    let running = process.start().unwrap();
+    let mut client = RawClient::live(&running.url(), &ada).await.unwrap();
+    for id in ["one", "two", "three"] {
+        client.send(message(id)).await.unwrap();
+        client.until("entry").await.unwrap();
+    }
+    let before = timeline(&mut client).await;
+    running.terminate().unwrap();
+    // As if a disk had been swapped: `users` begins anew, the checkpoint is beyond it.
+    std::fs::remove_dir_all(process.data.join("log/users")).unwrap();
+    let running = process.start_serving().unwrap();
+    let health = format!("http://{}/healthz", process.address);
+    let agent = ureq::Agent::config_builder().http_status_as_error(false);
+    let agent = agent.build().new_agent();
+    let report = loop {
+        let mut answer = agent.get(&health).call().unwrap();
+        if answer.status() == 503 {
+            break answer.body_mut().read_json::<Value>().unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(report["parts"]["inbox"]["state"], "stopped", "{report}");
+    let (_, well) = running.terminate().unwrap();
+    assert!(!well, "a projection had stopped by itself");
+    let rebuild = || {
+        let mut command = Command::new(&process.program);
+        let output = command.arg("rebuild").arg("--data").arg(&process.data);
+        let output = output.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+    let (made, said) = rebuild();
+    assert!(made && said.contains("tables.old-1"), "{said}");
+    assert!(process.data.join("tables.old-1").is_dir());
+    let running = process.start().unwrap();
+    let mut client = RawClient::live(&running.url(), &ada).await.unwrap();
+    assert_eq!(timeline(&mut client).await, before);
+    client.send(message("four")).await.unwrap();
+    assert_eq!(client.until("entry").await.unwrap()["seq"], 4);
+    let (made, said) = rebuild();
+    assert!(!made && said.contains("another process"), "{said}");
+    running.kill().unwrap();
+    let verified = process.verify().unwrap();
+    assert!(verified.equal, "{}", verified.said);
+}
+
 #[test]
 fn second_node_on_the_same_data_refuses_and_the_first_goes_on() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
 //! The `cursus` command line: one file a command. Without a command a node runs.
 
+mod rebuild;
 mod run;
 mod token;
 mod verify;
@@ -40,6 +41,8 @@ enum Command {
     Config,
     /// Rebuild all tables from the log and compare them with the live ones; the node must be stopped
     Verify(verify::VerifyOptions),
+    /// Make all tables anew from the log and set the old ones aside; the node must be stopped
+    Rebuild,
 }
 
 /// Runs the command line of this process; `adapters` makes the log and store that a node runs on.
@@ -72,6 +75,7 @@ fn run(adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>) -> anyhow::Re
             write!(std::io::stdout(), "{}", config.to_toml()?).context("standard output")
         }
         Some(Command::Verify(options)) if options.log => verify_log::verify(&config),
+        Some(Command::Rebuild) => runtime.block_on(rebuild::rebuild(&config, adapters)),
         Some(Command::Verify(_)) => runtime.block_on(verify::verify(&config, adapters)),
     }
 }
@@ -79,12 +83,12 @@ fn run(adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>) -> anyhow::Re
 /// Without a token the chat mints one from the development key beside it.
 fn chat_options(config: &Config, mut options: ChatOptions) -> anyhow::Result<ChatOptions> {
     if options.token.is_none() {
-        options.token = Some(token::mint(
-            config,
-            &options.user,
-            &options.device,
-            token::DAY,
-        )?);
+        let given = token::given(
+            options.token_file.as_deref(),
+            std::env::var(token::VARIABLE),
+        )?;
+        let mint = || token::mint(config, &options.user, &options.device, token::DAY);
+        options.token = Some(given.map_or_else(mint, Ok)?);
     }
     Ok(options)
 }

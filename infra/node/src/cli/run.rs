@@ -49,6 +49,7 @@ pub(super) async fn run(
 
 fn say(config: &Config, node: &Node) -> std::io::Result<()> {
     let (address, data) = (node.address(), config.data.display());
+    let operators = node.operators_address();
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
@@ -68,6 +69,9 @@ fn say(config: &Config, node: &Node) -> std::io::Result<()> {
         out,
         "  a socket: ws://{address}/v1/connect (subprotocol cursus.v1.json)"
     )?;
-    writeln!(out, "  operators: /healthz /readyz /metrics")?;
+    writeln!(
+        out,
+        "  operators: http://{operators}/healthz /readyz /metrics"
+    )?;
     out.flush()
 }

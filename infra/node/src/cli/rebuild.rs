@@ -1,0 +1,74 @@
+//! `cursus rebuild`: makes all tables anew from the log, for a projection that cannot go on from its
+//! checkpoint, or tables that are damaged. The old ones are set aside, not removed. The node must be
+//! stopped: the log is one process's at a time.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use infra_ports::EventLog;
+use projectors::{Ports, rebuild};
+use schemas::topics::TOPICS;
+
+use crate::config::Config;
+use crate::node::{Adapters, FIRST_GENERATION, must_have_log, open_log, tables_folder};
+
+/// Sets the tables aside, makes new ones, and says where the old ones are. Cut off in the middle it
+/// is to be run again: what it has made by then is set aside like any other tables.
+pub(super) async fn rebuild(
+    config: &Config,
+    adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>,
+) -> anyhow::Result<()> {
+    must_have_log(config)?;
+    let aside = set_aside(config).await?;
+    let adapters = adapters(config)?;
+    let made = make(&adapters, config).await;
+    let closed = adapters.close(config.shutdown_within).await;
+    let events = made.context("the tables are not whole: run this again")?;
+    closed?;
+    say(events, aside).context("standard output")
+}
+
+/// Renames the folder of the tables, while no node has the log.
+async fn set_aside(config: &Config) -> anyhow::Result<Option<PathBuf>> {
+    let log = open_log(config)?;
+    let (tables, mut free) = (tables_folder(config), None);
+    if tables.exists() {
+        let mut names = (1..).map(|n| tables.with_extension(format!("old-{n}")));
+        free = names.find(|name| !name.exists());
+    }
+    if let Some(free) = &free {
+        let renamed = std::fs::rename(&tables, free);
+        renamed.with_context(|| format!("cannot set {} aside", tables.display()))?;
+    }
+    log.close().await?;
+    Ok(free)
+}
+
+/// Answers how many events the tables were made from.
+async fn make(adapters: &Adapters, config: &Config) -> anyhow::Result<u64> {
+    let ports = Ports {
+        log: Arc::clone(&adapters.log),
+        store: Arc::clone(&adapters.store),
+        runtime: Arc::clone(&adapters.runtime),
+    };
+    let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
+    ports.log.create_topics(&topics).await?;
+    let positions = rebuild::rebuild(&ports, &config.projectors, FIRST_GENERATION).await?;
+    rebuild::adopt(&ports, FIRST_GENERATION).await?;
+    Ok(positions.iter().map(|(_, _, end)| end.0).sum())
+}
+
+fn say(events: u64, aside: Option<PathBuf>) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "made every table from {events} events of the log")?;
+    if let Some(aside) = aside {
+        let aside = aside.display();
+        writeln!(
+            out,
+            "the old ones are in {aside}: remove them once all is well"
+        )?;
+    }
+    out.flush()
+}
