@@ -19,6 +19,10 @@ use crate::traces;
 pub struct Config {
     /// Where HTTP and WebSocket are served. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where `/healthz`, `/readyz` and `/metrics` are served apart; without it, beside all else at
+    /// `listen`, where those who are not on this machine share their address's rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operators_listen: Option<SocketAddr>,
     /// Where log, tables and the development key are kept.
     pub data: PathBuf,
     /// What is traced, in `tracing_subscriber`'s filter syntax.
@@ -37,7 +41,8 @@ pub struct Config {
     pub ready_lag: Duration,
     /// HTTP connections at once; sessions are counted apart (`delivery.max_sessions`).
     pub connections: u32,
-    /// And from one address; one that has as many is turned away at the door.
+    /// And from one address (of IPv6 the /64), sockets included that have not said who they are; one
+    /// that has as many is turned away at the door.
     pub connections_per_address: u32,
     /// The embedded log.
     pub log: infra_log_embedded::Config,
@@ -55,6 +60,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7800)),
+            operators_listen: None,
             data: PathBuf::from("./data"),
             trace: "info,fjall=warn,lsm_tree=warn".to_owned(),
             telemetry: traces::Config::default(),

@@ -24,12 +24,13 @@ use projectors::Projectors;
 use schemas::ids::{DeviceId, UserId};
 use schemas::position::Generation;
 use schemas::topics::TOPICS;
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::bridge::{AppliedOf, CommandsOf, VerdictsOf};
 use crate::config::Config;
 use crate::health::{Health, Watched};
-use crate::http::{Limits, Server, bind, connect_route, operator_routes, with_fallbacks};
+use crate::http::{Limits, Server, bind, connect_route, limited, operator_routes, with_fallbacks};
 use crate::{keys, telemetry};
 
 /// The build of the tables that a new node begins with.
@@ -123,6 +124,9 @@ pub struct Node {
     delivery: Delivery,
     projectors: Projectors,
     server: Server,
+    /// Serves operators, where they are served apart.
+    apart: Option<Server>,
+    operators_address: SocketAddr,
     health: Arc<Health>,
     has_development_key: bool,
 }
@@ -136,6 +140,10 @@ impl Node {
         let metrics = telemetry::start_metrics()?;
         let listener = bind(config.listen)?;
         let address = listener.local_addr()?;
+        let apart = config.operators_listen.map(bind).transpose()?;
+        let operators_address = apart
+            .as_ref()
+            .map_or(Ok(address), TcpListener::local_addr)?;
         let keys = keys::node_keys(&config, address)?;
         let has_development_key = keys.has_development_key();
         let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
@@ -163,7 +171,12 @@ impl Node {
             delivery::LiveGeneration::new(FIRST_GENERATION),
         )
         .await?;
-        let upkeep = telemetry::keep_up(metrics.clone(), delivery.clone(), Arc::clone(&runtime));
+        let upkeep = telemetry::keep_up(
+            metrics.clone(),
+            delivery.clone(),
+            log_folder(&config),
+            Arc::clone(&runtime),
+        );
         runtime.spawn("metrics-upkeep", Box::pin(upkeep));
         let health = Health::start(Watched {
             runtime: Arc::clone(&runtime),
@@ -175,15 +188,23 @@ impl Node {
             ready_lag: config.ready_lag,
         });
         let verdicts = Arc::new(VerdictsOf(delivery.clone()));
-        let routes = ingest::router(ingest.clone(), verdicts)
+        let mut routes = ingest::router(ingest.clone(), verdicts)
             .merge(delivery.router())
-            .merge(connect_route(delivery.clone(), runtime, ingest.clone()))
-            .merge(operator_routes(Arc::clone(&health), metrics));
+            .merge(connect_route(delivery.clone(), runtime, ingest.clone()));
+        let for_operators = operator_routes(Arc::clone(&health), metrics);
         let limits = Limits {
+            verdict_within: config.ingest.verdict_within,
             connections: config.connections,
             per_address: config.connections_per_address,
         };
-        let server = Server::start(listener, with_fallbacks(routes), limits);
+        let apart = match apart {
+            Some(listener) => Some(Server::start(listener, for_operators, limits)),
+            None => {
+                routes = routes.merge(limited(for_operators, ingest.clone()));
+                None
+            }
+        };
+        let server = Server::start(listener, with_fallbacks(routes, &ingest), limits);
         tracing::info!(%address, data = %config.data.display(), "listening");
         Ok(Self {
             config,
@@ -193,6 +214,8 @@ impl Node {
             delivery,
             projectors,
             server,
+            apart,
+            operators_address,
             health,
             has_development_key,
         })
@@ -201,6 +224,11 @@ impl Node {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where operators ask.
+    pub fn operators_address(&self) -> SocketAddr {
+        self.operators_address
     }
 
     /// True when tokens can be minted from the development key.
@@ -236,6 +264,9 @@ impl Node {
             self.server.stop(part)
         );
         let mut troubles = Troubles::default();
+        if let Some(server) = &self.apart {
+            server.stop(part).await;
+        }
         let stopped = self.projectors.stop().await;
         troubles.note("a projection had stopped by itself", stopped);
         troubles.take_over(self.adapters.close(part).await);
@@ -316,7 +347,7 @@ fn log_folder(config: &Config) -> PathBuf {
     config.data.join("log")
 }
 
-fn tables_folder(config: &Config) -> PathBuf {
+pub(crate) fn tables_folder(config: &Config) -> PathBuf {
     config.data.join("tables")
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use infra_testkit::platform::Platform;
 use infra_testkit::raw::RawClient;
+use ingest::Rate;
 use serde_json::json;
 
 /// Asks once over a connection of its own and answers all that comes.
@@ -75,6 +76,39 @@ async fn one_address_never_takes_all_places() {
     drop(held);
     let answer = until(address, "/healthz", |answer| !answer.is_empty()).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    platform.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_too_often_is_told_when_to_come_back_whatever_they_ask_for() {
+    let platform = Platform::start_with(|config| config.ingest.addresses = Rate::new(1, 2));
+    let platform = platform.await.unwrap();
+    let address = platform.node().address();
+    for path in ["/v1/connect", "/v1/chats", "/nothing"] {
+        let refused = |answer: &str| answer.starts_with("HTTP/1.1 429");
+        let answer = until(address, path, refused).await;
+        assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+        assert!(answer.contains("\"rate_limited\""), "{answer}");
+        assert!(is_let_in(&ask(address, "/healthz")), "free on loopback");
+    }
+    platform.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_may_be_served_apart_and_then_nowhere_else() {
+    let apart = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let platform = Platform::start_with(|config| config.operators_listen = apart);
+    let platform = platform.await.unwrap();
+    let (clients, operators) = (
+        platform.node().address(),
+        platform.node().operators_address(),
+    );
+    assert_ne!(clients, operators);
+    for page in ["/healthz", "/readyz", "/metrics"] {
+        until(operators, page, is_let_in).await;
+        assert!(ask(clients, page).starts_with("HTTP/1.1 404"), "{page}");
+    }
+    assert!(ask(operators, "/v1/chats").starts_with("HTTP/1.1 404"));
     platform.shutdown().await;
 }
 

@@ -24,8 +24,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection serves requests: a peer that does not read its answers, or does not send
 /// its body, must not keep a place for ever. Sessions have left by then.
 const CONNECTION_FOR: Duration = Duration::from_secs(60);
-/// How long the last request of a connection may take; more than a verdict does.
-const LAST_REQUEST_WITHIN: Duration = Duration::from_secs(15);
+/// How long the last request of a connection may take beside its wait for a verdict.
+const LAST_REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// Connections that wait to be accepted: as many as a storm of reconnects brings.
 const BACKLOG: u32 = 4096;
 /// After a failed accept (no more files): wait before the next.
@@ -56,9 +56,11 @@ pub(crate) struct Server {
     limit: u32,
 }
 
-/// How many connections are served at once.
+/// How many connections are served at once, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
+    /// How long a command over HTTP may wait for its verdict.
+    pub(crate) verdict_within: Duration,
     /// In all.
     pub(crate) connections: u32,
     /// From one address, sockets included that have not said yet who they are.
@@ -70,6 +72,7 @@ impl Server {
     /// limit of their own.
     pub(crate) fn start(listener: TcpListener, routes: Router, limits: Limits) -> Self {
         let limit = limits.connections;
+        let last_within = LAST_REQUEST_WITHIN.saturating_add(limits.verdict_within);
         let (stop, mut stopped) = watch::channel(false);
         let connections = Arc::new(Semaphore::new(limit as usize));
         let permits = Arc::clone(&connections);
@@ -96,16 +99,11 @@ impl Server {
                 let (routes, stopped) = (routes.clone(), stopped.clone());
                 tokio::spawn(async move {
                     metrics::connected(true);
-                    serve_connection(
-                        stream,
-                        Peer {
-                            address: peer,
-                            place,
-                        },
-                        routes,
-                        stopped,
-                    )
-                    .await;
+                    let peer = Peer {
+                        address: peer,
+                        place,
+                    };
+                    serve_connection(stream, peer, routes, stopped, last_within).await;
                     metrics::connected(false);
                     drop(permit);
                 });
@@ -139,6 +137,7 @@ async fn serve_connection(
     peer: Peer,
     routes: Router,
     mut stopped: watch::Receiver<bool>,
+    last_within: Duration,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
@@ -169,7 +168,7 @@ async fn serve_connection(
         Err(()) => {
             connection.as_mut().graceful_shutdown();
             // Who does not take the last answer by then is left.
-            let last = tokio::time::timeout(LAST_REQUEST_WITHIN, connection).await;
+            let last = tokio::time::timeout(last_within, connection).await;
             last.unwrap_or(Ok(()))
         }
     };
