@@ -45,7 +45,7 @@ async fn connect(
 ) -> Result<(TcpStream, Halves), AnyError> {
     let mut client = TcpStream::connect(listener.local_addr()?)?;
     let (stream, _) = listener.accept().await?;
-    let (mut reader, writer) = open_stream(stream, bytes::Bytes::new(), &Config::default()).await?;
+    let (mut reader, writer) = open_stream(stream, &bytes::Bytes::new(), &Config::default())?;
     let mut frame = vec![0x81];
     match (u8::try_from(text_bytes), u16::try_from(text_bytes)) {
         (Ok(short), _) if short < 126 => frame.push(0x80 | short),

@@ -1,11 +1,12 @@
 //! Frames of a session over a WebSocket (RFC 6455), server side.
 //!
 //! The way in: the node checks the request with [`handshake()`] and answers 101; hyper hands the
-//! connection over; [`open`] splits it into a reader and a writer. tungstenite only reads: what it
-//! would write by itself (pongs, the answer to a close) comes out of the reader as
+//! connection over; [`open`] splits it into a reader and a writer. The reader only reads: what the
+//! protocol demands as an answer (pongs, the answer to a close) comes out of it as
 //! `Inbound::Reply`, so that all bytes leave through the session's outbox. The writer takes wire
 //! bytes made by `infra_ports::transport::encode_*` from any thread. Neither knows what a frame
-//! says; nothing here keeps a queue.
+//! says; nothing here keeps a queue, and a connection on which nothing comes holds no buffer
+//! (ADR 0012).
 #![cfg_attr(
     test,
     allow(
@@ -16,6 +17,7 @@
     )
 )]
 
+mod frames;
 mod handshake;
 mod reader;
 mod writer;
@@ -36,15 +38,12 @@ use tokio::net::TcpStream;
 pub struct Config {
     /// The largest text from a client, in bytes; a larger one ends the session.
     pub message_bytes: usize,
-    /// The read buffer of each connection, in bytes. Grows for a larger frame.
-    pub read_buffer_bytes: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             message_bytes: MAX_FRAME_BYTES,
-            read_buffer_bytes: 1024,
         }
     }
 }
@@ -69,25 +68,25 @@ pub type Halves = (Box<dyn FrameReader>, Arc<dyn FrameWriter>);
 ///
 /// # Errors
 /// The server serves something else than TCP streams, or the socket is broken.
-pub async fn open(upgraded: Upgraded, config: &Config) -> Result<Halves, OpenError> {
+pub fn open(upgraded: Upgraded, config: &Config) -> Result<Halves, OpenError> {
     let parts = upgraded
         .downcast::<TokioIo<TcpStream>>()
         .map_err(|_| OpenError::ForeignStream)?;
-    open_stream(parts.io.into_inner(), parts.read_buf, config).await
+    open_stream(parts.io.into_inner(), &parts.read_buf, config)
 }
 
 /// Takes over a TCP stream whose handshake is done, with the bytes already read off it.
 ///
 /// # Errors
 /// The socket is broken.
-pub async fn open_stream(
+pub fn open_stream(
     stream: TcpStream,
-    leftover: Bytes,
+    leftover: &Bytes,
     config: &Config,
 ) -> Result<Halves, OpenError> {
     // The outbox writes whole batches: waiting for more would only delay them.
     stream.set_nodelay(true)?;
     let (read, write) = stream.into_split();
-    let reader = reader::Reader::new(read, leftover, config).await;
+    let reader = reader::Reader::new(read, leftover, config);
     Ok((Box::new(reader), Arc::new(writer::Writer::new(write))))
 }

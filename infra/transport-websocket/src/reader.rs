@@ -1,259 +1,246 @@
-//! The reading half: tungstenite over the socket's reading half; what tungstenite writes goes to
-//! the session instead.
+//! The reading half: takes what clients send and says what it means.
+//!
+//! A reader that waits holds no buffer: a read goes into one that all readers of a thread share, and
+//! only what is not a whole frame yet, or stands behind the first one, is kept. What the protocol
+//! demands as an answer (pongs, the answer to a close) goes to the session, which writes it.
 
-use std::io;
+use std::cell::RefCell;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use infra_ports::transport::{encode_close, encode_pong};
 use infra_ports::{FrameReader, Inbound, TransportError};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::Config;
+use crate::frames::{Bad, Kind, Masked, close_answer};
 
-/// What tungstenite may hold back for writing: its own answers only, of 127 bytes at most.
-const ANSWER_BYTES: usize = 4 * 1024;
-
-/// A buffer that has grown to so many times its size is given back.
-const GROWN: usize = 4;
+/// The most that one read takes: several frames of the usual size.
+const READ_BYTES: usize = 16 * 1024;
 
 /// So many times the largest text is thrown away after a bad frame.
 const DRAINED: usize = 64;
 
+/// A close without a code, as the answer to one.
+const BARE_CLOSE: &[u8] = &[0x88, 0];
+
+thread_local! {
+    /// What a read goes into. Nothing stays in it.
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+}
+
+/// What came, if anything did that the session must hear of.
+type Came = Result<Option<Inbound>, TransportError>;
+
 pub(crate) struct Reader {
-    frames: WebSocketStream<Diverted>,
-    config: Config,
+    socket: OwnedReadHalf,
+    /// Read and not taken yet; empty, without an allocation, while nothing comes.
+    unread: Vec<u8>,
+    /// So many bytes at its front are taken.
+    taken_bytes: usize,
+    /// The text whose last part has not come.
+    parts: Option<Vec<u8>>,
+    /// What the protocol demands as an answer.
+    answer: Option<Bytes>,
+    message_bytes: usize,
     closed: bool,
     /// After a bad frame: how many bytes are still taken and thrown away.
     drains_bytes: Option<usize>,
-    /// Whether the read buffer has grown; tungstenite never shrinks it.
-    grown: bool,
-    /// At most what tungstenite has taken out of its read buffer: frames counted with the smallest
-    /// header they can have had. When it equals what was read, the buffer is empty.
-    consumed_bytes: u64,
 }
 
 impl Reader {
-    pub(crate) async fn new(read: OwnedReadHalf, leftover: Bytes, config: &Config) -> Self {
-        let read_bytes = leftover.len() as u64;
-        let diverted = Diverted {
-            read: Some(read),
-            read_bytes,
-            answers: Vec::new(),
-        };
-        let frames = websocket(diverted, leftover, config).await;
+    pub(crate) fn new(socket: OwnedReadHalf, leftover: &Bytes, config: &Config) -> Self {
         Self {
-            frames,
-            config: *config,
+            socket,
+            unread: leftover.to_vec(),
+            taken_bytes: 0,
+            parts: None,
+            answer: None,
+            message_bytes: config.message_bytes,
             closed: false,
             drains_bytes: None,
-            grown: false,
-            consumed_bytes: 0,
         }
     }
 
-    /// Starts over with a small buffer, when it has grown and nothing is in it: an idle session
-    /// must not hold the size of its largest text for ever. A client that sends fragments or long
-    /// headers is never found with an empty buffer and keeps what it has, below the limit.
-    async fn shrink(&mut self, payload_bytes: usize) {
-        self.consumed_bytes += smallest_frame_bytes(payload_bytes);
-        self.grown |= payload_bytes > GROWN * self.config.read_buffer_bytes;
-        let diverted = self.frames.get_mut();
-        if !self.grown || diverted.read_bytes != self.consumed_bytes {
-            return;
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Inbound, TransportError>> {
+        if let Some(answer) = self.answer.take() {
+            return Poll::Ready(Ok(Inbound::Reply(answer)));
         }
-        let moved = Diverted {
-            read: diverted.read.take(),
-            read_bytes: diverted.read_bytes,
-            answers: std::mem::take(&mut diverted.answers),
-        };
-        self.frames = websocket(moved, Bytes::new(), &self.config).await;
-        self.grown = false;
-    }
-
-    /// What tungstenite wants to answer, if anything.
-    fn take_answers(&mut self) -> Option<Inbound> {
-        let answers = std::mem::take(&mut self.frames.get_mut().answers);
-        (!answers.is_empty()).then(|| Inbound::Reply(answers.into()))
-    }
-
-    /// Has tungstenite write its answer now; it would at the next read only. Never waits, since
-    /// [`Diverted`] takes everything.
-    async fn divert_answers(&mut self) -> Result<(), TransportError> {
-        match self.frames.flush().await {
-            Ok(()) | Err(Error::ConnectionClosed | Error::AlreadyClosed) => Ok(()),
-            Err(error) => Err(self.fail(error)),
+        if self.drains_bytes.is_some() {
+            ready!(self.poll_drain(context));
         }
-    }
-
-    async fn take(&mut self, message: Message) -> Result<Inbound, TransportError> {
-        match message {
-            Message::Text(text) => {
-                self.shrink(text.len()).await;
-                Ok(Inbound::Text(self.own(text.into())))
+        loop {
+            if self.closed {
+                return Poll::Ready(Ok(Inbound::Closed));
             }
-            Message::Ping(payload) => {
-                self.divert_answers().await?;
-                self.shrink(payload.len()).await;
-                Ok(Inbound::Alive)
-            }
-            Message::Pong(payload) => {
-                self.shrink(payload.len()).await;
-                Ok(Inbound::Alive)
-            }
-            Message::Close(_) => {
-                self.divert_answers().await?;
-                self.closed = true;
-                Ok(self.take_answers().unwrap_or(Inbound::Closed))
-            }
-            Message::Binary(_) | Message::Frame(_) => {
-                Err(self.refuse(TransportError::Malformed("binary frame".to_owned())))
+            let came = match self.take_unread() {
+                Ok(None) => ready!(self.poll_read(context)),
+                came => came,
+            };
+            if let Some(came) = came.transpose() {
+                return Poll::Ready(came);
             }
         }
     }
 
-    /// A small text is copied: as a slice it would hold the whole read buffer.
-    fn own(&self, text: Bytes) -> Bytes {
-        if text.len() <= self.config.read_buffer_bytes {
-            Bytes::copy_from_slice(&text)
-        } else {
-            text
-        }
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Came> {
+        READ.with_borrow_mut(|read| {
+            let mut read = ReadBuf::new(read);
+            let polled = Pin::new(&mut self.socket).poll_read(context, &mut read);
+            Poll::Ready(match ready!(polled) {
+                Ok(()) => self.take(read.filled()),
+                Err(error) => {
+                    self.closed = true;
+                    Err(TransportError::Lost(error.to_string()))
+                }
+            })
+        })
     }
 
-    fn end(&mut self) -> Result<Inbound, TransportError> {
-        self.closed = true;
-        Ok(Inbound::Closed)
-    }
-
-    /// The session's end after an error of tungstenite.
-    fn fail(&mut self, error: Error) -> TransportError {
-        if let Error::Io(error) = error {
+    /// Takes what was read; none when it was the end.
+    fn take(&mut self, read: &[u8]) -> Came {
+        if read.is_empty() {
             self.closed = true;
-            return TransportError::Lost(error.to_string());
+            return Ok(None);
         }
-        if matches!(error, Error::Capacity(CapacityError::MessageTooLong { .. })) {
-            return self.refuse(TransportError::TooLarge {
-                limit_bytes: self.config.message_bytes,
-            });
+        if !self.unread.is_empty() {
+            self.unread.extend_from_slice(read);
+            return self.take_unread();
         }
-        self.refuse(TransportError::Malformed(error.to_string()))
+        let (came, taken_bytes) = self.take_first(read)?;
+        let rest = read.get(taken_bytes..).unwrap_or_default();
+        self.unread.extend_from_slice(rest);
+        Ok(came)
     }
 
-    fn refuse(&mut self, error: TransportError) -> TransportError {
-        self.drains_bytes = Some(DRAINED.saturating_mul(self.config.message_bytes));
-        error
+    /// Takes the next frame of what was read before.
+    fn take_unread(&mut self) -> Came {
+        if self.unread.is_empty() {
+            return Ok(None);
+        }
+        let mut unread = std::mem::take(&mut self.unread);
+        let rest = unread.get(self.taken_bytes..).unwrap_or_default();
+        let (came, taken_bytes) = self.take_first(rest)?;
+        self.taken_bytes += taken_bytes;
+        if self.taken_bytes == unread.len() {
+            // Given back: the next read may be a long time off.
+            self.taken_bytes = 0;
+            return Ok(came);
+        }
+        if came.is_none() {
+            unread.drain(..std::mem::take(&mut self.taken_bytes));
+        }
+        self.unread = unread;
+        Ok(came)
+    }
+
+    /// Takes the frame that stands first, and how long it was: 0 when it is not whole. Parts of a
+    /// text say nothing before the last one, so frames are taken until one does.
+    fn take_first(&mut self, bytes: &[u8]) -> Result<(Option<Inbound>, usize), TransportError> {
+        let mut taken_bytes = 0;
+        loop {
+            let rest = bytes.get(taken_bytes..).unwrap_or_default();
+            let came = match Masked::first(rest, self.room_bytes()) {
+                Ok(None) => return Ok((None, taken_bytes)),
+                Ok(Some(frame)) => {
+                    taken_bytes += frame.whole_bytes;
+                    self.take_frame(&frame)
+                }
+                Err(bad) => Err(bad),
+            };
+            if let Some(came) = came.map_err(|bad| self.refuse(bad))? {
+                return Ok((Some(came), taken_bytes));
+            }
+        }
+    }
+
+    /// So many bytes may the next part of a text have.
+    fn room_bytes(&self) -> usize {
+        let so_far = self.parts.as_ref().map_or(0, Vec::len);
+        self.message_bytes.saturating_sub(so_far)
+    }
+
+    fn take_frame(&mut self, frame: &Masked<'_>) -> Result<Option<Inbound>, Bad> {
+        match (frame.kind, &mut self.parts) {
+            (Kind::Text, Some(_)) => Err(Bad::Malformed("a text within a text")),
+            (Kind::More, None) => Err(Bad::Malformed("a continuation of nothing")),
+            (Kind::Text, None) if frame.is_last => text(frame.unmasked()).map(Some),
+            (Kind::Text, None) => {
+                self.parts = Some(frame.unmasked());
+                Ok(None)
+            }
+            (Kind::More, Some(parts)) => {
+                frame.unmask_into(parts);
+                let whole = if frame.is_last {
+                    self.parts.take()
+                } else {
+                    None
+                };
+                whole.map(text).transpose()
+            }
+            (Kind::Ping, _) => {
+                self.answer = Some(encode_pong(&frame.unmasked()));
+                Ok(Some(Inbound::Alive))
+            }
+            (Kind::Pong, _) => Ok(Some(Inbound::Alive)),
+            (Kind::Close, _) => {
+                let payload = frame.unmasked();
+                let answer = match close_answer(&payload)? {
+                    Some((code, reason)) => encode_close(code, reason),
+                    None => Bytes::from_static(BARE_CLOSE),
+                };
+                self.closed = true;
+                Ok(Some(Inbound::Reply(answer)))
+            }
+        }
+    }
+
+    fn refuse(&mut self, bad: Bad) -> TransportError {
+        self.drains_bytes = Some(DRAINED.saturating_mul(self.message_bytes));
+        self.unread = Vec::new();
+        self.parts = None;
+        match bad {
+            Bad::TooLarge => TransportError::TooLarge {
+                limit_bytes: self.message_bytes,
+            },
+            Bad::Malformed(why) => TransportError::Malformed(why.to_owned()),
+        }
     }
 
     /// Takes what still comes: a connection closed with unread bytes is reset, and the reset
     /// overtakes the close that says why.
-    async fn drain(&mut self) -> Inbound {
-        let mut sink = vec![0; self.config.read_buffer_bytes.max(1)];
-        while let Some(left) = self.drains_bytes.filter(|left| *left > 0) {
-            match self.frames.get_mut().read(&mut sink).await {
-                Ok(taken) if taken > 0 => self.drains_bytes = Some(left.saturating_sub(taken)),
-                Ok(_) | Err(_) => break,
+    fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        READ.with_borrow_mut(|read| {
+            while let Some(left) = self.drains_bytes.filter(|left| *left > 0) {
+                let mut read = ReadBuf::new(read);
+                let polled = Pin::new(&mut self.socket).poll_read(context, &mut read);
+                let is_over = ready!(polled).is_err() || read.filled().is_empty();
+                if is_over {
+                    break;
+                }
+                self.drains_bytes = Some(left.saturating_sub(read.filled().len()));
             }
-        }
-        self.closed = true;
-        Inbound::Closed
+            self.closed = true;
+            self.drains_bytes = None;
+            Poll::Ready(())
+        })
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Result<Inbound, Bad> {
+    match std::str::from_utf8(&bytes) {
+        Ok(_) => Ok(Inbound::Text(bytes.into())),
+        Err(_) => Err(Bad::Malformed("not utf-8")),
     }
 }
 
 #[async_trait]
 impl FrameReader for Reader {
     async fn next(&mut self) -> Result<Inbound, TransportError> {
-        if let Some(answer) = self.take_answers() {
-            return Ok(answer);
-        }
-        if self.closed {
-            return Ok(Inbound::Closed);
-        }
-        if self.drains_bytes.is_some() {
-            return Ok(self.drain().await);
-        }
-        match self.frames.next().await {
-            Some(Ok(message)) => self.take(message).await,
-            None | Some(Err(Error::ConnectionClosed | Error::AlreadyClosed)) => self.end(),
-            Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => self.end(),
-            Some(Err(error)) => Err(self.fail(error)),
-        }
-    }
-}
-
-/// tungstenite as a server over what is left to read. Does not wait: there is no handshake left.
-async fn websocket(
-    diverted: Diverted,
-    leftover: Bytes,
-    config: &Config,
-) -> WebSocketStream<Diverted> {
-    let limits = WebSocketConfig::default()
-        .read_buffer_size(config.read_buffer_bytes)
-        .write_buffer_size(0)
-        .max_write_buffer_size(ANSWER_BYTES)
-        .max_message_size(Some(config.message_bytes))
-        .max_frame_size(Some(config.message_bytes));
-    let leftover = leftover.to_vec();
-    WebSocketStream::from_partially_read(diverted, leftover, Role::Server, Some(limits)).await
-}
-
-/// Two bytes, the length where it does not fit in them, the mask, the payload.
-fn smallest_frame_bytes(payload_bytes: usize) -> u64 {
-    let length_bytes = match payload_bytes {
-        0..126 => 0,
-        126..65_536 => 2,
-        65_536.. => 8,
-    };
-    2 + length_bytes + 4 + payload_bytes as u64
-}
-
-/// Reads from the socket, keeps what is written for the session.
-struct Diverted {
-    /// Empty only when it has moved on to a successor.
-    read: Option<OwnedReadHalf>,
-    read_bytes: u64,
-    answers: Vec<u8>,
-}
-
-impl AsyncRead for Diverted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let Some(read) = &mut self.read else {
-            return Poll::Ready(Ok(()));
-        };
-        let before = buffer.filled().len();
-        let polled = Pin::new(read).poll_read(context, buffer);
-        self.read_bytes += (buffer.filled().len() - before) as u64;
-        polled
-    }
-}
-
-impl AsyncWrite for Diverted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.answers.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        std::future::poll_fn(|context| self.poll(context)).await
     }
 }
 

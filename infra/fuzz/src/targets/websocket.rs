@@ -13,7 +13,6 @@ use super::{Target, linear};
 
 const LIMITS: Config = Config {
     message_bytes: 4096,
-    read_buffer_bytes: 64,
 };
 /// A piece on its way.
 const PIECE_BYTES: usize = 7;
@@ -95,7 +94,7 @@ impl Target for Websocket {
     }
 
     fn bound_bytes(&self, input_bytes: usize) -> u64 {
-        // Both runs, their outcomes, and a grown read buffer.
+        // Both runs, their outcomes, and what was read and not taken yet.
         linear(input_bytes, 16) + 16 * LIMITS.message_bytes as u64
     }
 
@@ -120,7 +119,7 @@ struct Outcome {
 impl Outcome {
     async fn of(input: &[u8], piece_bytes: usize) -> Self {
         let (mut client, server) = connection().await;
-        let opened = open_stream(server, Bytes::new(), &LIMITS).await;
+        let opened = open_stream(server, &Bytes::new(), &LIMITS);
         let (mut reader, writer) = opened.expect("a socket of our own");
         let sends = async {
             for piece in input.chunks(piece_bytes) {

@@ -69,23 +69,26 @@ async fn connect(
     };
     let token = bearer(&head.headers).or_else(|| head.uri.query().and_then(token_of));
     let runtime = Arc::clone(&state.runtime);
-    runtime.spawn("session", Box::pin(serve(state, upgrade, token, place)));
+    runtime.spawn("handshake", Box::pin(take_over(state, upgrade, token, place)));
     switching.map(|()| Body::empty()).into_response()
 }
 
-async fn serve(state: Arc<Connect>, upgrade: OnUpgrade, token: Option<String>, place: Arc<Place>) {
+/// Makes a session of a connection once HTTP is through with it. The session is a task of its own:
+/// it lasts, and holds nothing of the handshake.
+async fn take_over(
+    state: Arc<Connect>,
+    upgrade: OnUpgrade,
+    token: Option<String>,
+    place: Arc<Place>,
+) {
     let opened = match upgrade.await {
-        Ok(upgraded) => open(upgraded, &Config::default())
-            .await
-            .map_err(|e| e.to_string()),
+        Ok(upgraded) => open(upgraded, &Config::default()).map_err(|e| e.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match opened {
         Ok((reader, writer)) => {
             let session = state.delivery.serve(reader, writer, token, Some(place));
-            // Nothing of the handshake is kept for as long as the session lasts.
-            drop(state);
-            session.await;
+            state.runtime.spawn("session", Box::pin(session));
         }
         Err(error) => tracing::debug!(%error, "the connection did not become a session"),
     }

@@ -235,7 +235,7 @@ async fn a_plain_request_is_no_websocket() {
 }
 
 #[tokio::test]
-async fn a_small_text_does_not_hold_the_read_buffer() {
+async fn a_text_holds_its_own_bytes_only() {
     timely(async {
         let server = Loopback::start().await;
         let (mut client, (mut reader, _writer)) = server.client().await;
@@ -263,7 +263,7 @@ async fn a_stream_that_is_not_tcp_is_told_apart() {
             let upgrade = hyper::upgrade::on(&mut request);
             let tell = tell.lock().unwrap().take().unwrap();
             tokio::spawn(async move {
-                let opened = open(upgrade.await.unwrap(), &Config::default()).await;
+                let opened = open(upgrade.await.unwrap(), &Config::default());
                 tell.send(opened.map(|_| ())).unwrap();
             });
             let (parts, _): (_, hyper::body::Incoming) = request.into_parts();
@@ -291,12 +291,9 @@ async fn a_smaller_limit_is_kept() {
             .await
             .unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let config = Config {
-            message_bytes: 10,
-            ..Config::default()
-        };
-        let leftover = masked(TEXT, b"ten bytes!").into();
-        let (mut reader, _writer) = open_stream(stream, leftover, &config).await.unwrap();
+        let config = Config { message_bytes: 10 };
+        let leftover = Bytes::from(masked(TEXT, b"ten bytes!"));
+        let (mut reader, _writer) = open_stream(stream, &leftover, &config).unwrap();
         assert_eq!(reader.next().await.unwrap(), text("ten bytes!"));
         client
             .write_all(&masked(TEXT, b"11 bytes..."))

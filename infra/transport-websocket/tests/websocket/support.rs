@@ -120,9 +120,7 @@ async fn answer(
     match handshake(&parts) {
         Ok(response) => {
             tokio::spawn(async move {
-                let halves = open(upgrade.await.unwrap(), &Config::default())
-                    .await
-                    .unwrap();
+                let halves = open(upgrade.await.unwrap(), &Config::default()).unwrap();
                 tell.send(halves).await.unwrap();
             });
             Ok(response.map(|()| String::new()))
