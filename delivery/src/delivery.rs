@@ -9,7 +9,7 @@ use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
 use schemas::position::Offset;
 
 use crate::config::Config;
-use crate::gateway::session::{self, Session};
+use crate::gateway::session;
 use crate::gateway::{Gateway, Parts};
 use crate::generation::LiveGeneration;
 use crate::http;
@@ -144,15 +144,7 @@ impl Delivery {
     ) -> impl Future<Output = ()> + Send + 'static {
         let gateway = Arc::clone(&self.gateway);
         let session = gateway.open(writer, token.is_some());
-        let seat = Seat {
-            gateway: Arc::clone(&gateway),
-            session: Arc::clone(&session),
-        };
-        async move {
-            // Boxed: what a session holds while it is idle should be small.
-            Box::pin(session::run(gateway, session, reader, token, until_known)).await;
-            drop(seat);
-        }
+        session::run(gateway, session, reader, token, until_known)
     }
 
     /// The routes of reads. Has no fallbacks, so that it can be merged with the routes of commands.
@@ -217,19 +209,6 @@ async fn until_stopped(
         // The sender is gone when the delivery is: that is a stop too.
         _ = stopped.wait_for(|stopped| *stopped) => {}
         () = task => {}
-    }
-}
-
-/// A session's place in the gateway, given back whatever ends it.
-struct Seat {
-    gateway: Arc<Gateway>,
-    session: Arc<Session>,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.session.shut();
-        self.gateway.forget(&self.session);
     }
 }
 

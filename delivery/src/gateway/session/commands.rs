@@ -63,7 +63,7 @@ impl Task {
         }
     }
 
-    fn read(&self, who: &Identity, reference: Option<&str>, query: Query) {
+    fn read(&mut self, who: &Identity, reference: Option<&str>, query: Query) {
         if let Err(refused) = self.gateway.commands.may_read(who) {
             return self.refuse(reference, refused);
         }

@@ -122,7 +122,7 @@ impl Task {
     }
 
     /// Begins what the desk left to this session.
-    pub(super) fn begin_slow_marks(&self) {
+    pub(super) fn begin_slow_marks(&mut self) {
         let Some(signed_in) = self.session.signed_in() else {
             return;
         };

@@ -14,6 +14,7 @@ mod retry;
 pub(crate) mod stamp;
 mod task;
 pub(crate) mod track;
+mod under_way;
 mod unsettled;
 
 pub(crate) use load::Head;

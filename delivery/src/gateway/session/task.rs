@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::FuturesUnordered;
 use infra_ports::runtime::BoxFuture;
 use infra_ports::{FrameReader, Inbound, TransportError};
 use schemas::errors::{Code, Refusal, close};
 use schemas::frames::{Frame, decode_command};
 
+use super::under_way::UnderWay;
 use super::{Life, Session, fill, load, refusal, retry};
 use crate::gateway::Gateway;
 use crate::gateway::session::track::Phase;
@@ -34,7 +35,7 @@ pub(super) struct Task {
     pub(super) session: Arc<Session>,
     reader: Box<dyn FrameReader>,
     /// Reads, and marks that need one: answered as they are ready.
-    pub(super) others: FuturesUnordered<Answering>,
+    pub(super) others: UnderWay<FuturesUnordered<Answering>>,
     /// What is being read from the tables for this session.
     step: Option<BoxFuture<'static, ()>>,
     /// Runs out when a closing session took too long.
@@ -55,37 +56,53 @@ enum Woken {
     LingeredOut,
 }
 
-/// Serves a session until its connection ends.
-pub(crate) async fn run(
+/// Serves a session until its connection ends; then, or when the future is dropped, the session is
+/// gone from the gateway.
+pub(crate) fn run(
     gateway: Arc<Gateway>,
     session: Arc<Session>,
     reader: Box<dyn FrameReader>,
     token: Option<String>,
     until_known: Option<Arc<dyn Send + Sync>>,
-) {
+) -> impl Future<Output = ()> + Send + 'static {
     let mut task = Task {
         gateway,
         session,
         reader,
-        others: FuturesUnordered::new(),
+        others: UnderWay::default(),
         step: None,
         linger: None,
         until_known,
         drains: false,
     };
-    if let Some(token) = token {
-        task.sign_in(None, &token);
-    }
-    while task.prepare() {
-        let woken = task.wait().await;
-        if !task.act(woken) {
-            break;
+    // The task stays where it is built: an async function would hold it twice, as what it was given
+    // and as what it works with.
+    async move {
+        if let Some(token) = token {
+            task.sign_in(None, &token);
         }
+        task.go_on().await;
     }
-    task.session.outbox.shut();
+}
+
+/// The session's place in the gateway is given back whatever ends it.
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.session.shut();
+        self.gateway.forget(&self.session);
+    }
 }
 
 impl Task {
+    async fn go_on(&mut self) {
+        while self.prepare() {
+            let woken = self.wait().await;
+            if !self.act(woken) {
+                return;
+            }
+        }
+    }
+
     /// Writes out and begins what is to be waited for; false when the session is over.
     fn prepare(&mut self) -> bool {
         self.session.outbox.flush();
