@@ -173,9 +173,10 @@ mod tests {
     /// A frame with a mask of four different bytes; its length in as few bytes as it needs.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![first];
-        match u16::try_from(payload.len()).unwrap() {
-            short @ 0..126 => frame.push(0x80 | short as u8),
-            middle => {
+        match u8::try_from(payload.len()) {
+            Ok(short @ 0..126) => frame.push(0x80 | short),
+            _ => {
+                let middle = u16::try_from(payload.len()).unwrap();
                 frame.push(0x80 | 126);
                 frame.extend_from_slice(&middle.to_be_bytes());
             }
@@ -190,7 +191,7 @@ mod tests {
     #[test]
     fn a_frame_is_taken_once_its_last_byte_is_there_and_leaves_what_follows() {
         for length in [0, 1, 7, 8, 9, 125, 126, 255, 300] {
-            let payload: Vec<u8> = (0..length).map(|n| n as u8).collect();
+            let payload: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
             let mut bytes = frame(0x81, &payload);
             let whole_bytes = bytes.len();
             for cut in 0..whole_bytes {

@@ -36,11 +36,11 @@ impl Task {
             Command::Ping {} => self.session.put(answer(reference, &Frame::Pong {})),
             Command::Delivered(mark) => self.mark(reference, MarkKind::Delivered, mark),
             Command::Read(mark) => self.mark(reference, MarkKind::Read, mark),
-            Command::Chats(query) => self.read(identity, reference, Query::Chats(query)),
-            Command::History(query) => self.read(identity, reference, Query::History(query)),
-            Command::Timeline(query) => self.read(identity, reference, Query::Timeline(query)),
-            Command::Status(query) => self.read(identity, reference, Query::Status(query)),
-            Command::Members(query) => self.read(identity, reference, Query::Members(query)),
+            Command::Chats(query) => self.read(reference, Query::Chats(query)),
+            Command::History(query) => self.read(reference, Query::History(query)),
+            Command::Timeline(query) => self.read(reference, Query::Timeline(query)),
+            Command::Status(query) => self.read(reference, Query::Status(query)),
+            Command::Members(query) => self.read(reference, Query::Members(query)),
             Command::Hello(_)
             | Command::Send(_)
             | Command::Edit(_)
@@ -63,8 +63,10 @@ impl Task {
         }
     }
 
-    fn read(&mut self, who: &Identity, reference: Option<&str>, query: Query) {
-        if let Err(refused) = self.gateway.commands.may_read(who) {
+    fn read(&mut self, reference: Option<&str>, query: Query) {
+        let signed_in = self.session.signed_in();
+        let may_read = signed_in.map(|s| self.gateway.commands.may_read(&s.identity));
+        if let Some(Err(refused)) = may_read {
             return self.refuse(reference, refused);
         }
         let (gateway, session) = (Arc::clone(&self.gateway), Arc::clone(&self.session));
