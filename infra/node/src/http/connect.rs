@@ -69,7 +69,10 @@ async fn connect(
     };
     let token = bearer(&head.headers).or_else(|| head.uri.query().and_then(token_of));
     let runtime = Arc::clone(&state.runtime);
-    runtime.spawn("handshake", Box::pin(take_over(state, upgrade, token, place)));
+    runtime.spawn(
+        "handshake",
+        Box::pin(take_over(state, upgrade, token, place)),
+    );
     switching.map(|()| Body::empty()).into_response()
 }
 
