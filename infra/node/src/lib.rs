@@ -15,6 +15,7 @@
     )
 )]
 
+mod adapters;
 pub mod bridge;
 pub mod cli;
 pub mod config;
@@ -27,5 +28,6 @@ mod metrics;
 mod process;
 pub mod telemetry;
 pub mod traces;
+mod troubles;
 
 mod chat;

@@ -11,8 +11,9 @@ use infra_ports::EventLog;
 use projectors::{Ports, rebuild};
 use schemas::topics::TOPICS;
 
+use crate::adapters::{Adapters, must_have_log, open_log, tables_folder};
 use crate::config::Config;
-use crate::node::{Adapters, FIRST_GENERATION, must_have_log, open_log, tables_folder};
+use crate::node::FIRST_GENERATION;
 
 /// Sets the tables aside, makes new ones, and says where the old ones are. Cut off in the middle it
 /// is to be run again: what it has made by then is set aside like any other tables.

@@ -10,8 +10,9 @@ use projectors::rebuild::{self, Compared};
 use schemas::position::Generation;
 use schemas::topics::TOPICS;
 
+use crate::adapters::{Adapters, must_have_log, must_have_tables};
 use crate::config::Config;
-use crate::node::{Adapters, FIRST_GENERATION, must_have_log, must_have_tables};
+use crate::node::FIRST_GENERATION;
 
 /// The generation in which the rebuilt tables stand while they are compared.
 const BESIDE: Generation = Generation(u32::MAX);

@@ -6,8 +6,8 @@ use std::io::Write;
 use anyhow::{Context, ensure};
 use infra_log_embedded::TopicVerified;
 
+use crate::adapters::{must_have_log, open_log};
 use crate::config::Config;
-use crate::node::{must_have_log, open_log};
 
 /// Reads, prints a line a topic and one a damaged place.
 pub(super) fn verify(config: &Config) -> anyhow::Result<()> {

@@ -3,12 +3,13 @@
 
 mod addresses;
 mod connect;
+mod doors;
 mod operators;
 mod server;
 
 pub(crate) use connect::connect_route;
-pub(crate) use operators::{limited, operator_routes};
-pub(crate) use server::{Limits, Server, bind};
+pub(crate) use doors::{Doors, OpenDoors};
+pub(crate) use operators::operator_routes;
 
 use std::net::SocketAddr;
 
@@ -21,7 +22,7 @@ use ingest::Ingest;
 use schemas::errors::{Code, HttpRefusal, Refusal};
 
 /// A refusal on its way to a client.
-pub(crate) fn refuse(refusal: &Refusal) -> Response {
+fn refuse(refusal: &Refusal) -> Response {
     let told = HttpRefusal::from(refusal);
     let status = StatusCode::from_u16(told.status);
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -30,7 +31,7 @@ pub(crate) fn refuse(refusal: &Refusal) -> Response {
 
 /// What is no route, or not this route's method, is refused in the same shape as all else, and
 /// counts as a request of its address.
-pub(crate) fn with_fallbacks(routes: Router, ingest: &Ingest) -> Router {
+fn with_fallbacks(routes: Router, ingest: &Ingest) -> Router {
     let refuse_as = |code| {
         let ingest = ingest.clone();
         move |ConnectInfo(peer): ConnectInfo<SocketAddr>| {

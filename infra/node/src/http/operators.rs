@@ -44,7 +44,7 @@ pub(crate) fn operator_routes(health: Arc<Health>, metrics: PrometheusHandle) ->
 
 /// The same routes where clients can reach them: free on loopback, elsewhere each request counts as
 /// one of its address.
-pub(crate) fn limited(routes: Router, ingest: Ingest) -> Router {
+pub(super) fn limited(routes: Router, ingest: Ingest) -> Router {
     routes.route_layer(axum::middleware::from_fn_with_state(ingest, admit))
 }
 

@@ -1,0 +1,168 @@
+//! The adapters that a node runs on: opened before it, closed after it. Where log and tables are.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use infra_log_embedded::EmbeddedLog;
+use infra_ports::{EventLog, LogError, Runtime, TableStore};
+use infra_runtime_tokio::TokioRuntime;
+use infra_store_embedded::{EmbeddedStore, is_store};
+use tokio::sync::Notify;
+
+use crate::config::Config;
+use crate::telemetry;
+use crate::troubles::Troubles;
+
+/// How often the log is asked to drop what is past its retention.
+const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often the store takes stock for the metrics.
+const STOCK_EVERY: Duration = Duration::from_secs(5);
+
+/// What the chats fold appends to `users` the worker hands out: one thread, no wake-up between.
+const HAND_IN_HAND: [&str; 3] = ["chats", "delivery-worker", "delivery-answers"];
+
+/// The adapters that a node runs on.
+#[derive(Clone)]
+pub struct Adapters {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// The store.
+    pub store: Arc<dyn TableStore>,
+    /// The tables under it, which may still be being opened.
+    pub tables: EmbeddedStore,
+    /// Tasks, time and chance, as the domain sees them.
+    pub runtime: Arc<dyn Runtime>,
+    /// The same, to be waited for at the end.
+    pub tasks: TokioRuntime,
+    /// Told when the adapters are closed.
+    pub ending: Arc<Notify>,
+}
+
+impl Adapters {
+    /// The embedded log and store in the configuration's data folder. The tables are opened beside:
+    /// see [`no_tables`](Self::no_tables).
+    ///
+    /// # Errors
+    /// When they cannot be opened: another process has them, the log is damaged before its tail, or
+    /// they are of another format or partition count. The message names the place.
+    pub fn embedded(config: &Config) -> anyhow::Result<Self> {
+        telemetry::start_metrics()?;
+        let tasks = TokioRuntime::new(tokio::runtime::Handle::current()).sharing(&HAND_IN_HAND);
+        let runtime: Arc<dyn Runtime> = Arc::new(tasks.clone());
+        let log = open_log(config)?;
+        let store = open_store(config)?;
+        let ending = Arc::new(Notify::new());
+        let retention = keep_retention(Arc::clone(&log), Arc::clone(&runtime), Arc::clone(&ending));
+        runtime.spawn_dedicated("retention", Box::pin(retention));
+        let stock = keep_stock(store.clone(), Arc::clone(&runtime));
+        runtime.spawn("store-stock", Box::pin(stock));
+        Ok(Self {
+            log,
+            store: Arc::new(store.clone()),
+            tables: store,
+            runtime,
+            tasks,
+            ending,
+        })
+    }
+
+    /// Waits until it turns out that the tables do not open, and says why; for ever when they do.
+    pub async fn no_tables(&self) -> anyhow::Error {
+        match self.tables.opened().await {
+            Ok(()) => std::future::pending().await,
+            Err(error) => anyhow::Error::new(error).context("the tables"),
+        }
+    }
+
+    /// Closes log and store, and waits for the dedicated tasks. Each is tried, whatever became of
+    /// the one before.
+    ///
+    /// # Errors
+    /// What failed, all of it. Nothing that was acknowledged is lost by it.
+    pub async fn close(&self, within: Duration) -> anyhow::Result<()> {
+        let mut troubles = Troubles::default();
+        troubles.note("closing the log", self.log.close().await);
+        troubles.note("closing the tables", self.store.close().await);
+        self.ending.notify_one();
+        for task in self.tasks.shutdown(within).await {
+            troubles.note(task, Err("did not end in time"));
+        }
+        troubles.found()
+    }
+}
+
+/// Drops whole segments whose time is over, now and then. On a thread of its own: deleting a file
+/// takes its time.
+async fn keep_retention(log: Arc<EmbeddedLog>, runtime: Arc<dyn Runtime>, ending: Arc<Notify>) {
+    loop {
+        match log.enforce_retention(runtime.now()) {
+            Ok(0) => {}
+            Ok(segments) => tracing::info!(segments, "segments past their retention dropped"),
+            Err(LogError::Closed) => return,
+            Err(error) => tracing::warn!(%error, "retention is not enforced"),
+        }
+        tokio::select! {
+            biased;
+            () = ending.notified() => return,
+            () = runtime.sleep(RETENTION_EVERY) => {}
+        }
+    }
+}
+
+/// Has the store take stock for the metrics, until it is closed.
+async fn keep_stock(store: EmbeddedStore, runtime: Arc<dyn Runtime>) {
+    if store.opened().await.is_err() {
+        return;
+    }
+    while store.take_stock() {
+        runtime.sleep(STOCK_EVERY).await;
+    }
+}
+
+/// Refuses a data folder without a log: opening would make one, and where nothing is nothing can be
+/// wrong.
+pub(crate) fn must_have_log(config: &Config) -> anyhow::Result<()> {
+    let folder = log_folder(config);
+    let found = EmbeddedLog::is_in(&folder);
+    ensure!(found, "there is no log in {}", folder.display());
+    Ok(())
+}
+
+/// Refuses a data folder without tables, for the same reason.
+pub(crate) fn must_have_tables(config: &Config) -> anyhow::Result<()> {
+    let folder = tables_folder(config);
+    let found = is_store(&folder);
+    ensure!(found, "there are no tables in {}", folder.display());
+    Ok(())
+}
+
+pub(crate) fn log_folder(config: &Config) -> PathBuf {
+    config.data.join("log")
+}
+
+pub(crate) fn tables_folder(config: &Config) -> PathBuf {
+    config.data.join("tables")
+}
+
+pub(crate) fn open_log(config: &Config) -> anyhow::Result<Arc<EmbeddedLog>> {
+    let settings = infra_log_embedded::Config {
+        directory: log_folder(config),
+        ..config.log.clone()
+    };
+    let folder = settings.directory.display().to_string();
+    let log = EmbeddedLog::open(settings);
+    Ok(Arc::new(
+        log.with_context(|| format!("the log in {folder}"))?,
+    ))
+}
+
+fn open_store(config: &Config) -> anyhow::Result<EmbeddedStore> {
+    let settings = infra_store_embedded::Config {
+        path: tables_folder(config),
+        ..config.store.clone()
+    };
+    let store = EmbeddedStore::open_behind(&settings);
+    store.with_context(|| format!("the tables in {}", settings.path.display()))
+}
