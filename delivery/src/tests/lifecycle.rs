@@ -111,6 +111,58 @@ fn a_gateway_takes_as_many_sockets_as_it_may() {
 }
 
 #[test]
+fn a_user_has_as_many_sessions_as_they_may_and_gets_their_places_back() {
+    let mut scene = Scene::with(Config {
+        sessions_per_user: 2,
+        ..Config::default()
+    });
+    let one = scene.live("ada/phone");
+    let two = scene.live("ada/tablet");
+    let three = scene.socket(Some("ada/phone"), Socket::default());
+    let received = scene.received(&three);
+    assert_eq!(close_code(&received), Some(close::TRY_LATER));
+    let _bob = scene.live("bob/phone");
+    drop(one);
+    scene.wait(100);
+    let _again = scene.live("ada/phone");
+    drop(two);
+}
+
+#[test]
+fn what_a_stranger_costs_is_held_until_a_valid_hello_or_the_end() {
+    let mut scene = Scene::new();
+    let held = std::sync::Arc::new(());
+    let socket = |scene: &mut Scene, token: Option<&str>| {
+        let (reader, writer, peer) = infra_ports::memory::transport::pair(Socket::default());
+        let (token, cost) = (token.map(str::to_owned), std::sync::Arc::clone(&held));
+        let session = scene.delivery.serve(reader, writer, token, Some(cost));
+        let runtime = scene.executor.runtime(NODE);
+        runtime.spawn("session", Box::pin(session));
+        scene.wait(100);
+        Client(std::sync::Arc::new(peer))
+    };
+    let count = || std::sync::Arc::strong_count(&held) - 1;
+    let _known = socket(&mut scene, Some("ada/phone"));
+    assert_eq!(count(), 0, "the handshake said who it is");
+    let stranger = socket(&mut scene, None);
+    assert_eq!(count(), 1);
+    scene.say(&stranger, r#"{"type":"ping"}"#);
+    scene.wait(100);
+    assert_eq!(count(), 1, "anything but a valid hello changes nothing");
+    scene.say(
+        &stranger,
+        r#"{"type":"hello","data":{"token":"ada/phone"}}"#,
+    );
+    scene.wait(100);
+    assert_eq!(count(), 0);
+    let silent = socket(&mut scene, None);
+    assert_eq!(count(), 1);
+    drop(silent);
+    scene.wait(100);
+    assert_eq!(count(), 0, "it has left");
+}
+
+#[test]
 fn a_peer_that_closes_is_answered_and_forgotten() {
     let mut scene = Scene::new();
     let client = scene.live("ada/phone");
