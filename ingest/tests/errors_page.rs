@@ -41,7 +41,7 @@ const CLOSES: &[(u16, &str, &str)] = &[
     ),
     (
         close::TRY_LATER,
-        "no room for another session",
+        "no room for another session, in all or of this user",
         "`too_many_sessions`",
     ),
     (

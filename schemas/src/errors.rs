@@ -198,7 +198,7 @@ pub mod close {
     pub const TOO_LARGE: u16 = 1009;
     /// The server restarts: reconnect (elsewhere, if the `closing` frame before says so).
     pub const RESTART: u16 = 1012;
-    /// No room for another session: try again later.
+    /// No room for another session, in all or of this user: try again later.
     pub const TRY_LATER: u16 = 1013;
     /// The token is not, or no longer, valid.
     pub const UNAUTHORIZED: u16 = 4001;
