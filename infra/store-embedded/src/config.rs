@@ -14,7 +14,7 @@ const MIN_JOURNAL_BYTES: u64 = 64 * MIB;
 /// Memory is bounded by `block_cache_bytes`, by the rows that are not written out yet, and by half a
 /// MiB a table. Rows not written out: `memtable_bytes` a table, twice as much while one is written
 /// out, and never more than the journals hold, since when they are full their tables are written
-/// out. With the defaults 64 MiB, about 290 MiB at most under load on all tables at once, and 8 MiB.
+/// out. With the defaults 64 MiB, up to about 290 MiB by estimate under load on all tables at once, and 8 MiB.
 ///
 /// What the journals hold is also what the next opening reads back after a kill, at some 15 ms a MiB:
 /// `journal_bytes`, and the journal being written, which ends when the first table is written out.
