@@ -76,7 +76,10 @@ pub struct SessionConfig {
     pub greeting_ms: u64,
     /// A command that has no verdict is sent again after so long, even on a healthy connection.
     pub resend_ms: u64,
-    /// After a reconnect, ask for the chat list and fill what the resume did not bring.
+    /// After each connect, ask for the chat list and fill what the resume did not bring: of known chats
+    /// everything, of those not in [`Progress`] the newest page. For users who keep their progress:
+    /// for one who does not, the server's marks are all that tells what it has, and with this it is given
+    /// the newest page of each chat again whenever it begins anew.
     pub verify_heads: bool,
 }
 

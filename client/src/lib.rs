@@ -7,8 +7,14 @@
 //!
 //! What the user is promised, whatever happens to sockets and servers: every command is settled
 //! once (accepted with its seq, or refused with its code); every event of a chat is handed over
-//! exactly once and in seq order. With [`Progress`] kept by the user this holds over restarts too.
-//! A user who is slow to take events makes the client stop reading its socket: nothing piles up.
+//! exactly once and in seq order. A user who is slow to take events makes the client stop reading its
+//! socket: nothing piles up.
+//!
+//! Over restarts too, for a user who keeps [`Progress`]: whoever writes it down after handling an event
+//! and before taking the next one gets every event, none of them twice, wherever its process dies;
+//! for an entry counts as delivered only when its user comes for more. Whoever writes it down more
+//! seldom gets again what came since, of a chat that was not in it yet the newest 50 entries at most,
+//! and of those only the ones that a chat list shows on its first screen.
 //!
 //! Sockets are `ws://`: this crate has no TLS of its own, a `wss://` server is not reached. Where the way
 //! to the server is not private, let a proxy beside each end it.
@@ -37,6 +43,7 @@ mod session;
     reason = "where the client meets tokio: it runs in its user's process, not in a node"
 )]
 mod client;
+mod hands;
 mod pending;
 #[allow(
     clippy::disallowed_methods,

@@ -11,6 +11,7 @@
 )]
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cursus_client::{
     Client, ClientError, Config, Event, Lost, Observer, Outcome, Output, Pending, State, TokenIn,
@@ -18,8 +19,8 @@ use cursus_client::{
 use futures_util::{SinkExt, StreamExt};
 use schemas::errors::{Code, Refusal};
 use schemas::frames::{
-    Accepted, Chats, Closing, Command, Entry, EntryEvent, Frame, SUBPROTOCOL, Welcome, WireBody,
-    decode_command, encode_frame,
+    Accepted, Chats, Closing, Command, Entry, EntryEvent, Frame, MarkUpTo, SUBPROTOCOL, Welcome,
+    WireBody, decode_command, encode_frame,
 };
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
 use schemas::position::{Ordinal, Seq, Timestamp};
@@ -65,7 +66,10 @@ impl Server {
     }
 
     fn config(&self) -> Config {
-        Config::new(self.url(), "secret")
+        let mut config = Config::new(self.url(), "secret");
+        // What is heard here are the test's own questions.
+        config.session.verify_heads = false;
+        config
     }
 
     #[expect(clippy::result_large_err, reason = "the callback's own type")]
@@ -172,6 +176,12 @@ async fn entries(client: &Client, count: usize) -> Vec<u64> {
         }
     }
     seqs
+}
+
+/// Its user has done with what it was given; nothing more is there.
+async fn come_for_more(client: &Client) {
+    let more = tokio::time::timeout(Duration::ZERO, client.next()).await;
+    assert!(more.is_err(), "{more:?}");
 }
 
 /// Takes and forgets events, as a user does who only sends.
@@ -426,6 +436,7 @@ async fn closing_writes_the_marks_that_wait_and_says_goodbye() {
     let mut peer = server.live().await;
     peer.say(None, &Frame::Entry(entry(1, "bob", "b"))).await;
     assert_eq!(entries(&client, 1).await, [1]);
+    come_for_more(&client).await;
     client.mark_read(&chat(), Seq(1)).await.unwrap();
     client.close().await;
     let mut kinds = Vec::new();
@@ -439,6 +450,36 @@ async fn closing_writes_the_marks_that_wait_and_says_goodbye() {
     assert_eq!(kinds, ["delivered", "read"]);
     let gone = client.send(&chat(), WireBody::text("x")).await;
     assert_eq!(gone.unwrap_err(), ClientError::Closed);
+}
+
+#[tokio::test]
+async fn an_entry_in_its_users_hands_is_not_marked_and_comes_again_after_a_crash() {
+    let server = Server::bind().await;
+    let client = Client::connect(server.config());
+    let mut peer = server.live().await;
+    peer.say(None, &Frame::Entry(entry(1, "bob", "b"))).await;
+    peer.say(None, &Frame::Entry(entry(2, "bob", "b"))).await;
+    assert_eq!(entries(&client, 1).await, [1]);
+    let written_down = client.progress();
+    assert_eq!(entries(&client, 1).await, [2]);
+    client.close().await;
+    let (_, command) = peer.hear().await.unwrap();
+    let first = MarkUpTo {
+        chat: chat(),
+        seq: Seq(1),
+    };
+    assert_eq!(command, Command::Delivered(first));
+    assert_eq!(
+        peer.hear().await,
+        None,
+        "the second may be lost with its user"
+    );
+    let mut config = server.config();
+    config.progress = written_down;
+    let client = Client::connect(config);
+    let mut peer = server.live().await;
+    peer.say(None, &Frame::Entry(entry(2, "bob", "b"))).await;
+    assert_eq!(entries(&client, 1).await, [2]);
 }
 
 #[tokio::test]

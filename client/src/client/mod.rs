@@ -4,8 +4,8 @@
 
 mod commands;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use schemas::errors::{Code, Refusal};
 use schemas::frames::{Command, Frame};
@@ -14,6 +14,7 @@ use schemas::position::Seq;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 
 pub use self::commands::Group;
+use crate::hands::Hands;
 use crate::shell::{self, Request};
 use crate::{Config, Event, Pending, Progress, State};
 
@@ -42,7 +43,7 @@ pub struct Client {
 struct Inner {
     requests: mpsc::Sender<Request>,
     events: AsyncMutex<mpsc::Receiver<Event>>,
-    taken: Mutex<Progress>,
+    hands: Arc<Hands>,
     state: watch::Receiver<State>,
     prefix: u64,
     next_id: AtomicU64,
@@ -57,13 +58,18 @@ impl Client {
         let (requests, asked) = mpsc::channel(config.commands.max(1));
         let (told, events) = mpsc::channel(config.events.max(1));
         let (state_told, state) = watch::channel(State::Waiting);
-        let taken = Mutex::new(config.progress.clone());
-        tokio::spawn(shell::run(config, asked, told, state_told));
+        let hands = Arc::new(Hands::new(config.progress.clone()));
+        let user = shell::User {
+            events: told,
+            state: state_told,
+            hands: Arc::clone(&hands),
+        };
+        tokio::spawn(shell::run(config, asked, user));
         Self {
             inner: Arc::new(Inner {
                 requests,
                 events: AsyncMutex::new(events),
-                taken,
+                hands,
                 state,
                 prefix: fastrand::u64(..),
                 next_id: AtomicU64::new(0),
@@ -72,25 +78,21 @@ impl Client {
     }
 
     /// The next event; none once the client is closed and everything was taken. Cancel safe.
+    ///
+    /// Whoever comes for more has done with what it was given what it wants to have done: those
+    /// entries count as delivered to this device from now on, and a server never sends them again.
+    /// So [`Client::progress`] is to be written down before this is called.
     pub async fn next(&self) -> Option<Event> {
+        self.inner.hands.settle();
         let event = self.inner.events.lock().await.recv().await?;
-        self.took(&event);
+        self.inner.hands.take(&event);
         Some(event)
-    }
-
-    fn took(&self, event: &Event) {
-        if let Event::Entry(entry) = event {
-            let taken = self.inner.taken.lock();
-            let mut taken = taken.unwrap_or_else(PoisonError::into_inner);
-            taken.advance(&entry.chat, entry.seq);
-        }
     }
 
     /// How far [`Client::next`] has handed over every chat: give it back in [`Config::progress`]
     /// after a restart, and nothing comes twice.
     pub fn progress(&self) -> Progress {
-        let taken = self.inner.taken.lock();
-        taken.unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner.hands.progress()
     }
 
     /// How far the connection has got.
@@ -162,7 +164,8 @@ impl Client {
     }
 
     /// Writes the marks that wait, closes the socket and ends. Commands not yet settled stay
-    /// unanswered: their [`Pending`] says `Closed`.
+    /// unanswered: their [`Pending`] says `Closed`. Entries that were taken last, without coming for
+    /// more, are not marked: the next start does that, when they come again and are in its progress.
     pub async fn close(&self) {
         let (done, ended) = oneshot::channel();
         if self.request(Request::Close { done }).await.is_ok() {

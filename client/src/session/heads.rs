@@ -1,8 +1,10 @@
 //! After a reconnect: does the chat list speak of anything that the resume did not bring?
 //!
 //! The server resumes from the device's marks. Where those are ahead of what the user has (marks
-//! were sent, then the process died before its user had the entries) or were never sent, only the
-//! heads of the chats tell. Pages of the chat list are read until every known chat was seen.
+//! were sent, then the process died before its user had written down what it had taken), only the
+//! heads of the chats tell. Pages of the chat list are read until every known chat was seen, and as
+//! many lines as a screen shows: of those in which nothing is known the newest page is owed, as to
+//! a new device.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +16,16 @@ use crate::Moment;
 
 const PAGE: u32 = 100;
 const RETRY_MS: u64 = 1000;
+/// Lines of the list whose chats are owed though nothing is known of them: to so many the server
+/// resumes a new device.
+const SCREEN: usize = 20;
 
 /// One reading of the chat list.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
     unseen: BTreeSet<ChatId>,
+    /// Lines seen so far: of pinned chats, which come first, and of others.
+    seen: [usize; 2],
     cursor: Option<String>,
     due: Option<Moment>,
 }
@@ -26,9 +33,11 @@ pub(super) struct Heads {
 impl Heads {
     /// Begins: these chats are known, their heads are wanted.
     pub(super) fn begin(&mut self, now: Moment, known: BTreeSet<ChatId>) {
-        self.cursor = None;
-        self.due = (!known.is_empty()).then_some(now);
-        self.unseen = known;
+        *self = Self {
+            unseen: known,
+            due: Some(now),
+            ..Self::default()
+        };
     }
 
     pub(super) fn stop(&mut self) {
@@ -48,16 +57,22 @@ impl Heads {
         })
     }
 
-    /// Takes a page and returns the heads of known chats.
+    /// Takes a page and returns the heads that matter.
     pub(super) fn answered(&mut self, now: Moment, page: Chats) -> Vec<(ChatId, Seq)> {
         let mut heads = Vec::new();
-        for summary in page.chats {
-            if self.unseen.remove(&summary.chat) {
-                heads.push((summary.chat, summary.head));
+        for line in page.chats {
+            let [pinned, others] = &mut self.seen;
+            let seen = if line.pinned { pinned } else { others };
+            *seen += 1;
+            let is_on_screen = *seen <= SCREEN;
+            if self.unseen.remove(&line.chat) || is_on_screen {
+                heads.push((line.chat, line.head));
             }
         }
         self.cursor = page.cursor;
-        self.due = (self.cursor.is_some() && !self.unseen.is_empty()).then_some(now);
+        let [_, others] = self.seen;
+        let more = !self.unseen.is_empty() || others < SCREEN;
+        self.due = (self.cursor.is_some() && more).then_some(now);
         heads
     }
 

@@ -1,11 +1,9 @@
 //! What the server says, one frame at a time: entries to their chat's order, answers to whoever
 //! asked, verdicts to their command, news to the user.
 
-use std::collections::BTreeSet;
-
 use schemas::errors::{Code, Refusal};
 use schemas::events::MarkKind;
-use schemas::frames::{Accepted, Entries, Entry, Frame, Marked, Verdict, decode_frame};
+use schemas::frames::{Accepted, Chats, Entries, Entry, Frame, Marked, Verdict, decode_frame};
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
 use schemas::position::Seq;
 
@@ -72,20 +70,35 @@ impl Session {
     }
 
     fn went_live(&mut self, now: Moment) {
-        let chats: Vec<ChatId> = self.orders.keys().cloned().collect();
         self.link.live();
-        for chat in &chats {
+        let unheard =
+            |(chat, order): (&ChatId, &super::Order)| order.last().is_none().then(|| chat.clone());
+        let unheard: Vec<ChatId> = self.orders.iter().filter_map(unheard).collect();
+        for chat in &unheard {
             self.advance(now, chat, |order, out| order.resumed(out));
         }
         self.tell(Event::Live);
-        if self.config.verify_heads && self.known_before {
-            let known = |(chat, order): (&ChatId, &super::Order)| {
-                order.last().is_some().then(|| chat.clone())
-            };
-            let known: BTreeSet<ChatId> = self.orders.iter().filter_map(known).collect();
-            self.heads.begin(now, known);
+        if self.config.verify_heads {
+            self.heads.begin(now, self.orders.keys().cloned().collect());
         }
         self.ask_gaps(now);
+    }
+
+    fn heads(&mut self, now: Moment, page: Chats) {
+        for (chat, head) in self.heads.answered(now, page) {
+            let order = self.order(&chat);
+            order.hear_of(head);
+            if order.gap().is_some() {
+                self.gaps.insert(chat);
+            }
+        }
+        self.ask_gaps(now);
+    }
+
+    fn order(&mut self, chat: &ChatId) -> &mut super::Order {
+        let owed = self.config.verify_heads;
+        let unknown = || super::Order::unknown(owed);
+        self.orders.entry(chat.clone()).or_insert_with(unknown)
     }
 
     fn entry(&mut self, now: Moment, entry: Entry) {
@@ -116,17 +129,29 @@ impl Session {
             forward = order.take_batch(batch, out);
         });
         if ours {
-            self.gap_answered(now, &chat, forward);
+            self.gap_asked(&chat, |order| order.answered(now, forward));
         }
         self.ask_gaps(now);
     }
 
-    fn gap_answered(&mut self, now: Moment, chat: &ChatId, forward: bool) {
+    /// A question for a gap is over.
+    fn gap_asked(&mut self, chat: &ChatId, over: impl FnOnce(&mut super::Order)) {
         self.asking = self.asking.saturating_sub(1);
         if let Some(order) = self.orders.get_mut(chat) {
-            order.answered(now, forward);
+            over(order);
             if order.gap().is_some() {
                 self.gaps.insert(chat.clone());
+            }
+        }
+    }
+
+    /// The user has taken a chat up to `seq`, in `entries` entries, and has done with it what it wants
+    /// to have done before the server forgets: from now on the device counts as having it.
+    pub fn taken(&mut self, now: Moment, chat: &ChatId, seq: Seq, entries: usize) {
+        if let Some(order) = self.orders.get_mut(chat) {
+            order.took(seq);
+            if let Some(taken) = order.taken() {
+                self.marks.taken(now, chat, taken, entries);
             }
         }
     }
@@ -139,23 +164,23 @@ impl Session {
         change: impl FnOnce(&mut super::Order, &mut Vec<Entry>),
     ) {
         if !self.orders.contains_key(chat) {
-            self.orders.insert(chat.clone(), super::Order::default());
+            self.order(chat);
         }
         let Some(order) = self.orders.get_mut(chat) else {
             return;
         };
         let (before, mut out) = (order.last(), Vec::new());
         change(order, &mut out);
-        let after = order.last();
+        order.tell(&out);
         if order.gap().is_some() {
             self.gaps.insert(chat.clone());
         }
-        let moved = after.filter(|last| Some(*last) != before && *last > Seq(0));
-        if after == before {
-            self.marks.remind(now, chat);
-        }
-        if let Some(last) = moved.filter(|_| before.is_some() || !out.is_empty()) {
-            self.marks.handed_over(now, chat, last, out.len());
+        let moved = order.last() != before;
+        match order.taken() {
+            Some(taken) if !moved => self.marks.remind(now, chat, taken),
+            // Places that the user may not see followed what was taken.
+            Some(taken) if before.is_some() => self.marks.taken(now, chat, taken, 0),
+            _ => {}
         }
         for entry in out {
             self.tell(Event::Entry(Box::new(entry)));
@@ -229,7 +254,10 @@ impl Session {
 
     fn own_refused(&mut self, now: Moment, number: u64, refusal: &Refusal) {
         match self.own.remove(&number) {
-            Some(Own::Gap(chat)) => self.gap_answered(now, &chat, false),
+            Some(Own::Gap(chat)) if refusal.code.is_retryable() => {
+                self.gap_asked(&chat, |order| order.refused(now));
+            }
+            Some(Own::Gap(chat)) => self.gap_asked(&chat, |order| order.answered(now, false)),
             Some(Own::Mark(due)) => self.marks.refused(now, due, refusal),
             Some(Own::Heads) => self.heads.refused(now),
             Some(Own::Ping) | None => {}
@@ -241,12 +269,7 @@ impl Session {
             Asker::User(ticket) => self.answered(now, ticket, Ok(Box::new(frame))),
             Asker::Own(number) => match (self.own.remove(&number), frame) {
                 (Some(Own::Mark(due)), Frame::Settled(_)) => self.marks.settled(due),
-                (Some(Own::Heads), Frame::Chats(page)) => {
-                    for (chat, head) in self.heads.answered(now, page) {
-                        self.advance(now, &chat, |order, _| order.hear_of(head));
-                    }
-                    self.ask_gaps(now);
-                }
+                (Some(Own::Heads), Frame::Chats(page)) => self.heads(now, page),
                 (own, _) => tracing::trace!(?own, "answered"),
             },
             Asker::Nobody => {}

@@ -45,8 +45,8 @@ impl Marks {
         }
     }
 
-    /// Everything up to `seq` was handed over, in `entries` entries.
-    pub(super) fn handed_over(&mut self, now: Moment, chat: &ChatId, seq: Seq, entries: usize) {
+    /// The user has taken everything up to `seq`, in `entries` entries.
+    pub(super) fn taken(&mut self, now: Moment, chat: &ChatId, seq: Seq, entries: usize) {
         match self.marking {
             Marking::Off => {}
             Marking::Automatic {
@@ -130,11 +130,13 @@ impl Marks {
         self.due = (!self.dirty.is_empty()).then_some(now);
     }
 
-    /// Something of the chat came twice: perhaps the server never got the mark.
-    pub(super) fn remind(&mut self, now: Moment, chat: &ChatId) {
+    /// Something of the chat came again though the user has taken it up to `taken`: perhaps the server
+    /// never got the mark, in this life or an earlier one.
+    pub(super) fn remind(&mut self, now: Moment, chat: &ChatId, taken: Seq) {
         let Marking::Automatic { within_ms, .. } = self.marking else {
             return;
         };
+        self.want(MarkKind::Delivered, chat, taken, now.after(within_ms));
         let key = (MarkKind::Delivered, chat.clone());
         let open = |mark: &Mark| mark.want > mark.settled;
         if self.due.is_none() && self.marks.get(&key).is_some_and(open) {
@@ -165,8 +167,8 @@ mod tests {
     #[test]
     fn marks_of_a_chat_are_merged_until_their_time() {
         let mut marks = Marks::new(BOTH);
-        marks.handed_over(Moment(0), &chat(), Seq(1), 1);
-        marks.handed_over(Moment(40), &chat(), Seq(2), 1);
+        marks.taken(Moment(0), &chat(), Seq(1), 1);
+        marks.taken(Moment(40), &chat(), Seq(2), 1);
         assert_eq!(marks.due(), Some(Moment(50)));
         assert_eq!(marks.flush(), [(MarkKind::Delivered, chat(), Seq(2))]);
         assert_eq!(marks.due(), None);
@@ -175,7 +177,7 @@ mod tests {
     #[test]
     fn enough_entries_do_not_wait() {
         let mut marks = Marks::new(BOTH);
-        marks.handed_over(Moment(7), &chat(), Seq(64), 64);
+        marks.taken(Moment(7), &chat(), Seq(64), 64);
         assert_eq!(marks.due(), Some(Moment(7)));
     }
 
@@ -187,14 +189,14 @@ mod tests {
         marks.read(Moment(0), &chat(), Seq(4));
         assert_eq!(marks.due(), None);
         let mut off = Marks::new(Marking::Off);
-        off.handed_over(Moment(0), &chat(), Seq(5), 5);
+        off.taken(Moment(0), &chat(), Seq(5), 5);
         assert_eq!(off.due(), None);
     }
 
     #[test]
     fn unsettled_marks_are_sent_again_on_a_new_connection() {
         let mut marks = Marks::new(BOTH);
-        marks.handed_over(Moment(0), &chat(), Seq(5), 5);
+        marks.taken(Moment(0), &chat(), Seq(5), 5);
         let sent = marks.flush();
         marks.again(Moment(9));
         assert_eq!(marks.flush(), sent);

@@ -44,7 +44,9 @@ enum Own {
 ///
 /// The shell calls [`Session::tick`] when [`Session::due`] has come, reports what its socket does
 /// (`opened`, `received`, `heard`, `lost`) and carries out every [`Output`] in order. Frames of a
-/// socket that was reported lost must not be given any more.
+/// socket that was reported lost must not be given any more. What comes out as an entry is on its way
+/// to the user; only when the shell says that it was taken ([`Session::taken`]) is the server told
+/// that the device has it, and forgets it for this device.
 #[derive(Debug)]
 pub struct Session {
     config: SessionConfig,
@@ -61,7 +63,6 @@ pub struct Session {
     own: BTreeMap<u64, Own>,
     asking: usize,
     next_ref: u64,
-    known_before: bool,
     out: VecDeque<Output>,
 }
 
@@ -81,7 +82,6 @@ impl Session {
             own: BTreeMap::new(),
             asking: 0,
             next_ref: 0,
-            known_before: false,
             out: VecDeque::new(),
             config,
         }
@@ -114,7 +114,6 @@ impl Session {
     /// The socket asked for is open. `hello` carries the token, unless the handshake did.
     pub fn opened(&mut self, now: Moment, hello: Option<String>) {
         self.link.opened(now);
-        self.known_before = !self.orders.is_empty();
         if let Some(token) = hello {
             let token = Some(token);
             self.write(now, None, &Command::Hello(Hello { token }));
@@ -200,12 +199,12 @@ impl Session {
         self.identity.as_ref()
     }
 
-    /// How far every chat was handed over.
+    /// How far the user has taken every chat ([`Session::taken`]).
     pub fn progress(&self) -> Progress {
         let mut progress = Progress::new();
         for (chat, order) in &self.orders {
-            if let Some(last) = order.last() {
-                progress.advance(chat, last);
+            if let Some(taken) = order.taken() {
+                progress.advance(chat, taken);
             }
         }
         progress

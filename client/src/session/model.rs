@@ -47,6 +47,8 @@ enum Step {
     /// The server cannot take the next command now.
     Busy,
     Wait(u64),
+    /// The user takes so many entries that wait for it.
+    Take(usize),
     /// The user writes down what came, or crashes and starts from there.
     Save,
     Crash,
@@ -64,6 +66,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0usize..8).prop_map(Step::Swap),
         1 => Just(Step::Busy),
         4 => (0u64..400).prop_map(Step::Wait),
+        4 => (1usize..6).prop_map(Step::Take),
         1 => Just(Step::Save),
         1 => Just(Step::Crash),
     ];
@@ -237,6 +240,8 @@ struct World {
     submitted: u64,
     /// Commands of this life of the client, with what became of them.
     settled: BTreeMap<Ticket, (ClientId, ChatId, Option<Outcome>)>,
+    /// Handed over and not taken.
+    queue: VecDeque<(ChatId, Seq)>,
     handed: BTreeMap<ChatId, Vec<u64>>,
     saved: BTreeMap<ChatId, Vec<u64>>,
     others: u64,
@@ -252,6 +257,7 @@ impl World {
             now: Moment(0),
             submitted: 0,
             settled: BTreeMap::new(),
+            queue: VecDeque::new(),
             handed: BTreeMap::new(),
             saved: BTreeMap::new(),
             others: 0,
@@ -263,11 +269,11 @@ impl World {
     /// The client starts anew from what its user has written down.
     fn crash(&mut self) {
         let mut progress = Progress::new();
-        for chat in (0..CHATS).map(chat) {
-            let last = self.saved.get(&chat).map_or(0, |seqs| seqs.len() as u64);
-            progress.advance(&chat, Seq(last));
+        for (chat, seqs) in &self.saved {
+            progress.advance(chat, Seq(seqs.len() as u64));
         }
         self.cut();
+        self.queue.clear();
         self.session = Session::new(SessionConfig::default(), &progress);
         self.handed = self.saved.clone();
         self.settled.clear();
@@ -312,6 +318,7 @@ impl World {
             }
             Step::Busy => self.server.busy = true,
             Step::Wait(ms) => self.now = self.now.after(ms),
+            Step::Take(n) => self.take(n),
             Step::Save => self.saved = self.handed.clone(),
             Step::Crash => self.crash(),
         }
@@ -363,6 +370,15 @@ impl World {
         }
     }
 
+    fn take(&mut self, most: usize) {
+        for (chat, seq) in self.queue.drain(..most.min(self.queue.len())) {
+            let handed = self.handed.entry(chat.clone()).or_default();
+            handed.push(seq.0);
+            assert_eq!(handed.len() as u64, seq.0, "once and in order");
+            self.session.taken(self.now, &chat, seq, 1);
+        }
+    }
+
     fn turn(&mut self) {
         if self.session.due().is_some_and(|due| due <= self.now) {
             self.session.tick(self.now);
@@ -380,9 +396,7 @@ impl World {
                     self.session.lost(self.now, why, 50);
                 }
                 Output::Event(Event::Entry(entry)) => {
-                    let handed = self.handed.entry(entry.chat.clone()).or_default();
-                    handed.push(entry.seq.0);
-                    assert_eq!(handed.len() as u64, entry.seq.0, "once and in order");
+                    self.queue.push_back((entry.chat.clone(), entry.seq));
                 }
                 Output::Settled {
                     ticket, outcome, ..
@@ -400,6 +414,7 @@ impl World {
         for round in 0..400 {
             self.serve(usize::MAX);
             self.hear(usize::MAX);
+            self.take(usize::MAX);
             if self.is_done() {
                 return;
             }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::frames::{Entries, Entry};
+use schemas::frames::{Entries, Entry, PAGE};
 use schemas::position::Seq;
 
 use crate::Moment;
@@ -20,6 +20,12 @@ const RETRY_MS: (u64, u64) = (200, 10_000);
 pub(super) struct Order {
     /// Everything up to here was handed over; none in a chat never heard of.
     last: Option<Seq>,
+    /// The newest entry that was handed over.
+    told: Seq,
+    /// The newest entry that the user has taken.
+    taken: Seq,
+    /// An unknown chat begins with whatever comes first: the server's marks are all that is kept.
+    from_marks: bool,
     held: BTreeMap<Seq, Entry>,
     /// The newest place an entry came from.
     wanted: Seq,
@@ -36,6 +42,17 @@ impl Order {
     pub(super) fn from(last: Seq) -> Self {
         Self {
             last: Some(last),
+            told: last,
+            taken: last,
+            ..Self::default()
+        }
+    }
+
+    /// A chat never heard of. Of what the marks of an earlier life cover its newest page is `owed`, or
+    /// nothing.
+    pub(super) fn unknown(owed: bool) -> Self {
+        Self {
+            from_marks: !owed,
             ..Self::default()
         }
     }
@@ -44,12 +61,36 @@ impl Order {
         self.last
     }
 
+    /// These entries leave for the user.
+    pub(super) fn tell(&mut self, out: &[Entry]) {
+        if let Some(entry) = out.last() {
+            self.told = entry.seq;
+        }
+    }
+
+    /// The user has taken the chat up to here.
+    pub(super) fn took(&mut self, seq: Seq) {
+        self.taken = self.taken.max(seq.min(self.told));
+    }
+
+    /// Up to where the device has the chat for sure: what was taken, and what followed it that this
+    /// user may not see. None in a chat never heard of.
+    pub(super) fn taken(&self) -> Option<Seq> {
+        let last = self.last?;
+        let taken = if self.taken >= self.told {
+            last
+        } else {
+            self.taken
+        };
+        (taken > Seq(0)).then_some(taken)
+    }
+
     /// Takes one pushed entry. While a resume is going on (`resumed` false) the first entry of an
     /// unknown chat waits, because older ones may be on their way.
     pub(super) fn take(&mut self, entry: Entry, resumed: bool, out: &mut Vec<Entry>) {
         let seq = entry.seq;
         if self.last.is_none() && (resumed || seq == Seq(1)) {
-            self.last = Some(before(seq));
+            self.last = Some(self.begins_before(seq, seq));
         }
         if self.last.is_some_and(|last| seq <= last) {
             return;
@@ -68,7 +109,8 @@ impl Order {
     /// brought this chat forward.
     pub(super) fn take_batch(&mut self, batch: Entries, out: &mut Vec<Entry>) -> bool {
         let first = self.held.keys().next().copied().unwrap_or(batch.from);
-        let last = *self.last.get_or_insert(before(first.min(batch.from)));
+        let begins = self.begins_before(first.min(batch.from), batch.head.max(batch.through));
+        let last = *self.last.get_or_insert(begins);
         for entry in batch.entries {
             if entry.seq > last {
                 self.wanted = self.wanted.max(entry.seq);
@@ -88,16 +130,21 @@ impl Order {
         self.last != Some(last)
     }
 
-    /// The resume is over: what waited in an unknown chat is its beginning.
+    /// The resume is over: nothing older comes by itself before what waited in an unknown chat.
     pub(super) fn resumed(&mut self, out: &mut Vec<Entry>) {
         if let (None, Some(first)) = (self.last, self.held.keys().next()) {
-            self.last = Some(before(*first));
+            self.last = Some(self.begins_before(*first, *first));
         }
         self.release(out);
     }
 
-    /// A chat list says that the newest place is `head`.
+    /// A chat list says that the newest place is `head`. Of an unknown chat that is on the screen the
+    /// newest page is wanted.
     pub(super) fn hear_of(&mut self, head: Seq) {
+        if self.last.is_none() && head > Seq(0) {
+            let held = self.held.keys().next().copied().unwrap_or(head);
+            self.last = Some(self.begins_before(held, head));
+        }
         self.hint = self.hint.max(head);
     }
 
@@ -112,17 +159,23 @@ impl Order {
         self.asked = true;
     }
 
-    /// The answer came (it brought the chat forward or not), or was refused.
+    /// The answer came: it brought the chat forward or not.
     pub(super) fn answered(&mut self, now: Moment, forward: bool) {
-        self.asked = false;
         if forward {
+            self.asked = false;
             (self.fruitless, self.ask_at) = (0, now);
         } else {
-            let wait = RETRY_MS.0.saturating_mul(1 << self.fruitless.min(10));
-            self.fruitless += 1;
             self.hint = Seq(0);
-            self.ask_at = now.after(wait.min(RETRY_MS.1));
+            self.refused(now);
         }
+    }
+
+    /// The question was refused for now: it is asked again later.
+    pub(super) fn refused(&mut self, now: Moment) {
+        self.asked = false;
+        let wait = RETRY_MS.0.saturating_mul(1 << self.fruitless.min(10));
+        self.fruitless += 1;
+        self.ask_at = now.after(wait.min(RETRY_MS.1));
     }
 
     /// The connection is gone, and the question with it.
@@ -130,6 +183,17 @@ impl Order {
         self.asked = false;
         self.ask_at = Moment(0);
         self.fruitless = 0;
+    }
+
+    /// The place before the first one owed of an unknown chat, of which `first` came first. A new device
+    /// gets the newest page of a chat: where less comes, a mark of an earlier life stands before it, and
+    /// the rest of the page is asked for.
+    fn begins_before(&self, first: Seq, head: Seq) -> Seq {
+        before(if self.from_marks {
+            first
+        } else {
+            first.min(newest_page(head))
+        })
     }
 
     fn hold(&mut self, entry: Entry) {
@@ -155,6 +219,11 @@ impl Order {
 
 fn before(seq: Seq) -> Seq {
     Seq(seq.0.saturating_sub(1))
+}
+
+/// Where the newest page of a chat begins.
+fn newest_page(head: Seq) -> Seq {
+    Seq(head.0.saturating_sub(PAGE as u64).saturating_add(1))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod desk;
 mod wire;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::frames::Command;
@@ -19,6 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 pub(crate) use self::desk::Answer;
 use self::desk::Desk;
 use self::wire::{Step, Wire};
+use crate::hands::Hands;
 use crate::pending::Promise;
 use crate::{Config, Event, Lost, Moment, Output, Session, State, TokenIn};
 
@@ -50,35 +52,35 @@ pub(crate) enum Request {
     },
 }
 
+/// The task's ends of what it shares with its handles.
+pub(crate) struct User {
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) state: watch::Sender<State>,
+    pub(crate) hands: Arc<Hands>,
+}
+
 struct Shell {
     config: Config,
     session: Session,
     wire: Wire,
     desk: Desk,
-    events: mpsc::Sender<Event>,
+    user: User,
     /// Events the user has no room for yet.
     backlog: VecDeque<Event>,
-    state: watch::Sender<State>,
     began: Instant,
     token: Option<String>,
     done: Option<oneshot::Sender<()>>,
 }
 
 /// Runs a client until it is closed, its handles are gone, or its token is refused for good.
-pub(crate) async fn run(
-    config: Config,
-    mut requests: mpsc::Receiver<Request>,
-    events: mpsc::Sender<Event>,
-    state: watch::Sender<State>,
-) {
+pub(crate) async fn run(config: Config, mut requests: mpsc::Receiver<Request>, user: User) {
     let mut shell = Shell {
         session: Session::new(config.session.clone(), &config.progress),
         config,
         wire: Wire::Down,
         desk: Desk::default(),
-        events,
+        user,
         backlog: VecDeque::new(),
-        state,
         began: Instant::now(),
         token: None,
         done: None,
@@ -99,6 +101,7 @@ impl Shell {
     /// Lets time pass for the session and carries out what it says.
     fn turn(&mut self) {
         let now = self.now();
+        self.note_taken(now);
         if !self.backlog.is_empty() {
             // Not reading is our own doing: it says nothing about the server.
             self.session.heard(now);
@@ -108,10 +111,16 @@ impl Shell {
         }
         self.carry_out();
         while let Some(event) = self.backlog.pop_front() {
-            if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
+            if let Err(mpsc::error::TrySendError::Full(event)) = self.user.events.try_send(event) {
                 self.backlog.push_front(event);
                 break;
             }
+        }
+    }
+
+    fn note_taken(&mut self, now: Moment) {
+        for (chat, (seq, entries)) in self.user.hands.drain() {
+            self.session.taken(now, &chat, seq, entries);
         }
     }
 
@@ -130,7 +139,7 @@ impl Shell {
                 self.stepped(step);
                 self.take_waiting(requests);
             }
-            open = user_takes(&self.events), if !room => {
+            open = user_takes(&self.user.events), if !room => {
                 if !open {
                     self.session.close();
                 }
@@ -139,6 +148,7 @@ impl Shell {
                 self.requested(request);
                 self.take_waiting(requests);
             }
+            () = self.user.hands.settled() => {}
             () = sleep_until(wake) => {}
         }
     }
@@ -181,6 +191,7 @@ impl Shell {
     }
 
     fn leave(&mut self, now: Moment) {
+        self.note_taken(now);
         self.session.flush_marks(now);
         self.carry_out();
         self.session.close();
@@ -248,7 +259,8 @@ impl Shell {
             }
         }
         let state = self.session.state();
-        self.state
+        self.user
+            .state
             .send_if_modified(|told| std::mem::replace(told, state) != state);
     }
 
@@ -267,7 +279,7 @@ impl Shell {
         // A server that does not take the goodbye finds the socket closed.
         let _ = timeout(GOODBYE, self.wire.close()).await;
         while let Some(event) = self.backlog.pop_front() {
-            if self.events.try_send(event).is_err() {
+            if self.user.events.try_send(event).is_err() {
                 break;
             }
         }

@@ -73,7 +73,7 @@ fn through_closes_a_gap_of_entries_that_may_not_be_seen() {
 
 #[test]
 fn first_entry_of_an_unknown_chat_waits_for_the_resume() {
-    let (mut order, mut out) = (Order::default(), Vec::new());
+    let (mut order, mut out) = (Order::unknown(false), Vec::new());
     order.take(entry(43), false, &mut out);
     assert!(out.is_empty());
     order.take_batch(batch(41, 42, &[41, 42]), &mut out);
@@ -81,12 +81,54 @@ fn first_entry_of_an_unknown_chat_waits_for_the_resume() {
 }
 
 #[test]
-fn first_entry_of_an_unknown_chat_is_its_beginning_once_resumed() {
+fn unknown_chat_that_begins_within_its_newest_page_is_asked_for_from_where_that_begins() {
     let (mut order, mut out) = (Order::default(), Vec::new());
+    let mut resumed = batch(58, 60, &[58, 59, 60]);
+    resumed.head = Seq(60);
+    order.take_batch(resumed.clone(), &mut out);
+    assert_eq!(
+        (seqs(&out), order.gap()),
+        (vec![], Some((Seq(11), Moment(0))))
+    );
+    let all: Vec<u64> = (11..=57).collect();
+    order.take_batch(batch(11, 57, &all), &mut out);
+    assert_eq!(seqs(&out), (11..=60).collect::<Vec<_>>());
+    let (mut fresh, mut out) = (Order::default(), Vec::new());
+    let all: Vec<u64> = (11..=60).collect();
+    fresh.take_batch(batch(11, 60, &all), &mut out);
+    assert_eq!((out.len(), fresh.gap()), (50, None), "as to a new device");
+    let (mut known, mut out) = (Order::from(Seq(57)), Vec::new());
+    known.take_batch(resumed, &mut out);
+    assert_eq!((seqs(&out), known.gap()), (vec![58, 59, 60], None));
+}
+
+#[test]
+fn only_what_was_taken_counts_and_with_it_what_may_not_be_seen() {
+    let (mut order, mut out) = (Order::default(), Vec::new());
+    order.take_batch(batch(1, 9, &[1, 2, 7]), &mut out);
+    order.tell(&out);
+    assert_eq!(order.taken(), None);
+    order.took(Seq(2));
+    assert_eq!(order.taken(), Some(Seq(2)));
+    order.took(Seq(1));
+    assert_eq!(order.taken(), Some(Seq(2)), "it only grows");
+    order.took(Seq(7));
+    assert_eq!(order.taken(), Some(Seq(9)));
+    order.took(Seq(99));
+    assert_eq!(
+        order.taken(),
+        Some(Seq(9)),
+        "nobody takes what was not told"
+    );
+}
+
+#[test]
+fn where_the_marks_are_all_that_is_kept_an_unknown_chat_begins_with_what_comes_first() {
+    let (mut order, mut out) = (Order::unknown(false), Vec::new());
     order.take(entry(43), false, &mut out);
     order.resumed(&mut out);
     assert_eq!(seqs(&out), [43]);
-    let (mut order, mut out) = (Order::default(), Vec::new());
+    let (mut order, mut out) = (Order::unknown(false), Vec::new());
     order.take(entry(9), true, &mut out);
     assert_eq!(seqs(&out), [9]);
 }

@@ -61,7 +61,9 @@ pub(crate) async fn run(options: ChatOptions) -> anyhow::Result<()> {
     };
     let with = options.with.as_deref();
     let with = with.map(|with| direct(&me, with)).transpose()?;
-    let config = Config::new(&options.server, token);
+    let mut config = Config::new(&options.server, token);
+    // Nothing is kept here: the server's marks tell what was shown.
+    config.session.verify_heads = false;
     if std::io::stdin().is_terminal() {
         // By its id: a group may have somebody's name as its title.
         let start = with.map(|chat| chat.to_string()).or(options.group);
