@@ -53,7 +53,7 @@ fn received_in_order(
         let true_entry = truth
             .zip(place)
             .and_then(|(truth, place)| truth.timeline.get(place));
-        if truth.is_some() && true_entry != Some(entry) {
+        if true_entry != Some(entry) {
             let what = format!("{user}/{device} saw another {} {}", entry.chat, entry.seq);
             violations.push(Violation::Diverged { what });
         }

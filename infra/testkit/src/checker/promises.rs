@@ -93,8 +93,9 @@ fn commands(
     }
 }
 
-/// Each device of a member must have got every entry its user may see from the first one it got
-/// on, once, and none that its user may not see. A device that is gone for good needs no more.
+/// Each device of a member must have got every entry its user may see, from the chat's first on, once;
+/// nobody may get one that is not theirs to see. All devices are there before their chats are; one that
+/// is gone for good needs no more.
 fn deliveries(
     chat: &ChatId,
     truth: &ChatTruth,
@@ -102,12 +103,11 @@ fn deliveries(
     seen: &[Observation],
     violations: &mut Vec<Violation>,
 ) {
-    let Some(end) = truth.members.get(&endpoint.0) else {
-        return;
-    };
+    let stays = truth.members.get(&endpoint.0).map(|end| &end.stays);
     let visible = |seq: Seq| {
-        end.stays
-            .iter()
+        stays
+            .into_iter()
+            .flatten()
             .any(|(after, until)| seq > *after && seq <= *until)
     };
     let ((user, device), mut got) = (endpoint.clone(), BTreeSet::new());
@@ -138,12 +138,7 @@ fn deliveries(
     if seen.contains(&Observation::Gone) {
         return;
     }
-    let first = got.first().copied().unwrap_or(Seq(1));
-    for entry in truth
-        .timeline
-        .iter()
-        .filter(|e| e.seq >= first && visible(e.seq))
-    {
+    for entry in truth.timeline.iter().filter(|e| visible(e.seq)) {
         if !got.contains(&entry.seq) {
             let (user, device, chat) = (user.clone(), device.clone(), chat.clone());
             violations.push(Violation::LostDelivery {

@@ -136,6 +136,36 @@ fn entry_that_a_device_never_got_is_lost() {
 }
 
 #[test]
+fn first_entry_that_a_device_never_got_is_lost() {
+    let mut history = right();
+    seen(&mut history, "bob").remove(0);
+    assert!(matches!(
+        check(&history)[..],
+        [Violation::LostDelivery { seq: Seq(1), .. }]
+    ));
+}
+
+#[test]
+fn entry_that_a_stranger_got_is_leaked() {
+    let mut history = right();
+    let stolen = seen(&mut history, "bob")[0].clone();
+    history.devices.insert(endpoint("eve"), vec![stolen]);
+    assert!(matches!(
+        check(&history)[..],
+        [Violation::Leaked { seq: Seq(1), .. }]
+    ));
+}
+
+#[test]
+fn entry_of_a_chat_that_is_nowhere_diverges() {
+    let mut history = right();
+    let mut foreign = entry("ada", 1, "a1");
+    foreign.chat = ChatId::new("d.ada.eve").unwrap();
+    seen(&mut history, "bob").push(Observation::Received(foreign));
+    assert!(matches!(check(&history)[..], [Violation::Diverged { .. }]));
+}
+
+#[test]
 fn device_that_is_gone_is_owed_no_entry_but_what_it_was_told_holds() {
     let mut history = right();
     seen(&mut history, "bob").clear();

@@ -1,12 +1,12 @@
 //! A device: the client library's session, and around it what the library's own shell does, on
-//! virtual time and a connection in memory. What its user was handed is on its disk at once.
+//! virtual time and a connection in memory. What its user has written down is on its disk.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cursus_client::{Lost, Moment, Output, Progress, Session, SessionConfig, State, Ticket};
+use cursus_client::{Event, Lost, Moment, Output, Progress, Session, SessionConfig, State, Ticket};
 use infra_ports::Runtime;
 use infra_ports::memory::runtime::Node;
 use infra_ports::memory::{SimFaults, SimRuntime};
@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 
 use super::line::{Line, Step};
 use super::network::{Dialing, Network};
+use super::user::{Hands, User};
 use super::witness::Witness;
 use crate::checker::Endpoint;
 use crate::recorder::Recorder;
@@ -26,7 +27,7 @@ use crate::recorder::Recorder;
 pub(super) enum Wish {
     /// A command or a question.
     Submit(Command),
-    /// Everything handed over of this chat was read.
+    /// Everything on disk of this chat was read.
     Read(ChatId),
 }
 
@@ -75,7 +76,26 @@ impl Device {
         self.bell.notify_one();
     }
 
-    /// Up to where the chat was handed over.
+    /// Its app has something to look at.
+    pub(super) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// An entry is on disk, and the progress with it.
+    pub(super) fn written(&self, chat: &ChatId, seq: Seq) {
+        self.disk.lock().advance(chat, seq);
+    }
+
+    /// Waits until the device is in somebody's hands again.
+    pub(super) async fn dozed(&self, runtime: &SimRuntime) {
+        let awake_at = *self.awake_at.lock();
+        let left = awake_at.saturating_sub(runtime.elapsed());
+        if !left.is_zero() {
+            runtime.sleep(left).await;
+        }
+    }
+
+    /// Up to where the chat is on disk.
     pub(super) fn newest(&self, chat: &ChatId) -> Seq {
         self.disk.lock().of(chat).unwrap_or_default()
     }
@@ -121,13 +141,28 @@ impl Device {
         *self.line.lock() = None;
     }
 
-    /// Starts the app.
-    pub(super) fn launch(self: &Arc<Self>, runtime: SimRuntime, faults: SimFaults) {
+    /// Starts the app and its user, who writes down at once or late.
+    pub(super) fn launch(
+        self: &Arc<Self>,
+        runtime: SimRuntime,
+        faults: SimFaults,
+        writes_late: bool,
+    ) {
+        let hands = Arc::new(Hands::default());
+        let user = User {
+            device: Arc::clone(self),
+            hands: Arc::clone(&hands),
+            faults: faults.clone(),
+            runtime: runtime.clone(),
+            writes_late,
+        };
+        runtime.spawn("user", Box::pin(user.run()));
         let session = Session::new(SessionConfig::default(), &self.disk.lock());
         let app = App {
             device: Arc::clone(self),
             began: runtime.elapsed(),
             session,
+            hands,
             faults,
             dialing: None,
             reads: BTreeMap::new(),
@@ -142,6 +177,7 @@ struct App {
     device: Arc<Device>,
     began: Duration,
     session: Session,
+    hands: Arc<Hands>,
     faults: SimFaults,
     dialing: Option<Dialing>,
     /// Read marks under way.
@@ -160,7 +196,7 @@ enum Woken {
 impl App {
     async fn run(mut self) {
         loop {
-            self.dozed().await;
+            self.device.dozed(&self.runtime).await;
             self.turn();
             let woken = self.wait().await;
             self.act(woken);
@@ -174,6 +210,13 @@ impl App {
 
     fn turn(&mut self) {
         let now = self.now();
+        for (chat, seq) in self.hands.taken() {
+            self.session.taken(now, &chat, seq, 1);
+        }
+        if !self.hands.has_room() {
+            // As in the library's shell: what is not read says nothing about the server.
+            self.session.heard(now);
+        }
         let wishes = std::mem::take(&mut *self.device.wishes.lock());
         for wish in wishes {
             self.take(now, wish);
@@ -182,7 +225,8 @@ impl App {
             self.session.tick(now);
         }
         self.carry_out();
-        *self.device.state.lock() = (self.session.state(), self.session.is_settled());
+        let settled = self.session.is_settled() && self.hands.is_empty();
+        *self.device.state.lock() = (self.session.state(), settled);
     }
 
     fn take(&mut self, now: Moment, wish: Wish) {
@@ -192,7 +236,7 @@ impl App {
                 self.session.submit(now, Ticket(ticket), command);
             }
             Wish::Read(chat) => {
-                let seq = self.session.progress().of(&chat).unwrap_or_default();
+                let seq = self.device.newest(&chat);
                 if seq > Seq(0) {
                     self.session.mark_read(now, &chat, seq);
                     self.reads.insert(chat, seq);
@@ -205,12 +249,12 @@ impl App {
         let due = self.session.due().map_or(3_600_000, |due| due.0);
         let rest = Duration::from_millis(due.saturating_sub(self.now().0));
         let timer = self.runtime.sleep(rest);
-        let line = self.device.line.lock().clone();
+        let (line, room) = (self.device.line.lock().clone(), self.hands.has_room());
         tokio::select! {
             biased;
             () = self.device.bell.notified() => Woken::Wished,
             dialed = answered(&mut self.dialing) => Woken::Dialed(dialed),
-            step = stepped(line) => Woken::Stepped(step),
+            step = stepped(line), if room => Woken::Stepped(step),
             () = timer => Woken::Due,
         }
     }
@@ -249,6 +293,10 @@ impl App {
         while let Some(output) = self.session.poll() {
             let device = Arc::clone(&self.device);
             let at = self.runtime.elapsed();
+            if let Output::Event(Event::Entry(entry)) = output {
+                self.hands.put(*entry);
+                continue;
+            }
             device
                 .witness
                 .observe(at, &device.endpoint, &device.recorder, &output);
@@ -263,24 +311,15 @@ impl App {
                 self.lost(why);
             }
         }
-        self.save();
+        self.settle_reads();
     }
 
-    /// What was handed over is on disk before anything else happens.
-    fn save(&mut self) {
-        *self.device.disk.lock() = self.session.progress();
+    /// Read marks that have come home.
+    fn settle_reads(&mut self) {
         if self.session.is_settled() {
             for (chat, seq) in std::mem::take(&mut self.reads) {
                 self.device.recorder.has_read(&chat, seq);
             }
-        }
-    }
-
-    async fn dozed(&mut self) {
-        let awake_at = *self.device.awake_at.lock();
-        let left = awake_at.saturating_sub(self.runtime.elapsed());
-        if !left.is_zero() {
-            self.runtime.sleep(left).await;
         }
     }
 }

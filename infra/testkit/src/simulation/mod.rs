@@ -24,6 +24,7 @@ mod server;
 mod shrink;
 mod sweep;
 mod truth;
+mod user;
 mod weather;
 mod witness;
 mod world;

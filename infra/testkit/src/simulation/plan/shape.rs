@@ -42,6 +42,8 @@ pub struct Shape {
     pub says_hello: bool,
     /// How long a token is valid.
     pub token_for: Duration,
+    /// Users come for more before they write down what they have.
+    pub writes_late: bool,
     /// Sizes of the projectors.
     pub engine: EngineConfig,
     /// Sizes of delivery.
@@ -62,6 +64,7 @@ impl Shape {
             socket_bytes: 64 * 1024,
             says_hello: false,
             token_for: Duration::from_secs(86_400),
+            writes_late: false,
             engine: EngineConfig::default(),
             delivery: delivery::Config::default(),
             flaw: None,
@@ -87,6 +90,7 @@ impl Shape {
             token_for: Duration::from_secs(86_400),
             engine: engine(dice),
             delivery: delivery(dice),
+            writes_late: dice.once_in(3),
             flaw: None,
         }
     }

@@ -133,7 +133,8 @@ impl World {
         self.launches.remove(&place);
         if let Some(device) = self.devices.get(place) {
             let runtime = self.executor.runtime(device.node);
-            device.launch(runtime, self.executor.faults(device.node));
+            let faults = self.executor.faults(device.node);
+            device.launch(runtime, faults, self.shape.writes_late);
         }
     }
 
