@@ -144,18 +144,31 @@ impl Config {
 }
 
 impl std::fmt::Debug for Config {
-    /// Without the token.
+    /// Without the token, in the URL's query too.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config")
-            .field("url", &self.url)
+            .field("url", &without_query(&self.url))
             .field("session", &self.session)
             .finish_non_exhaustive()
     }
 }
 
+/// A URL as it may be shown: its query may hold a token.
+pub(crate) fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_not_shown_wherever_it_stands() {
+        let config = Config::new("ws://h:1/v1/connect?token=secret", "secret");
+        let shown = format!("{config:?}");
+        assert!(shown.contains("ws://h:1/v1/connect"), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+    }
 
     #[test]
     fn waits_grow_to_their_bound_and_never_over_it() {

@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use crate::Lost;
+use crate::config::without_query;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Opening = Pin<Box<dyn Future<Output = Result<Socket, Lost>> + Send>>;
@@ -186,6 +187,7 @@ fn gather(first: Option<Result<Message, Error>>, stream: &mut SplitStream<Socket
 
 async fn open(url: String, bearer: Option<String>) -> Result<Socket, Lost> {
     let mut request = url.as_str().into_client_request().map_err(|error| {
+        let url = without_query(&url);
         tracing::warn!(%error, url, "not a WebSocket URL");
         Lost::NotReached
     })?;
@@ -205,6 +207,7 @@ async fn open(url: String, bearer: Option<String>) -> Result<Socket, Lost> {
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
     let opened = connect_async_with_config(request, Some(config), true).await;
     let (socket, _) = opened.map_err(|error| {
+        let url = without_query(&url);
         tracing::debug!(%error, url, "the server was not reached");
         let unauthorized = |answer: &Response<_>| answer.status() == StatusCode::UNAUTHORIZED;
         if matches!(&error, Error::Http(answer) if unauthorized(answer)) {
