@@ -10,27 +10,25 @@
     reason = "tests may fail loudly"
 )]
 
+mod peer;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use self::peer::Server;
 use cursus_client::{
     Client, ClientError, Config, Event, Lost, Observer, Outcome, Output, Pending, State, TokenIn,
 };
 use futures_util::{SinkExt, StreamExt};
 use schemas::errors::{Code, Refusal};
 use schemas::frames::{
-    Accepted, Chats, Closing, Command, Entry, EntryEvent, Frame, MarkUpTo, SUBPROTOCOL, Welcome,
-    WireBody, decode_command, encode_frame,
+    Accepted, Chats, Closing, Command, Entry, EntryEvent, Frame, MarkUpTo, WireBody, encode_frame,
 };
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
 use schemas::position::{Ordinal, Seq, Timestamp};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 fn chat() -> ChatId {
     ChatId::new("d.ada.bob").unwrap()
@@ -50,116 +48,6 @@ fn entry(seq: u64, author: &str, client_id: &str) -> Entry {
             body: WireBody::text(format!("text {seq}")),
             reply_to: None,
         },
-    }
-}
-
-/// A listener and the URL to it.
-struct Server(TcpListener);
-
-impl Server {
-    async fn bind() -> Self {
-        Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
-    }
-
-    fn url(&self) -> String {
-        format!("ws://{}", self.0.local_addr().unwrap())
-    }
-
-    fn config(&self) -> Config {
-        let mut config = Config::new(self.url(), "secret");
-        // What is heard here are the test's own questions.
-        config.session.verify_heads = false;
-        config
-    }
-
-    #[expect(clippy::result_large_err, reason = "the callback's own type")]
-    async fn handshake(&self, status: StatusCode) -> Result<Peer, Error> {
-        let (stream, _) = self.0.accept().await.unwrap();
-        let mut token = None;
-        let check = |request: &Request, mut response: Response| {
-            assert_eq!(request.uri().path(), "/v1/connect");
-            let header = |name: &str| request.headers().get(name).cloned();
-            assert_eq!(header("sec-websocket-protocol").unwrap(), SUBPROTOCOL);
-            token = header("authorization");
-            if status != StatusCode::OK {
-                let mut refused = ErrorResponse::new(None);
-                *refused.status_mut() = status;
-                return Err(refused);
-            }
-            let name = "sec-websocket-protocol";
-            let protocol = HeaderValue::from_static(SUBPROTOCOL);
-            response.headers_mut().insert(name, protocol);
-            Ok(response)
-        };
-        let socket = accept_hdr_async(stream, check).await?;
-        Ok(Peer { socket, token })
-    }
-
-    async fn accept(&self) -> Peer {
-        self.handshake(StatusCode::OK).await.unwrap()
-    }
-
-    /// Accepts, welcomes and goes live.
-    async fn live(&self) -> Peer {
-        let mut peer = self.accept().await;
-        peer.greet().await;
-        peer
-    }
-}
-
-/// The server's end of one socket.
-struct Peer {
-    socket: WebSocketStream<TcpStream>,
-    token: Option<HeaderValue>,
-}
-
-impl Peer {
-    async fn say(&mut self, reference: Option<&str>, frame: &Frame) {
-        let text = String::from_utf8(encode_frame(reference, frame)).unwrap();
-        self.socket.send(Message::text(text)).await.unwrap();
-    }
-
-    async fn greet(&mut self) {
-        let welcome = Welcome {
-            user: UserId::new("ada").unwrap(),
-            device: DeviceId::new("phone").unwrap(),
-            at: Timestamp(0),
-            heartbeat_ms: 30_000,
-        };
-        self.say(None, &Frame::Welcome(welcome)).await;
-        self.say(None, &Frame::Live {}).await;
-    }
-
-    /// The next command; none when the client has gone.
-    async fn hear(&mut self) -> Option<(String, Command)> {
-        loop {
-            match self.socket.next().await?.ok()? {
-                Message::Text(text) => {
-                    let received = decode_command(text.as_bytes());
-                    let reference = received.reference.unwrap_or_default();
-                    return Some((reference, received.value.unwrap()));
-                }
-                Message::Close(_) => return None,
-                _ => {}
-            }
-        }
-    }
-
-    /// The client id of the next send; everything else is passed over.
-    async fn hear_send(&mut self) -> ClientId {
-        loop {
-            if let Some((_, Command::Send(send))) = self.hear().await {
-                return send.client_id;
-            }
-        }
-    }
-
-    async fn close(&mut self, code: CloseCode) {
-        let frame = CloseFrame {
-            code,
-            reason: "".into(),
-        };
-        self.socket.close(Some(frame)).await.unwrap();
     }
 }
 
