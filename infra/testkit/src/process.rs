@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -27,7 +28,7 @@ pub struct NodeProcess {
     pub program: PathBuf,
     /// Arguments beside `--listen` and `--data`.
     pub arguments: Vec<String>,
-    /// Environment beside this process's own.
+    /// Environment beside this process's own, of which no setting of a node is passed on.
     pub environment: Vec<(String, String)>,
     /// Its data folder.
     pub data: PathBuf,
@@ -67,10 +68,11 @@ impl NodeProcess {
     /// # Errors
     /// When the program cannot be run.
     pub fn verify(&self) -> anyhow::Result<Verified> {
-        let output = Command::new(&self.program)
+        let output = self
+            .command()?
             .arg("verify")
             .arg("--data")
-            .arg(&self.data)
+            .arg(std::path::absolute(&self.data)?)
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("cannot run {}", self.program.display()))?;
@@ -100,16 +102,18 @@ impl NodeProcess {
     /// Starts it and waits until it serves sockets, whether it has caught up or not.
     ///
     /// # Errors
-    /// When it ends before, with what it said.
+    /// When it ends before or does not serve within a minute, with what it said.
     pub fn start_serving(&self) -> anyhow::Result<RunningNode> {
         let log = self.data.with_extension("log");
         let errors = std::fs::File::options()
             .create(true)
             .append(true)
             .open(&log)?;
-        let mut child = Command::new(&self.program)
+        let mut child = self
+            .command()?
             .args(["--listen", &self.address.to_string()])
-            .args(["--data", &self.data.to_string_lossy()])
+            .arg("--data")
+            .arg(std::path::absolute(&self.data)?)
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -122,15 +126,38 @@ impl NodeProcess {
             child,
             address: self.address,
         };
-        let mut lines = BufReader::new(said).lines();
-        let listening = lines.any(|line| line.is_ok_and(|line| line.contains("listening on")));
-        if !listening {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            anyhow::bail!("the node ended: {}", said.trim_end());
+        let (tell, told) = mpsc::channel();
+        std::thread::Builder::new().spawn(move || {
+            let mut lines = BufReader::new(said).lines();
+            let listening = lines.any(|line| line.is_ok_and(|line| line.contains("listening on")));
+            // Nobody hears it after the time is over.
+            let _ = tell.send(listening);
+            // The pipe stays open, so that later lines do not end the node.
+            lines.for_each(drop);
+        })?;
+        let ended = match told.recv_timeout(START_WITHIN) {
+            Ok(true) => return Ok(node),
+            Ok(false) => "ended",
+            Err(_) => "does not serve",
+        };
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        anyhow::bail!("the node {ended}: {}", said.trim_end());
+    }
+
+    /// The program, in a working folder of its own and without settings of whoever runs this: a
+    /// `cursus.toml` or a variable of theirs is not for it.
+    fn command(&self) -> anyhow::Result<Command> {
+        let folder = self.data.with_extension("cwd");
+        std::fs::create_dir_all(&folder)?;
+        let program = std::path::absolute(&self.program)?;
+        let mut command = Command::new(program);
+        command.current_dir(folder);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CURSUS_") {
+                command.env_remove(name);
+            }
         }
-        // The pipe stays open, so that later lines do not end the node.
-        std::thread::Builder::new().spawn(move || lines.for_each(drop))?;
-        Ok(node)
+        Ok(command)
     }
 }
 
