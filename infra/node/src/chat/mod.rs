@@ -74,6 +74,7 @@ pub(crate) async fn run(options: ChatOptions) -> anyhow::Result<()> {
     let outputs = piped::Outputs {
         lines: std::io::stdout(),
         complaints: std::io::stderr(),
+        terminal: std::io::stdout().is_terminal(),
     };
     let input = std::io::BufReader::new(std::io::stdin());
     let sent = piped::run(&client, &me, &chat, input, outputs).await;

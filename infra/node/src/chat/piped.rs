@@ -1,5 +1,5 @@
 //! The chat without a terminal: every line of the input is a message, every message of the others
-//! a line of the output.
+//! a line of the output; a line break inside one is written as `\n` or `\r`.
 //!
 //! Ends when the input has ended and every message is settled. Empty lines say nothing: a message
 //! has content. Reading is ahead of the server by a bounded number of lines.
@@ -24,6 +24,8 @@ const READ_AHEAD: usize = 64;
 pub(super) struct Outputs<O, E> {
     pub(super) lines: O,
     pub(super) complaints: E,
+    /// The lines are read by a terminal, which must not obey what others say.
+    pub(super) terminal: bool,
 }
 
 /// Sends every line of `input` to the chat and waits until all are settled.
@@ -115,11 +117,18 @@ async fn show(
     if let EntryEvent::Message { body, .. } = &entry.event {
         let text = body.text.as_deref().map(str::to_owned);
         let text = text.unwrap_or_else(|| render::body(body));
-        writeln!(outputs.lines, "{text}").context("standard output")?;
+        let line = one_line(&text, outputs.terminal);
+        writeln!(outputs.lines, "{line}").context("standard output")?;
         outputs.lines.flush().context("standard output")?;
     }
     client.mark_read(chat, entry.seq).await?;
     Ok(())
+}
+
+/// One message, one line.
+fn one_line(text: &str, terminal: bool) -> String {
+    let line = text.replace('\n', "\\n").replace('\r', "\\r");
+    if terminal { render::clean(&line) } else { line }
 }
 
 #[cfg(test)]

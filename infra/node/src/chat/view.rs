@@ -9,7 +9,7 @@ use cursus_client::Event;
 use schemas::events::MarkKind;
 use schemas::frames::{ChatSummary, Entry, EntryEvent, History, Ticks};
 use schemas::ids::{ChatId, UserId};
-use schemas::position::{Seq, Timestamp};
+use schemas::position::{Ordinal, Seq, Timestamp};
 
 use super::render::{self, Tick};
 
@@ -27,6 +27,8 @@ pub(super) struct View {
     open: Option<ChatId>,
     titles: BTreeMap<ChatId, String>,
     unread: BTreeMap<ChatId, u64>,
+    /// The newest place of each chat among its messages.
+    newest: BTreeMap<ChatId, Ordinal>,
     /// Up to where each chat was shown.
     shown: BTreeMap<ChatId, Seq>,
     /// The chat list as it was shown last: its numbers can be opened.
@@ -42,6 +44,7 @@ impl View {
             open: None,
             titles: BTreeMap::new(),
             unread: BTreeMap::new(),
+            newest: BTreeMap::new(),
             shown: BTreeMap::new(),
             listed: Vec::new(),
             told: BTreeMap::new(),
@@ -69,6 +72,7 @@ impl View {
                 self.titles.insert(chat.chat.clone(), chat.title.clone());
             }
             self.unread.insert(chat.chat.clone(), chat.unread);
+            self.heard_of(&chat.chat, chat.ordinal);
         }
         if chats.is_empty() {
             return vec!["no chats yet: /open USER or /group create TITLE with USER".to_owned()];
@@ -146,7 +150,7 @@ impl View {
             Event::Ticks(ticks) => self.ticks(ticks),
             Event::Marked(marked) => {
                 if marked.kind == MarkKind::Read {
-                    self.unread.insert(marked.chat.clone(), 0);
+                    self.read_up_to(&marked.chat, marked.ordinal);
                 }
                 Vec::new()
             }
@@ -165,6 +169,7 @@ impl View {
 
     fn entry(&mut self, entry: &Entry) -> Vec<Effect> {
         self.learn(entry);
+        self.heard_of(&entry.chat, entry.ordinal);
         if self
             .shown
             .get(&entry.chat)
@@ -217,6 +222,19 @@ impl View {
         }
     }
 
+    fn heard_of(&mut self, chat: &ChatId, ordinal: Ordinal) {
+        let newest = self.newest.entry(chat.clone()).or_default();
+        *newest = ordinal.max(*newest);
+    }
+
+    /// Unread ones are the newest messages of a chat: no more of them are left than follow the mark.
+    fn read_up_to(&mut self, chat: &ChatId, ordinal: Ordinal) {
+        let newest = self.newest.get(chat).copied().unwrap_or_default();
+        let left = newest.0.saturating_sub(ordinal.0);
+        let unread = self.unread.entry(chat.clone()).or_default();
+        *unread = left.min(*unread);
+    }
+
     fn showed(&mut self, chat: &ChatId, seq: Seq) {
         let shown = self.shown.entry(chat.clone()).or_default();
         *shown = seq.max(*shown);
@@ -240,7 +258,7 @@ fn told(yes: bool, text: &str) -> Vec<Effect> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schemas::frames::{Message, WireBody};
+    use schemas::frames::{Marked, Message, WireBody};
     use schemas::ids::{ClientId, DeviceId};
     use schemas::position::Ordinal;
 
@@ -293,6 +311,27 @@ mod tests {
         let effects = news(&mut view, said("eve", 2));
         let line = "[eve, 2 new] 00:00    #2 eve: hello";
         assert_eq!(effects, [Effect::Print(line.into())]);
+    }
+
+    #[test]
+    fn what_was_read_elsewhere_is_unread_no_longer_and_the_rest_still_is() {
+        let mut view = View::new(user("ada"));
+        for seq in 1..=10 {
+            news(&mut view, said("eve", seq));
+        }
+        let mark = |seq| {
+            Event::Marked(Marked {
+                chat: with("eve"),
+                device: DeviceId::new("phone").unwrap(),
+                kind: MarkKind::Read,
+                seq: Seq(seq),
+                ordinal: Ordinal(seq),
+            })
+        };
+        view.event(&mark(1));
+        assert_eq!(view.unread[&with("eve")], 9);
+        view.event(&mark(10));
+        assert_eq!(view.unread[&with("eve")], 0);
     }
 
     #[test]

@@ -115,6 +115,7 @@ async fn pipe(input: Vec<u8>, listener: &TcpListener) -> Ended {
     let outputs = Outputs {
         lines: &mut lines,
         complaints: &mut complaints,
+        terminal: false,
     };
     let result = run(&client, &user("ada"), &chat(), Cursor::new(input), outputs).await;
     client.close().await;
@@ -158,6 +159,13 @@ async fn lines_of_others_are_printed_plainly_while_sending_and_own_ones_are_not(
     let (ended, ()) = tokio::join!(pipe(b"hello\n".to_vec(), &listener), serve);
     ended.result.unwrap();
     assert_eq!(ended.lines, "hello yourself\n");
+}
+
+#[test]
+fn a_message_is_one_line_and_a_terminal_obeys_none_of_it() {
+    let text = "one\r\ntwo \x1b[2J\u{202e}";
+    assert_eq!(one_line(text, true), "one\\r\\ntwo \u{fffd}[2J\u{fffd}");
+    assert_eq!(one_line(text, false), "one\\r\\ntwo \x1b[2J\u{202e}");
 }
 
 #[tokio::test]
