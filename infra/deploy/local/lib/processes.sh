@@ -79,6 +79,7 @@ launch() {
         exec setsid "${@:2}" >>"$where/said" 2>&1 </dev/null
     ) &
     id=$!
+    disown # its end is nobody's news
     echo "$id $(began "$id")" >"$where/process"
 }
 
