@@ -1,0 +1,98 @@
+//! Appends that wait for their delivery reports: one answer a batch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use infra_ports::log::LogError;
+use parking_lot::Mutex;
+use rdkafka::client::ClientContext;
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use schemas::position::Offset;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::errors::unavailable;
+
+/// The records of one append, on their way.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    left: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    first: Option<i64>,
+    failed: Option<KafkaError>,
+    answer: Option<oneshot::Sender<Result<Offset, LogError>>>,
+    /// Its share of what may be under way; given back when the last report is in.
+    room: Option<OwnedSemaphorePermit>,
+}
+
+/// What an append waits for.
+pub(crate) type Answer = oneshot::Receiver<Result<Offset, LogError>>;
+
+impl Batch {
+    /// A batch of so many records.
+    pub(crate) fn new(records: usize, room: OwnedSemaphorePermit) -> (Arc<Self>, Answer) {
+        let (answer, waits) = oneshot::channel();
+        let state = State {
+            first: None,
+            failed: None,
+            answer: Some(answer),
+            room: Some(room),
+        };
+        let batch = Self {
+            left: AtomicUsize::new(records),
+            state: Mutex::new(state),
+        };
+        (Arc::new(batch), waits)
+    }
+
+    /// Where one of its records stands, or why it does not. Reports come in the records' order.
+    pub(crate) fn report(&self, outcome: Result<i64, KafkaError>) {
+        let mut state = self.state.lock();
+        match outcome {
+            Ok(offset) => state.first = Some(state.first.map_or(offset, |f| f.min(offset))),
+            Err(error) => state.failed = Some(error),
+        }
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let outcome = state.outcome();
+            drop(state.room.take());
+            if let Some(answer) = state.answer.take() {
+                // Whoever asked may have gone; the records stand all the same.
+                drop(answer.send(outcome));
+            }
+        }
+    }
+}
+
+impl State {
+    fn outcome(&self) -> Result<Offset, LogError> {
+        if let Some(error) = &self.failed {
+            return Err(unavailable(error));
+        }
+        let first = self.first.and_then(|first| u64::try_from(first).ok());
+        first
+            .map(Offset)
+            .ok_or_else(|| LogError::Unavailable("the broker gave no offset".to_owned()))
+    }
+}
+
+/// Hands reports to their batches, on the producer's own thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reports;
+
+impl ClientContext for Reports {}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = Arc<Batch>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, batch: Self::DeliveryOpaque) {
+        batch.report(match result {
+            Ok(message) => Ok(message.offset()),
+            Err((error, _)) => Err(error.clone()),
+        });
+    }
+}

@@ -1,0 +1,39 @@
+//! Why the log could not be reached, and how librdkafka's errors become the port's.
+
+use infra_ports::log::LogError;
+use rdkafka::error::KafkaError;
+
+/// Why the log could not be connected to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// librdkafka refuses the settings.
+    #[error("bad settings of the log on Kafka: {0}")]
+    Config(KafkaError),
+    /// No broker answered in time.
+    #[error("no answer from Kafka at {brokers}: {reason}")]
+    Unreachable {
+        /// The brokers that were tried.
+        brokers: String,
+        /// What librdkafka says.
+        reason: KafkaError,
+    },
+    /// A topic has another partition count, which is part of the data format.
+    #[error("topic {topic} has {found} partitions, not {configured}")]
+    Partitions {
+        /// The topic's name in the cluster.
+        topic: String,
+        /// How many it has.
+        found: u32,
+        /// What the settings say.
+        configured: u32,
+    },
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Whatever the brokers or the way to them did: it may have happened, and may work later.
+pub(crate) fn unavailable(error: &impl ToString) -> LogError {
+    LogError::Unavailable(error.to_string())
+}

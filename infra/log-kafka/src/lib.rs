@@ -1,0 +1,30 @@
+//! The event log on Apache Kafka.
+//!
+//! One idempotent producer with `acks=all`; appends are answered by delivery reports. A tail is a
+//! consumer of its own on a thread of its own, which feeds a bounded channel: whoever takes slowly
+//! is not fetched for. What must be asked of the brokers is asked on threads of their own as well,
+//! because librdkafka blocks.
+//!
+//! Durability: what is appended is durable when it is answered, on every topic: in the memory of
+//! as many replicas as the topic's `min.insync.replicas`. [`sync`](infra_ports::log::EventLog::sync)
+//! has nothing left to do. Atomicity: records of one append reach the broker in order, but a broker
+//! that fails in between may keep only the first of them; the append then answers `Unavailable`.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "an adapter: librdkafka needs threads of its own"
+)]
+
+mod asking;
+mod closing;
+mod config;
+mod delivery;
+mod errors;
+mod log;
+mod reading;
+mod records;
+mod tail;
+mod topics;
+
+pub use config::Config;
+pub use errors::ConnectError;
+pub use log::KafkaLog;

@@ -1,0 +1,265 @@
+//! The log: the port's methods, each checked here and done in the room that it belongs to.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use infra_ports::log::{
+    EventLog, LogError, LogTail, MAX_RECORD_BYTES, NewRecord, Positions, Record, Visibility,
+};
+use parking_lot::RwLock;
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseRecord, ThreadedProducer};
+use schemas::position::{Offset, Partition};
+use schemas::topics::Topic;
+use tokio::sync::Semaphore;
+
+use crate::asking::Asking;
+use crate::closing::Closing;
+use crate::config::Config;
+use crate::delivery::{Answer, Batch, Reports};
+use crate::errors::{ConnectError, unavailable};
+use crate::{reading, records, tail, topics};
+
+/// What may be on its way to the brokers, in KiB; who appends more waits, in the order of the calls.
+const UNDER_WAY_KIB: u32 = 64 << 10;
+/// How often it is asked whether a topic that was created has leaders already.
+const ASK_EVERY: Duration = Duration::from_millis(20);
+
+/// The event log on a Kafka cluster.
+pub struct KafkaLog {
+    config: Config,
+    producer: ThreadedProducer<Reports>,
+    admin: Arc<AdminClient<DefaultClientContext>>,
+    asking: Asking,
+    topics: RwLock<HashSet<Topic>>,
+    room: Arc<Semaphore>,
+    closing: Arc<Closing>,
+}
+
+impl std::fmt::Debug for KafkaLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaLog")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KafkaLog {
+    /// Connects, and checks the partition counts of the topics that are there.
+    ///
+    /// # Errors
+    /// When the settings are wrong, no broker answers, or a topic has another partition count.
+    pub async fn connect(config: Config) -> Result<Self, ConnectError> {
+        let producer = config.producer();
+        let producer = producer.create_with_context(Reports);
+        let admin = config.producer().create().map_err(ConnectError::Config)?;
+        let log = Self {
+            producer: producer.map_err(ConnectError::Config)?,
+            admin: Arc::new(admin),
+            asking: Asking::start(&config)?,
+            topics: RwLock::default(),
+            room: Arc::new(Semaphore::new(UNDER_WAY_KIB as usize)),
+            closing: Arc::default(),
+            config,
+        };
+        let unreachable = |reason| ConnectError::Unreachable {
+            brokers: log.config.brokers.clone(),
+            reason,
+        };
+        let asked = log.config.clone();
+        let found = log
+            .asking
+            .ask(move |consumer| Ok(topics::found(consumer, &asked)));
+        let found = found.await.unwrap_or(Err(KafkaError::Canceled));
+        let found = found.map_err(unreachable)?;
+        topics::check(&found, &log.config)?;
+        *log.topics.write() = found.into_keys().collect();
+        Ok(log)
+    }
+
+    fn known(&self, topic: Topic, partition: Option<Partition>) -> Result<(), LogError> {
+        self.closing.check()?;
+        if !self.topics.read().contains(&topic) {
+            return Err(LogError::UnknownTopic(topic));
+        }
+        match partition {
+            Some(partition) if partition.0 >= self.config.partitions => {
+                Err(LogError::UnknownPartition(topic, partition))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands a batch to the producer, in the order of the calls.
+    async fn send(
+        &self,
+        topic: Topic,
+        partition: Partition,
+        new: &[NewRecord],
+    ) -> Result<Answer, LogError> {
+        let bytes: usize = new.iter().map(size).sum();
+        let share = u32::try_from(bytes / 1024 + new.len()).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room);
+        let room = room.acquire_many_owned(share.min(UNDER_WAY_KIB)).await;
+        let room = room.map_err(|_| LogError::Closed)?;
+        let (batch, answer) = Batch::new(new.len(), room);
+        let name = self.config.name(topic);
+        for record in new {
+            let message = records::message(&name, reading::number(partition), record);
+            if let Err((error, _)) = self.producer.send(with(message, &batch)) {
+                batch.report(Err(error));
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// The message with what its report is handed to.
+fn with<'a>(
+    message: BaseRecord<'a, [u8], [u8], ()>,
+    batch: &Arc<Batch>,
+) -> BaseRecord<'a, [u8], [u8], Arc<Batch>> {
+    BaseRecord {
+        topic: message.topic,
+        partition: message.partition,
+        payload: message.payload,
+        key: message.key,
+        timestamp: message.timestamp,
+        headers: message.headers,
+        delivery_opaque: Arc::clone(batch),
+    }
+}
+
+fn size(record: &NewRecord) -> usize {
+    record.key.len() + record.value.len()
+}
+
+fn fits(record: &NewRecord) -> Result<(), LogError> {
+    match size(record) {
+        size_bytes if size_bytes > MAX_RECORD_BYTES => Err(LogError::TooLarge { size_bytes }),
+        _ => Ok(()),
+    }
+}
+
+#[async_trait]
+impl EventLog for KafkaLog {
+    async fn create_topics(&self, wanted: &[Topic]) -> Result<(), LogError> {
+        self.closing.check()?;
+        topics::create(&self.admin, &self.config, wanted).await?;
+        let (config, wanted) = (self.config.clone(), wanted.to_vec());
+        let found = self.asking.ask(move |consumer| {
+            let deadline = Instant::now() + config.answer_within();
+            loop {
+                let found = topics::found(consumer, &config).map_err(|e| unavailable(&e))?;
+                if wanted.iter().all(|topic| found.contains_key(topic)) {
+                    return topics::check(&found, &config)
+                        .map(|()| found)
+                        .map_err(|e| unavailable(&e));
+                }
+                if Instant::now() > deadline {
+                    return Err(LogError::Unavailable("a topic has no leader".to_owned()));
+                }
+                std::thread::sleep(ASK_EVERY);
+            }
+        });
+        let found = found.await?;
+        self.topics.write().extend(found.into_keys());
+        Ok(())
+    }
+
+    fn partitions(&self) -> u32 {
+        self.config.partitions
+    }
+
+    async fn append(
+        &self,
+        topic: Topic,
+        partition: Partition,
+        records: Vec<NewRecord>,
+    ) -> Result<Offset, LogError> {
+        let offsets = self.append_all(topic, vec![(partition, records)]).await?;
+        let first = offsets.first().copied();
+        first.ok_or_else(|| LogError::Unavailable("no offset".to_owned()))
+    }
+
+    async fn append_all(
+        &self,
+        topic: Topic,
+        batches: Vec<(Partition, Vec<NewRecord>)>,
+    ) -> Result<Vec<Offset>, LogError> {
+        self.known(topic, None)?;
+        for (partition, new) in &batches {
+            self.known(topic, Some(*partition))?;
+            new.iter().try_for_each(fits)?;
+        }
+        let mut answers = Vec::with_capacity(batches.len());
+        for (partition, new) in &batches {
+            answers.push(match new.is_empty() {
+                true => None,
+                false => Some(self.send(topic, *partition, new).await?),
+            });
+        }
+        let mut offsets = Vec::with_capacity(batches.len());
+        for ((partition, _), answer) in batches.iter().zip(answers) {
+            offsets.push(match answer {
+                Some(answer) => answer.await.unwrap_or(Err(LogError::Closed))?,
+                None => self.positions(topic, *partition).await?.end,
+            });
+        }
+        Ok(offsets)
+    }
+
+    async fn sync(&self, topic: Topic) -> Result<(), LogError> {
+        self.known(topic, None)
+    }
+
+    async fn read(
+        &self,
+        topic: Topic,
+        partition: Partition,
+        from: Offset,
+        max_records: usize,
+        _visibility: Visibility,
+    ) -> Result<Vec<Record>, LogError> {
+        self.known(topic, Some(partition))?;
+        let config = self.config.clone();
+        let read = self.asking.ask(move |consumer| {
+            reading::read(consumer, &config, topic, partition, from, max_records)
+        });
+        read.await
+    }
+
+    async fn tail(
+        &self,
+        topic: Topic,
+        from: Vec<(Partition, Offset)>,
+        _visibility: Visibility,
+    ) -> Result<Box<dyn LogTail>, LogError> {
+        self.known(topic, None)?;
+        for (partition, _) in &from {
+            self.known(topic, Some(*partition))?;
+        }
+        let closing = Arc::clone(&self.closing);
+        Ok(Box::new(tail::start(&self.config, topic, &from, closing)?))
+    }
+
+    async fn positions(&self, topic: Topic, partition: Partition) -> Result<Positions, LogError> {
+        self.known(topic, Some(partition))?;
+        let config = self.config.clone();
+        let ends = self
+            .asking
+            .ask(move |consumer| reading::positions(consumer, &config, topic, partition));
+        ends.await
+    }
+
+    async fn close(&self) -> Result<(), LogError> {
+        self.closing.close();
+        // What is under way holds its share of the room until its reports are in.
+        drop(self.room.acquire_many(UNDER_WAY_KIB).await);
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! A broker that is killed under appends: what was acknowledged is there once, where it was said to
+//! be; a tail goes on by itself.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests may fail loudly"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use infra_log_kafka::{Config, KafkaLog};
+use infra_ports::log::{EventLog, NewRecord, Visibility};
+use infra_servers::Servers;
+use schemas::position::{Offset, Partition, Timestamp};
+use schemas::topics::Topic;
+
+const RECORDS: usize = 3000;
+const PARTITIONS: u32 = 2;
+/// Appends that wait at once, over both partitions.
+const WAITING: usize = 16;
+/// The broker is killed when so many were acknowledged.
+const KILLED_AT: usize = 1000;
+
+fn record(n: usize) -> NewRecord {
+    NewRecord {
+        key: Bytes::new(),
+        value: Bytes::from(n.to_string()),
+        at: Timestamp(1_700_000_000_000),
+    }
+}
+
+fn partition_of(n: usize) -> Partition {
+    Partition(u32::try_from(n).unwrap() % PARTITIONS)
+}
+
+/// Appends everything, many at a time; which records were acknowledged, by partition and offset.
+async fn append_all(log: &KafkaLog, acknowledged: &AtomicUsize) -> BTreeMap<(u32, u64), usize> {
+    let appends = (0..RECORDS).map(|n| async move {
+        let partition = partition_of(n);
+        let place = log.append(Topic::Chats, partition, vec![record(n)]).await;
+        acknowledged.fetch_add(usize::from(place.is_ok()), Ordering::Relaxed);
+        place.ok().map(|offset| ((partition.0, offset.0), n))
+    });
+    let places = stream::iter(appends).buffered(WAITING);
+    places.filter_map(async |place| place).collect().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_broker_acknowledged_is_there_once_and_a_tail_goes_on() {
+    let servers = Servers::start(&["kafka"]).unwrap();
+    let config = Config {
+        brokers: servers.kafka().to_owned(),
+        partitions: PARTITIONS,
+        append_within_ms: 60_000,
+        ..Config::default()
+    };
+    let log = Arc::new(KafkaLog::connect(config).await.unwrap());
+    log.create_topics(&[Topic::Chats]).await.unwrap();
+    let from = (0..PARTITIONS).map(|p| (Partition(p), Offset(0))).collect();
+    let mut tail = log
+        .tail(Topic::Chats, from, Visibility::Durable)
+        .await
+        .unwrap();
+
+    let acknowledged = Arc::new(AtomicUsize::new(0));
+    let appending = {
+        let (log, acknowledged) = (Arc::clone(&log), Arc::clone(&acknowledged));
+        tokio::spawn(async move { append_all(&log, &acknowledged).await })
+    };
+    while acknowledged.load(Ordering::Relaxed) < KILLED_AT {
+        tokio::task::yield_now().await;
+    }
+    servers.kill("kafka-1").unwrap();
+    servers.restart("kafka-1").unwrap();
+    let places = tokio::time::timeout(Duration::from_secs(90), appending);
+    let places = places.await.expect("appending goes on").unwrap();
+    assert!(places.len() > KILLED_AT, "the broker came back");
+
+    let mut read: BTreeMap<(u32, u64), usize> = BTreeMap::new();
+    let mut ends = 0;
+    for p in 0..PARTITIONS {
+        let ends_at = log.positions(Topic::Chats, Partition(p)).await.unwrap();
+        ends += usize::try_from(ends_at.durable_end.0).unwrap();
+    }
+    while read.len() < ends {
+        let batches = tokio::time::timeout(Duration::from_secs(60), tail.next(500));
+        for batch in batches.await.expect("the tail goes on").unwrap() {
+            for record in batch.records {
+                let n = std::str::from_utf8(&record.value).unwrap().parse().unwrap();
+                let before = read.insert((batch.partition.0, record.offset.0), n);
+                assert_eq!(before, None, "a tail hands nothing over twice");
+            }
+        }
+    }
+    for (place, n) in &places {
+        assert_eq!(read.get(place), Some(n), "what was acknowledged is there");
+    }
+    let mut kept: Vec<usize> = read.values().copied().collect();
+    kept.sort_unstable();
+    kept.dedup();
+    assert_eq!(kept.len(), read.len(), "nothing stands there twice");
+    log.close().await.unwrap();
+}

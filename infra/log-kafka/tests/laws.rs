@@ -1,0 +1,87 @@
+//! The log on a real Kafka broker keeps the laws of the port.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests may fail loudly"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use infra_log_kafka::{Config, ConnectError, KafkaLog};
+use infra_ports::laws::log::{LAW_PARTITIONS, LogPlace};
+use infra_ports::log::EventLog;
+use infra_servers::Servers;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use schemas::topics::Topic;
+
+static PLACES: AtomicU32 = AtomicU32::new(0);
+
+struct Place(Config);
+
+impl Place {
+    /// Topics of its own on the broker.
+    fn new(servers: &Servers) -> Self {
+        let n = PLACES.fetch_add(1, Ordering::Relaxed);
+        Self(Config {
+            brokers: servers.kafka().to_owned(),
+            topic_prefix: format!("law{n}."),
+            partitions: LAW_PARTITIONS,
+            ..Config::default()
+        })
+    }
+}
+
+#[async_trait]
+impl LogPlace for Place {
+    async fn open(&self) -> Arc<dyn EventLog> {
+        Arc::new(KafkaLog::connect(self.0.clone()).await.unwrap())
+    }
+
+    async fn crash(&self) {}
+
+    async fn expire(&self) {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", &self.0.brokers);
+        let admin: AdminClient<DefaultClientContext> = client.create().unwrap();
+        let mut below = TopicPartitionList::new();
+        let topic = format!("{}{}", self.0.topic_prefix, Topic::Users);
+        for partition in 0..4 {
+            below
+                .add_partition_offset(&topic, partition, Offset::Offset(100))
+                .unwrap();
+        }
+        let deleted = admin.delete_records(&below, &AdminOptions::new()).await;
+        deleted.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_on_kafka_keeps_the_laws() {
+    let servers = Servers::start(&["kafka"]).unwrap();
+    let laws = infra_ports::laws::log::run(async || Place::new(&servers));
+    tokio::time::timeout(Duration::from_secs(240), laws)
+        .await
+        .expect("no wake-up is lost");
+
+    let place = Place::new(&servers);
+    let log = place.open().await;
+    log.create_topics(&[Topic::Chats]).await.unwrap();
+    let other = Config {
+        partitions: LAW_PARTITIONS + 1,
+        ..place.0.clone()
+    };
+    let refused = KafkaLog::connect(other).await.unwrap_err();
+    assert!(matches!(
+        refused,
+        ConnectError::Partitions {
+            found: LAW_PARTITIONS,
+            ..
+        }
+    ));
+}

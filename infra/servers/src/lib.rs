@@ -1,0 +1,131 @@
+//! Real servers for tests: Kafka, Cassandra and Redis as processes of their own, started by
+//! `infra/deploy/local/stack` in a folder and on ports of their own.
+//!
+//! They end with the process that started them, however it ends: `stack run` waits for the end of
+//! its standard input, which is a pipe from here.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, bail};
+use tempfile::TempDir;
+
+/// Servers that run while this is held.
+#[derive(Debug)]
+pub struct Servers {
+    child: Child,
+    addresses: Vec<(String, String)>,
+    folder: TempDir,
+    brokers: u32,
+}
+
+impl Servers {
+    /// Starts one of each kind named (`kafka`, `cassandra`, `redis`) and waits until they answer.
+    ///
+    /// # Errors
+    /// When one is not installed (the message says what to install) or does not start.
+    pub fn start(kinds: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with(kinds, 1)
+    }
+
+    /// The same with so many Kafka brokers; three replicate three times and acknowledge with two.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(kinds: &[&str], brokers: u32) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut command = stack(folder.path(), brokers);
+        command.arg("run").args(kinds);
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = child.spawn().context("cannot run the stack's script")?;
+        let said = child.stdout.take().context("no output")?;
+        let mut addresses = Vec::new();
+        for line in BufReader::new(said).lines() {
+            let line = line?;
+            if line == "ready" {
+                return Ok(Self {
+                    child,
+                    addresses,
+                    folder,
+                    brokers,
+                });
+            }
+            if let Some((name, address)) = line.split_once('=') {
+                addresses.push((name.to_owned(), address.to_owned()));
+            }
+        }
+        let status = child.wait()?;
+        bail!("the servers did not start ({status}); what they lack stands in the test's output")
+    }
+
+    /// The bootstrap servers of Kafka, `host:port` and commas.
+    pub fn kafka(&self) -> &str {
+        self.address("KAFKA")
+    }
+
+    /// The contact point of Cassandra, `host:port`.
+    pub fn cassandra(&self) -> &str {
+        self.address("CASSANDRA")
+    }
+
+    /// Where Redis listens, `host:port`.
+    pub fn redis(&self) -> &str {
+        self.address("REDIS")
+    }
+
+    /// Kills a server (`kafka-2`, `cassandra`, `redis`) as `kill -9` does.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn kill(&self, server: &str) -> anyhow::Result<()> {
+        self.tell("kill", server)
+    }
+
+    /// Starts a server that was killed, on its old port and data, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart(&self, server: &str) -> anyhow::Result<()> {
+        self.tell("start", server)
+    }
+
+    fn tell(&self, what: &str, server: &str) -> anyhow::Result<()> {
+        let mut command = stack(self.folder.path(), self.brokers);
+        let status = command.args([what, server]).status()?;
+        if !status.success() {
+            bail!("stack {what} {server}: {status}");
+        }
+        Ok(())
+    }
+
+    fn address(&self, name: &str) -> &str {
+        let found = self.addresses.iter().find(|(of, _)| of == name);
+        found
+            .and_then(|(_, url)| url.split_once("://"))
+            .map_or("", |(_, address)| address)
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // Waited for, so that nothing of it is left when the test ends.
+        if let Err(error) = self.child.wait() {
+            let told = format!("the servers may still run: {error}");
+            drop(std::io::Write::write_all(
+                &mut std::io::stderr(),
+                told.as_bytes(),
+            ));
+        }
+    }
+}
+
+/// The script, on a folder.
+fn stack(folder: &Path, brokers: u32) -> Command {
+    let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/local/stack");
+    let mut command = Command::new(script);
+    command.env("STACK_DATA", folder);
+    command.env("KAFKA_BROKERS", brokers.to_string());
+    command
+}
