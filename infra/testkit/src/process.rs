@@ -153,7 +153,7 @@ impl NodeProcess {
         let mut command = Command::new(program);
         command.current_dir(folder);
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("CURSUS_") {
+            if name.to_string_lossy().starts_with("CURSUS__") {
                 command.env_remove(name);
             }
         }
