@@ -200,9 +200,7 @@ impl EmbeddedLog {
             if partition.0 >= self.shared.config.partitions {
                 return Err(LogError::UnknownPartition(topic, *partition));
             }
-            let sizes = records
-                .iter()
-                .map(|record| record.key.len() + record.value.len());
+            let sizes = records.iter().map(NewRecord::size_bytes);
             if let Some(size_bytes) = sizes.max().filter(|size| *size > MAX_RECORD_BYTES) {
                 return Err(LogError::TooLarge { size_bytes });
             }

@@ -56,7 +56,7 @@ impl Writer {
 pub(crate) fn framed_bytes(records: &[NewRecord]) -> u64 {
     records
         .iter()
-        .map(|r| widen(r.key.len() + r.value.len() + OVERHEAD_BYTES))
+        .map(|r| widen(r.size_bytes() + OVERHEAD_BYTES))
         .sum()
 }
 

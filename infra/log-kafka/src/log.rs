@@ -2,17 +2,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use infra_ports::log::{
-    EventLog, LogError, LogTail, MAX_RECORD_BYTES, NewRecord, Positions, Record, Visibility,
-};
+use infra_ports::log::{EventLog, LogError, LogTail, NewRecord, Positions, Record, Visibility};
 use parking_lot::RwLock;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseRecord, ThreadedProducer};
+use rdkafka::producer::ThreadedProducer;
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 use tokio::sync::Semaphore;
@@ -21,19 +18,17 @@ use crate::asking::Asking;
 use crate::closing::Closing;
 use crate::config::Config;
 use crate::delivery::{Answer, Batch, Reports};
-use crate::errors::{ConnectError, unavailable};
+use crate::errors::ConnectError;
 use crate::{reading, records, tail, topics};
 
 /// What may be on its way to the brokers, in KiB; who appends more waits, in the order of the calls.
 const UNDER_WAY_KIB: u32 = 64 << 10;
-/// How often it is asked whether a topic that was created has leaders already.
-const ASK_EVERY: Duration = Duration::from_millis(20);
 
 /// The event log on a Kafka cluster.
 pub struct KafkaLog {
     config: Config,
     producer: ThreadedProducer<Reports>,
-    admin: Arc<AdminClient<DefaultClientContext>>,
+    admin: AdminClient<DefaultClientContext>,
     asking: Asking,
     topics: RwLock<HashSet<Topic>>,
     room: Arc<Semaphore>,
@@ -59,7 +54,7 @@ impl KafkaLog {
         let admin = config.producer().create().map_err(ConnectError::Config)?;
         let log = Self {
             producer: producer.map_err(ConnectError::Config)?,
-            admin: Arc::new(admin),
+            admin,
             asking: Asking::start(&config)?,
             topics: RwLock::default(),
             room: Arc::new(Semaphore::new(UNDER_WAY_KIB as usize)),
@@ -81,16 +76,20 @@ impl KafkaLog {
         Ok(log)
     }
 
-    fn known(&self, topic: Topic, partition: Option<Partition>) -> Result<(), LogError> {
+    /// Whether the log is open and has this topic, and all of these partitions.
+    fn known(
+        &self,
+        topic: Topic,
+        partitions: impl IntoIterator<Item = Partition>,
+    ) -> Result<(), LogError> {
         self.closing.check()?;
         if !self.topics.read().contains(&topic) {
             return Err(LogError::UnknownTopic(topic));
         }
-        match partition {
-            Some(partition) if partition.0 >= self.config.partitions => {
-                Err(LogError::UnknownPartition(topic, partition))
-            }
-            _ => Ok(()),
+        let mut partitions = partitions.into_iter();
+        match partitions.find(|partition| partition.0 >= self.config.partitions) {
+            Some(partition) => Err(LogError::UnknownPartition(topic, partition)),
+            None => Ok(()),
         }
     }
 
@@ -101,7 +100,7 @@ impl KafkaLog {
         partition: Partition,
         new: &[NewRecord],
     ) -> Result<Answer, LogError> {
-        let bytes: usize = new.iter().map(size).sum();
+        let bytes: usize = new.iter().map(NewRecord::size_bytes).sum();
         let share = u32::try_from(bytes / 1024 + new.len()).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room);
         let room = room.acquire_many_owned(share.min(UNDER_WAY_KIB)).await;
@@ -109,39 +108,12 @@ impl KafkaLog {
         let (batch, answer) = Batch::new(new.len(), room);
         let name = self.config.name(topic);
         for record in new {
-            let message = records::message(&name, reading::number(partition), record);
-            if let Err((error, _)) = self.producer.send(with(message, &batch)) {
+            let message = records::message(&name, reading::number(partition), record, &batch);
+            if let Err((error, _)) = self.producer.send(message) {
                 batch.report(Err(error));
             }
         }
         Ok(answer)
-    }
-}
-
-/// The message with what its report is handed to.
-fn with<'a>(
-    message: BaseRecord<'a, [u8], [u8], ()>,
-    batch: &Arc<Batch>,
-) -> BaseRecord<'a, [u8], [u8], Arc<Batch>> {
-    BaseRecord {
-        topic: message.topic,
-        partition: message.partition,
-        payload: message.payload,
-        key: message.key,
-        timestamp: message.timestamp,
-        headers: message.headers,
-        delivery_opaque: Arc::clone(batch),
-    }
-}
-
-fn size(record: &NewRecord) -> usize {
-    record.key.len() + record.value.len()
-}
-
-fn fits(record: &NewRecord) -> Result<(), LogError> {
-    match size(record) {
-        size_bytes if size_bytes > MAX_RECORD_BYTES => Err(LogError::TooLarge { size_bytes }),
-        _ => Ok(()),
     }
 }
 
@@ -151,21 +123,9 @@ impl EventLog for KafkaLog {
         self.closing.check()?;
         topics::create(&self.admin, &self.config, wanted).await?;
         let (config, wanted) = (self.config.clone(), wanted.to_vec());
-        let found = self.asking.ask(move |consumer| {
-            let deadline = Instant::now() + config.answer_within();
-            loop {
-                let found = topics::found(consumer, &config).map_err(|e| unavailable(&e))?;
-                if wanted.iter().all(|topic| found.contains_key(topic)) {
-                    return topics::check(&found, &config)
-                        .map(|()| found)
-                        .map_err(|e| unavailable(&e));
-                }
-                if Instant::now() > deadline {
-                    return Err(LogError::Unavailable("a topic has no leader".to_owned()));
-                }
-                std::thread::sleep(ASK_EVERY);
-            }
-        });
+        let found = self
+            .asking
+            .ask(move |consumer| topics::wait_for(consumer, &config, &wanted));
         let found = found.await?;
         self.topics.write().extend(found.into_keys());
         Ok(())
@@ -191,11 +151,9 @@ impl EventLog for KafkaLog {
         topic: Topic,
         batches: Vec<(Partition, Vec<NewRecord>)>,
     ) -> Result<Vec<Offset>, LogError> {
-        self.known(topic, None)?;
-        for (partition, new) in &batches {
-            self.known(topic, Some(*partition))?;
-            new.iter().try_for_each(fits)?;
-        }
+        self.known(topic, batches.iter().map(|(partition, _)| *partition))?;
+        let mut all = batches.iter().flat_map(|(_, new)| new);
+        all.try_for_each(NewRecord::fits)?;
         let mut answers = Vec::with_capacity(batches.len());
         for (partition, new) in &batches {
             answers.push(match new.is_empty() {
@@ -214,7 +172,7 @@ impl EventLog for KafkaLog {
     }
 
     async fn sync(&self, topic: Topic) -> Result<(), LogError> {
-        self.known(topic, None)
+        self.known(topic, [])
     }
 
     async fn read(
@@ -225,7 +183,7 @@ impl EventLog for KafkaLog {
         max_records: usize,
         _visibility: Visibility,
     ) -> Result<Vec<Record>, LogError> {
-        self.known(topic, Some(partition))?;
+        self.known(topic, [partition])?;
         let config = self.config.clone();
         let read = self.asking.ask(move |consumer| {
             reading::read(consumer, &config, topic, partition, from, max_records)
@@ -239,16 +197,13 @@ impl EventLog for KafkaLog {
         from: Vec<(Partition, Offset)>,
         _visibility: Visibility,
     ) -> Result<Box<dyn LogTail>, LogError> {
-        self.known(topic, None)?;
-        for (partition, _) in &from {
-            self.known(topic, Some(*partition))?;
-        }
+        self.known(topic, from.iter().map(|(partition, _)| *partition))?;
         let closing = Arc::clone(&self.closing);
         Ok(Box::new(tail::start(&self.config, topic, &from, closing)?))
     }
 
     async fn positions(&self, topic: Topic, partition: Partition) -> Result<Positions, LogError> {
-        self.known(topic, Some(partition))?;
+        self.known(topic, [partition])?;
         let config = self.config.clone();
         let ends = self
             .asking

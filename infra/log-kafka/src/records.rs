@@ -3,22 +3,27 @@
 //! An empty key is no key. Kafka takes a time of 0 for "none" and gives it one of its own, so
 //! times that are not positive travel in a header as well.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use infra_ports::log::{NewRecord, Record};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use schemas::position::{Offset, Timestamp};
 
+use crate::delivery::Batch;
+
 /// The header of a time that Kafka has no place for: eight bytes, big-endian.
 const AT: &str = "at";
 
-/// The message of a record, without its opaque.
+/// The message of a record; its report goes to the batch.
 pub(crate) fn message<'a>(
     topic: &'a str,
     partition: i32,
     record: &'a NewRecord,
-) -> BaseRecord<'a, [u8], [u8], ()> {
-    let mut message = BaseRecord::to(topic).partition(partition);
+    batch: &Arc<Batch>,
+) -> BaseRecord<'a, [u8], [u8], Arc<Batch>> {
+    let mut message = BaseRecord::with_opaque_to(topic, Arc::clone(batch)).partition(partition);
     message = message.payload(&record.value[..]);
     if !record.key.is_empty() {
         message = message.key(&record.key[..]);

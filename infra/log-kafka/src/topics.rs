@@ -1,7 +1,8 @@
 //! Creating topics as the design keeps them, and checking those that are there.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use infra_ports::log::LogError;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -15,6 +16,8 @@ use schemas::topics::{TOPICS, Topic};
 use crate::config::{Config, MAX_MESSAGE_BYTES};
 use crate::errors::{ConnectError, unavailable};
 
+/// How often it is asked whether a topic that was created has leaders already.
+const ASK_EVERY: Duration = Duration::from_millis(20);
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Those of the platform's topics that the cluster has, with how many partitions.
@@ -53,7 +56,7 @@ pub(crate) fn check(found: &HashMap<Topic, u32>, config: &Config) -> Result<(), 
 
 /// Creates topics; those that are there already stay as they are.
 pub(crate) async fn create(
-    admin: &Arc<AdminClient<DefaultClientContext>>,
+    admin: &AdminClient<DefaultClientContext>,
     config: &Config,
     topics: &[Topic],
 ) -> Result<(), LogError> {
@@ -85,6 +88,26 @@ pub(crate) async fn create(
         }
     }
     Ok(())
+}
+
+/// Waits until each partition of these topics has a leader; the topics that are there then.
+pub(crate) fn wait_for(
+    consumer: &BaseConsumer,
+    config: &Config,
+    wanted: &[Topic],
+) -> Result<HashMap<Topic, u32>, LogError> {
+    let deadline = Instant::now() + config.answer_within();
+    loop {
+        let found = found(consumer, config).map_err(|error| unavailable(&error))?;
+        if wanted.iter().all(|topic| found.contains_key(topic)) {
+            check(&found, config).map_err(|error| unavailable(&error))?;
+            return Ok(found);
+        }
+        if Instant::now() > deadline {
+            return Err(LogError::Unavailable("a topic has no leader".to_owned()));
+        }
+        thread::sleep(ASK_EVERY);
+    }
 }
 
 /// How long records are kept, in milliseconds, as Kafka says it; -1 is for ever.

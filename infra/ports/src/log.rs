@@ -33,6 +33,24 @@ pub struct NewRecord {
     pub at: Timestamp,
 }
 
+impl NewRecord {
+    /// Bytes of key and value.
+    pub fn size_bytes(&self) -> usize {
+        self.key.len() + self.value.len()
+    }
+
+    /// Refuses a record over [`MAX_RECORD_BYTES`].
+    ///
+    /// # Errors
+    /// `TooLarge`.
+    pub fn fits(&self) -> Result<(), LogError> {
+        match self.size_bytes() {
+            size_bytes if size_bytes > MAX_RECORD_BYTES => Err(LogError::TooLarge { size_bytes }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What stands in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {

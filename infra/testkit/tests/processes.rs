@@ -191,23 +191,24 @@ async fn a_projection_whose_checkpoint_is_gone_from_the_log_goes_on_after_a_rebu
     assert!(verified.equal, "{}", verified.said);
 }
 
+/// What a node on this data says, that does not run.
+fn cannot_run(process: &NodeProcess) -> String {
+    let data = process.data.to_string_lossy();
+    let output = Command::new(&process.program)
+        .args(["--listen", "127.0.0.1:0", "--data", &data])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
 #[test]
 fn second_node_on_the_same_data_refuses_and_the_first_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let process = node(folder.path());
     let running = process.start().unwrap();
-    let second = Command::new(&process.program)
-        .args([
-            "--listen",
-            "127.0.0.1:0",
-            "--data",
-            &process.data.to_string_lossy(),
-        ])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(!second.status.success());
+    let said = cannot_run(&process);
     assert!(said.contains("another process"), "{said}");
     let health = format!("http://{}/readyz", process.address);
     assert_eq!(ureq::get(&health).call().unwrap().status(), 200);
@@ -258,18 +259,7 @@ fn a_node_whose_tables_do_not_open_goes_down_and_says_why() {
     let process = node(folder.path());
     process.start().unwrap().kill().unwrap();
     std::fs::write(process.data.join("tables/tables/version"), "nothing").unwrap();
-    let ended = Command::new(&process.program)
-        .args([
-            "--listen",
-            "127.0.0.1:0",
-            "--data",
-            &process.data.to_string_lossy(),
-        ])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(!ended.status.success());
+    let said = cannot_run(&process);
     assert!(said.contains("do not open"), "{said}");
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 
-use crate::log::{LogError, MAX_RECORD_BYTES, NewRecord, Positions, Record, Visibility};
+use crate::log::{LogError, NewRecord, Positions, Record, Visibility};
 
 /// One partition.
 #[derive(Default)]
@@ -92,12 +92,7 @@ impl Disk {
             .ok_or(LogError::UnknownTopic(topic))?;
         for (partition, records) in batches {
             kept(&chain.partitions, topic, *partition)?;
-            for record in records {
-                let size_bytes = record.key.len() + record.value.len();
-                if size_bytes > MAX_RECORD_BYTES {
-                    return Err(LogError::TooLarge { size_bytes });
-                }
-            }
+            records.iter().try_for_each(NewRecord::fits)?;
         }
         Ok(())
     }
