@@ -1,7 +1,7 @@
 //! Appends that wait for their delivery reports: one answer a batch.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use infra_ports::log::LogError;
 use parking_lot::Mutex;
@@ -9,6 +9,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
 use schemas::position::Offset;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -80,11 +81,33 @@ impl State {
     }
 }
 
-/// Hands reports to their batches, on the producer's own thread.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reports;
+/// Hands reports to their batches, on the producer's own thread, and notes when the producer can do
+/// nothing more.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reports {
+    given_up: Arc<AtomicBool>,
+}
 
-impl ClientContext for Reports {}
+impl Reports {
+    /// Notes an error that is the producer's last.
+    pub(crate) fn note(&self, error: &KafkaError) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.given_up.store(true, Ordering::Release);
+        }
+    }
+
+    /// True when librdkafka gave the producer up: it takes nothing more, and never will.
+    pub(crate) fn given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
+    }
+}
+
+impl ClientContext for Reports {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.note(&error);
+        tracing::warn!(%error, reason, "kafka: the producer is in trouble");
+    }
+}
 
 impl ProducerContext for Reports {
     type DeliveryOpaque = Arc<Batch>;
@@ -92,7 +115,10 @@ impl ProducerContext for Reports {
     fn delivery(&self, result: &DeliveryResult<'_>, batch: Self::DeliveryOpaque) {
         batch.report(match result {
             Ok(message) => Ok(message.offset()),
-            Err((error, _)) => Err(error.clone()),
+            Err((error, _)) => {
+                self.note(error);
+                Err(error.clone())
+            }
         });
     }
 }

@@ -9,6 +9,8 @@
 //! as many replicas as the topic's `min.insync.replicas`. [`sync`](infra_ports::log::EventLog::sync)
 //! has nothing left to do. Atomicity: records of one append reach the broker in order, but a broker
 //! that fails in between may keep only the first of them; the append then answers `Unavailable`.
+//! Once: the producer is idempotent; in which two cases a broker that was killed forgets it, and what
+//! then holds, stands in ADR-0013.
 #![allow(
     clippy::disallowed_methods,
     reason = "an adapter: librdkafka needs threads of its own"
@@ -20,6 +22,7 @@ mod config;
 mod delivery;
 mod errors;
 mod log;
+mod producing;
 mod reading;
 mod records;
 mod tail;

@@ -9,29 +9,23 @@ use parking_lot::RwLock;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::ThreadedProducer;
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
-use tokio::sync::Semaphore;
 
 use crate::asking::Asking;
 use crate::closing::Closing;
 use crate::config::Config;
-use crate::delivery::{Answer, Batch, Reports};
 use crate::errors::ConnectError;
-use crate::{reading, records, tail, topics};
-
-/// What may be on its way to the brokers, in KiB; who appends more waits, in the order of the calls.
-const UNDER_WAY_KIB: u32 = 64 << 10;
+use crate::producing::Producing;
+use crate::{reading, tail, topics};
 
 /// The event log on a Kafka cluster.
 pub struct KafkaLog {
     config: Config,
-    producer: ThreadedProducer<Reports>,
+    producing: Producing,
     admin: AdminClient<DefaultClientContext>,
     asking: Asking,
     topics: RwLock<HashSet<Topic>>,
-    room: Arc<Semaphore>,
     closing: Arc<Closing>,
 }
 
@@ -49,15 +43,12 @@ impl KafkaLog {
     /// # Errors
     /// When the settings are wrong, no broker answers, or a topic has another partition count.
     pub async fn connect(config: Config) -> Result<Self, ConnectError> {
-        let producer = config.producer();
-        let producer = producer.create_with_context(Reports);
         let admin = config.producer().create().map_err(ConnectError::Config)?;
         let log = Self {
-            producer: producer.map_err(ConnectError::Config)?,
+            producing: Producing::start(&config)?,
             admin,
             asking: Asking::start(&config)?,
             topics: RwLock::default(),
-            room: Arc::new(Semaphore::new(UNDER_WAY_KIB as usize)),
             closing: Arc::default(),
             config,
         };
@@ -91,29 +82,6 @@ impl KafkaLog {
             Some(partition) => Err(LogError::UnknownPartition(topic, partition)),
             None => Ok(()),
         }
-    }
-
-    /// Hands a batch to the producer, in the order of the calls.
-    async fn send(
-        &self,
-        topic: Topic,
-        partition: Partition,
-        new: &[NewRecord],
-    ) -> Result<Answer, LogError> {
-        let bytes: usize = new.iter().map(NewRecord::size_bytes).sum();
-        let share = u32::try_from(bytes / 1024 + new.len()).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room);
-        let room = room.acquire_many_owned(share.min(UNDER_WAY_KIB)).await;
-        let room = room.map_err(|_| LogError::Closed)?;
-        let (batch, answer) = Batch::new(new.len(), room);
-        let name = self.config.name(topic);
-        for record in new {
-            let message = records::message(&name, reading::number(partition), record, &batch);
-            if let Err((error, _)) = self.producer.send(message) {
-                batch.report(Err(error));
-            }
-        }
-        Ok(answer)
     }
 }
 
@@ -154,11 +122,13 @@ impl EventLog for KafkaLog {
         self.known(topic, batches.iter().map(|(partition, _)| *partition))?;
         let mut all = batches.iter().flat_map(|(_, new)| new);
         all.try_for_each(NewRecord::fits)?;
+        let name = self.config.name(topic);
         let mut answers = Vec::with_capacity(batches.len());
         for (partition, new) in &batches {
+            let partition = reading::number(*partition);
             answers.push(match new.is_empty() {
                 true => None,
-                false => Some(self.send(topic, *partition, new).await?),
+                false => Some(self.producing.send(&name, partition, new).await?),
             });
         }
         let mut offsets = Vec::with_capacity(batches.len());
@@ -213,8 +183,7 @@ impl EventLog for KafkaLog {
 
     async fn close(&self) -> Result<(), LogError> {
         self.closing.close();
-        // What is under way holds its share of the room until its reports are in.
-        drop(self.room.acquire_many(UNDER_WAY_KIB).await);
+        self.producing.finish().await;
         Ok(())
     }
 }

@@ -18,7 +18,8 @@ use crate::records;
 /// How soon is asked again while a partition changes its leader.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// True for what a partition says while it gets its first leader, or another one.
+/// True for what is said while a partition gets its first leader, or another one, and while the way
+/// to the brokers is broken.
 fn passes(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
@@ -28,6 +29,7 @@ fn passes(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::UnknownPartition
                 | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
         )
     )
 }
@@ -108,7 +110,11 @@ fn collect(
                 "Kafka did not answer in time".to_owned(),
             ));
         };
-        let message = message.map_err(|error| unavailable(&error))?;
+        let message = match message {
+            Ok(message) => message,
+            Err(error) if passes(&error) => continue,
+            Err(error) => return Err(unavailable(&error)),
+        };
         let last = message.offset() + 1 >= i64::try_from(end.0).unwrap_or(i64::MAX);
         records.push(records::record(&message));
         if last {

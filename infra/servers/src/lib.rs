@@ -18,6 +18,7 @@ pub struct Servers {
     addresses: Vec<(String, String)>,
     folder: TempDir,
     brokers: u32,
+    advertised: Option<u16>,
 }
 
 impl Servers {
@@ -34,8 +35,21 @@ impl Servers {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with(kinds: &[&str], brokers: u32) -> anyhow::Result<Self> {
+        Self::run(kinds, brokers, None)
+    }
+
+    /// Starts one Kafka broker that sends its clients to another port of this machine, where
+    /// something stands that passes on what it gets.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_kafka_behind(port: u16) -> anyhow::Result<Self> {
+        Self::run(&["kafka"], 1, Some(port))
+    }
+
+    fn run(kinds: &[&str], brokers: u32, advertised: Option<u16>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut command = stack(folder.path(), brokers);
+        let mut command = stack(folder.path(), brokers, advertised);
         command.arg("run").args(kinds);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = child.spawn().context("cannot run the stack's script")?;
@@ -49,6 +63,7 @@ impl Servers {
                     addresses,
                     folder,
                     brokers,
+                    advertised,
                 });
             }
             if let Some((name, address)) = line.split_once('=') {
@@ -91,7 +106,7 @@ impl Servers {
     }
 
     fn tell(&self, what: &str, server: &str) -> anyhow::Result<()> {
-        let mut command = stack(self.folder.path(), self.brokers);
+        let mut command = stack(self.folder.path(), self.brokers, self.advertised);
         let status = command.args([what, server]).status()?;
         if !status.success() {
             bail!("stack {what} {server}: {status}");
@@ -122,10 +137,13 @@ impl Drop for Servers {
 }
 
 /// The script, on a folder.
-fn stack(folder: &Path, brokers: u32) -> Command {
+fn stack(folder: &Path, brokers: u32, advertised: Option<u16>) -> Command {
     let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/local/stack");
     let mut command = Command::new(script);
     command.env("STACK_DATA", folder);
     command.env("KAFKA_BROKERS", brokers.to_string());
+    if let Some(port) = advertised {
+        command.env("KAFKA_ADVERTISED", port.to_string());
+    }
     command
 }

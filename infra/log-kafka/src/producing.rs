@@ -1,0 +1,111 @@
+//! The producer: batches handed over in the order of the calls, and another producer after one
+//! that librdkafka gave up.
+//!
+//! Records carry the producer's id and a number, by which a broker knows what it has already. A
+//! broker that was killed and reads its log anew remembers of each producer the last request only:
+//! if several had gone unanswered, it takes the first of them, sent again, for one out of order.
+//! librdkafka cannot know then what stands, and sends nothing more, for ever. Those appends are
+//! answered `Unavailable`, and a new producer takes over when each of them has its answer, so that
+//! nothing of the old one can come behind something of the new one.
+
+use std::sync::Arc;
+use std::thread;
+
+use infra_ports::log::{LogError, NewRecord};
+use parking_lot::RwLock;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::ThreadedProducer;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::Config;
+use crate::delivery::{Answer, Batch, Reports};
+use crate::errors::{ConnectError, unavailable};
+use crate::records;
+
+/// What may be on its way to the brokers, in KiB; who appends more waits, in the order of the calls.
+const UNDER_WAY_KIB: u32 = 64 << 10;
+
+/// Hands batches to the producer.
+pub(crate) struct Producing {
+    config: Config,
+    current: RwLock<Arc<Current>>,
+    room: Arc<Semaphore>,
+}
+
+/// A producer, and whether it was given up.
+struct Current {
+    producer: ThreadedProducer<Reports>,
+    reports: Reports,
+}
+
+impl Producing {
+    pub(crate) fn start(config: &Config) -> Result<Self, ConnectError> {
+        let current = Current::create(config).map_err(ConnectError::Config)?;
+        Ok(Self {
+            config: config.clone(),
+            current: RwLock::new(Arc::new(current)),
+            room: Arc::new(Semaphore::new(UNDER_WAY_KIB as usize)),
+        })
+    }
+
+    /// Hands over the records of one append, in the order of the calls.
+    pub(crate) async fn send(
+        &self,
+        name: &str,
+        partition: i32,
+        new: &[NewRecord],
+    ) -> Result<Answer, LogError> {
+        let bytes: usize = new.iter().map(NewRecord::size_bytes).sum();
+        let share = u32::try_from(bytes / 1024 + new.len()).unwrap_or(u32::MAX);
+        let room = self.room(share.min(UNDER_WAY_KIB)).await?;
+        let current = Arc::clone(&self.current.read());
+        let (batch, answer) = Batch::new(new.len(), room);
+        for record in new {
+            let message = records::message(name, partition, record, &batch);
+            if let Err((error, _)) = current.producer.send(message) {
+                current.reports.note(&error);
+                batch.report(Err(error));
+            }
+        }
+        Ok(answer)
+    }
+
+    /// A share of what may be under way; with a new producer, when the last one was given up.
+    async fn room(&self, share: u32) -> Result<OwnedSemaphorePermit, LogError> {
+        let given_up = self.current.read().reports.given_up();
+        let wanted = if given_up { UNDER_WAY_KIB } else { share };
+        let room = Arc::clone(&self.room).acquire_many_owned(wanted).await;
+        let mut room = room.map_err(|_| LogError::Closed)?;
+        if given_up {
+            self.replace()?;
+            return room.split(share as usize).ok_or(LogError::Closed);
+        }
+        Ok(room)
+    }
+
+    /// Puts a new producer in the place of one that was given up and has nothing under way.
+    fn replace(&self) -> Result<(), LogError> {
+        let mut current = self.current.write();
+        if current.reports.given_up() {
+            tracing::warn!("kafka: the producer was given up, another takes over");
+            let new = Current::create(&self.config).map_err(|error| unavailable(&error))?;
+            let old = std::mem::replace(&mut *current, Arc::new(new));
+            // Its end waits for its thread.
+            thread::spawn(move || drop(old));
+        }
+        Ok(())
+    }
+
+    /// Waits until each append has its answer: what is under way holds its share of the room.
+    pub(crate) async fn finish(&self) {
+        drop(self.room.acquire_many(UNDER_WAY_KIB).await);
+    }
+}
+
+impl Current {
+    fn create(config: &Config) -> Result<Self, KafkaError> {
+        let reports = Reports::default();
+        let producer = config.producer().create_with_context(reports.clone())?;
+        Ok(Self { producer, reports })
+    }
+}
