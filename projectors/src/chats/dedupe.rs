@@ -5,12 +5,16 @@
 
 use std::collections::VecDeque;
 
+use ahash::RandomState;
 use schemas::errors::Code;
 use schemas::ids::ClientId;
 use schemas::position::{Seq, Version};
 
 /// How many verdicts are remembered for each (chat, user, device).
 pub const RING: usize = 256;
+
+/// Always the same seeds: rings of equal content are equal.
+const HASHING: RandomState = RandomState::with_seeds(1, 2, 3, 4);
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,9 @@ pub(super) struct Settled {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Ring {
     settled: VecDeque<Settled>,
+    /// A hash of each command, the `nth` at `nth` modulo [`RING`]: almost every command is new, and
+    /// that is seen here without a look at what is remembered.
+    hashes: Vec<u32>,
     /// How many there ever were.
     count: u64,
 }
@@ -43,6 +50,12 @@ pub(super) struct Ring {
 impl Ring {
     /// The verdict on a command.
     pub(super) fn find(&self, client: &ClientId) -> Option<&Verdict> {
+        let hash = hash_of(client);
+        // Without a way out: many are compared at once.
+        let is_here = |all: &[u32]| all.iter().fold(false, |found, one| found | (*one == hash));
+        if !is_here(&self.hashes) {
+            return None;
+        }
         // A resend is mostly of something new: look from the newest end.
         let mut newest_first = self.settled.iter().rev();
         let found = newest_first.find(|s| s.client == *client);
@@ -54,17 +67,25 @@ impl Ring {
         if self.settled.len() == RING {
             self.settled.pop_front();
         }
-        self.settled.push_back(Settled {
+        let nth = self.count;
+        let settled = Settled {
             client,
             verdict,
             version,
-        });
-        self.count += 1;
-        self.count - 1
+        };
+        self.restore(nth, settled);
+        nth
     }
 
     /// Puts a verdict back that was written as the `nth`. They must come in order.
     pub(super) fn restore(&mut self, nth: u64, settled: Settled) {
+        let place = usize::try_from(nth).unwrap_or(usize::MAX) % RING;
+        if self.hashes.len() <= place {
+            self.hashes.resize(place + 1, 0);
+        }
+        if let Some(hash) = self.hashes.get_mut(place) {
+            *hash = hash_of(&settled.client);
+        }
         self.settled.push_back(settled);
         self.count = nth + 1;
     }
@@ -80,6 +101,11 @@ impl Ring {
     pub(super) fn len(&self) -> usize {
         self.settled.len()
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "half of a hash is one")]
+fn hash_of(client: &ClientId) -> u32 {
+    HASHING.hash_one(client.as_str()) as u32
 }
 
 #[cfg(test)]
@@ -102,5 +128,25 @@ mod tests {
         assert_eq!(ring.nth(0), None);
         assert_eq!(ring.nth(256).map(|s| s.client.clone()), Some(id(256)));
         assert_eq!(ring.nth(257), None);
+    }
+
+    #[test]
+    fn a_ring_that_was_read_back_finds_what_the_one_before_found() {
+        let (mut ring, mut again) = (Ring::default(), Ring::default());
+        for n in 0..700 {
+            ring.push(id(n), Verdict::Accepted(Seq(n)), Version(n));
+        }
+        for nth in 444..700 {
+            again.restore(nth, ring.nth(nth).unwrap().clone());
+        }
+        for n in 0..701 {
+            assert_eq!(again.find(&id(n)), ring.find(&id(n)), "{n}");
+        }
+        assert_eq!(
+            again.push(id(700), Verdict::Accepted(Seq(700)), Version(700)),
+            700
+        );
+        assert_eq!(again.find(&id(444)), None);
+        assert!(again.find(&id(445)).is_some());
     }
 }
