@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use compact_str::CompactString;
 use infra_ports::log::NewRecord;
 use infra_ports::{EventLog, LogError, Runtime};
 use schemas::avro::LogEvent;
@@ -266,11 +265,10 @@ impl Ingest {
         drop(event);
         self.append(Topic::Chats, place.chat.as_str(), value, at)
             .await?;
-        let id = CompactString::from(place.id.to_string());
         Ok(Accepted {
             chat: place.chat,
             client_id: place.client_id,
-            id,
+            id: place.id.text(),
             at,
         })
     }

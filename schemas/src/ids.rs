@@ -55,7 +55,7 @@ macro_rules! text_id {
             type Error = IdError;
             fn try_from(text: CompactString) -> Result<Self, IdError> {
                 // Named here and not through a pointer, which would be called for each byte.
-                if text.is_empty() || text.len() > MAX_ID_BYTES || !text.bytes().all($ok) {
+                if !is_short(&text) || !text.bytes().all($ok) {
                     return Err(IdError::Malformed { what: $what, allowed: $allowed });
                 }
                 Ok(Self(text))
@@ -80,6 +80,14 @@ macro_rules! text_id {
             }
         }
     };
+}
+
+fn is_short(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_ID_BYTES
+}
+
+fn is_user(text: &str) -> bool {
+    is_short(text) && text.bytes().all(lower)
 }
 
 fn lower(b: u8) -> bool {
@@ -129,7 +137,7 @@ impl ChatId {
     /// The group made by the create command that this user, device and client id name.
     pub fn group(author: &UserId, device: &DeviceId, client: &ClientId) -> Self {
         let id = digest_of(&["group", author.as_str(), device.as_str(), client.as_str()]);
-        Self(CompactString::from(format!("g.{}", MessageId(id))))
+        Self(compact_str::format_compact!("g.{}", MessageId(id)))
     }
 
     /// The id's text; its bytes are the key in the log.
@@ -155,7 +163,7 @@ impl TryFrom<CompactString> for ChatId {
         let ok = match text.split_once('.') {
             Some(("d", pair)) => pair
                 .split_once('.')
-                .is_some_and(|(a, b)| a < b && UserId::new(a).is_ok() && UserId::new(b).is_ok()),
+                .is_some_and(|(a, b)| a < b && is_user(a) && is_user(b)),
             Some(("g", hex)) => {
                 hex.len() == 32
                     && hex
@@ -211,11 +219,20 @@ impl MessageId {
             client.as_str(),
         ]))
     }
+
+    /// The id as clients see it.
+    pub fn text(&self) -> CompactString {
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        CompactString::from_utf8_lossy(&text)
+    }
 }
 
 impl std::fmt::Display for MessageId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        f.write_str(&self.text())
     }
 }
 
@@ -228,6 +245,14 @@ impl std::fmt::Debug for MessageId {
 impl Serialize for MessageId {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)
+    }
+}
+
+/// The hexadecimal digit of a number below 16.
+fn digit(number: u8) -> u8 {
+    match number {
+        0..=9 => b'0' + number,
+        _ => b'a' + number - 10,
     }
 }
 
@@ -282,5 +307,12 @@ mod tests {
             MessageId::of(&chat, &u, &d, &ClientId::new("2").unwrap())
         );
         assert_eq!(id, MessageId::of(&chat, &u, &d, &c));
+    }
+
+    #[test]
+    fn a_message_id_is_shown_as_lowercase_hexadecimal_digits() {
+        let id = MessageId(*b"\x00\x09\x0a\x0f\x10\x99\xaa\xff\x7f\x80\x01\x23\x45\x67\x89\xef");
+        assert_eq!(id.to_string(), "00090a0f1099aaff7f800123456789ef");
+        assert_eq!(id.text(), id.to_string());
     }
 }

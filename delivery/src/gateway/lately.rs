@@ -102,6 +102,7 @@ mod tests {
             author: UserId::new("ada").unwrap(),
             device: DeviceId::new("phone").unwrap(),
             client_id: ClientId::new("c").unwrap(),
+            id: "0".into(),
             countable: true,
             joins: Vec::new(),
             taken_at: Timestamp(0),

@@ -1,6 +1,7 @@
 //! A live entry on its way to sessions: encoded once, shared by all its recipients.
 
 use bytes::Bytes;
+use compact_str::CompactString;
 use infra_ports::transport::encode_text;
 use schemas::avro::{DecodeError, LogEvent};
 use schemas::events::{ChatEvent, EntryTold};
@@ -17,6 +18,8 @@ pub(crate) struct Pushed {
     pub(crate) author: UserId,
     pub(crate) device: DeviceId,
     pub(crate) client_id: ClientId,
+    /// What clients call it.
+    pub(crate) id: CompactString,
     /// A message: its author is told of marks.
     pub(crate) countable: bool,
     /// Those whom this entry makes members.
@@ -44,6 +47,7 @@ impl Pushed {
             author: origin.author.clone(),
             device: origin.device.clone(),
             client_id: origin.client_id.clone(),
+            id: entry.id.clone(),
             countable: event.is_countable(),
             joins: joins(&event),
             taken_at: origin.at,

@@ -96,7 +96,7 @@ impl Entry {
             author: origin.author.clone(),
             device: origin.device.clone(),
             client_id: origin.client_id.clone(),
-            id: CompactString::from(origin.message_id().to_string()),
+            id: origin.message_id().text(),
             event: EntryEvent::from(event),
         }
     }

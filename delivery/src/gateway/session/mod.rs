@@ -32,8 +32,7 @@ use parking_lot::Mutex;
 use schemas::errors::{Code, Refusal, close};
 use schemas::events::{MarkKind, MarkTold, StatusTold, VerdictTold};
 use schemas::frames::{Accepted, Closing, Frame, Ticks, encode_frame};
-use schemas::ids::{ChatId, ClientId, Identity, MessageId, UserId};
-use schemas::position::Timestamp;
+use schemas::ids::{Identity, UserId};
 use tokio::sync::Notify;
 
 use self::marks::Marks;
@@ -221,7 +220,13 @@ impl Session {
             return false;
         };
         if signed_in.is_own(&pushed.author) && pushed.device == signed_in.identity.device {
-            self.sent_before_entry(signed_in, &pushed.chat, &pushed.client_id, pushed.taken_at);
+            let named = Accepted {
+                chat: pushed.chat.clone(),
+                client_id: pushed.client_id.clone(),
+                id: pushed.id.clone(),
+                at: pushed.taken_at,
+            };
+            self.sent_before_entry(signed_in, named);
         }
         let mut track = signed_in.track.lock();
         match track.offer(pushed) {
@@ -243,26 +248,12 @@ impl Session {
 
     /// An entry of this device is about to be sent: where the answer to its command is still owed,
     /// it goes first.
-    fn sent_before_entry(
-        &self,
-        signed_in: &SignedIn,
-        chat: &ChatId,
-        client_id: &ClientId,
-        at: Timestamp,
-    ) {
+    fn sent_before_entry(&self, signed_in: &SignedIn, accepted: Accepted) {
         let mut unsettled = signed_in.unsettled.lock();
-        let Some(Waiting::Answer(reference)) = unsettled.forget(chat, client_id) else {
-            return;
-        };
-        let Identity { user, device, .. } = &signed_in.identity;
-        let id = MessageId::of(chat, user, device, client_id).to_string();
-        let accepted = Accepted {
-            chat: chat.clone(),
-            client_id: client_id.clone(),
-            id: id.into(),
-            at,
-        };
-        self.put(answer(reference.as_deref(), &Frame::Sent(accepted)));
+        let waiting = unsettled.forget(&accepted.chat, &accepted.client_id);
+        if let Some(Waiting::Answer(reference)) = waiting {
+            self.put(answer(reference.as_deref(), &Frame::Sent(accepted)));
+        }
     }
 
     /// Tells the author's own device what became of a command; false when this is another one.

@@ -14,6 +14,7 @@ fn pushed(seq: u64) -> Arc<Pushed> {
         author: UserId::new("bob").unwrap(),
         device: DeviceId::new("phone").unwrap(),
         client_id: ClientId::new("c").unwrap(),
+        id: "0".into(),
         countable: true,
         joins: Vec::new(),
         taken_at: Timestamp(0),
