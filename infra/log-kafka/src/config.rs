@@ -1,12 +1,15 @@
 //! Settings of the log on Kafka, and what librdkafka is told.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
+use std::{fmt, fs, io};
 
 use rdkafka::ClientConfig;
 use schemas::topics::{DEFAULT_PARTITIONS, Topic};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::errors::ConnectError;
 
 /// The largest message a topic takes: [`MAX_RECORD_BYTES`](infra_ports::log::MAX_RECORD_BYTES) and
 /// what Kafka adds, generously.
@@ -15,24 +18,31 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 2 << 20;
 const FETCHED_AHEAD_KIB: usize = 16 << 10;
 
 /// Settings of the log.
-#[derive(Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Brokers to begin with, `host:port` and commas.
+    /// Brokers to begin with: `host:port`, with commas between.
     pub brokers: String,
     /// What stands before each topic's name, so that several platforms can share a cluster.
     pub topic_prefix: String,
-    /// Partitions of each topic; fixed when the topics are created.
+    /// Partitions of every topic. Fixed when the topics are created, checked at every connection.
     pub partitions: u32,
     /// Replicas of topics that are created; without it, the cluster's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u16>,
-    /// How long an append may take, its retries included, before it is answered `Unavailable`.
-    pub append_within_ms: u64,
+    /// How long an append may take, sending it again included, before it is answered as unavailable.
+    #[serde(with = "humantime_serde")]
+    pub append_within: Duration,
     /// How long the brokers may take to answer a question.
-    pub answer_within_ms: u64,
-    /// Passed on to librdkafka as it is: TLS, SASL, compression. What Cursus relies on cannot be
-    /// set here.
+    #[serde(with = "humantime_serde")]
+    pub answer_within: Duration,
+    /// Passed on to librdkafka as they are: TLS, SASL, compression. What Cursus relies on cannot be
+    /// set here. Values are not printed.
+    #[serde(serialize_with = "names_only")]
     pub properties: BTreeMap<String, String>,
+    /// File with more of them, `name=value` a line: passwords and keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_properties: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -42,11 +52,22 @@ impl Default for Config {
             topic_prefix: String::new(),
             partitions: DEFAULT_PARTITIONS,
             replicas: None,
-            append_within_ms: 10_000,
-            answer_within_ms: 10_000,
+            append_within: Duration::from_secs(10),
+            answer_within: Duration::from_secs(10),
             properties: BTreeMap::new(),
+            secret_properties: None,
         }
     }
+}
+
+/// What is printed in place of a property's value, which may be a secret.
+const NOT_PRINTED: &str = "(not printed)";
+
+fn names_only<S: Serializer>(
+    properties: &BTreeMap<String, String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(properties.keys().map(|name| (name, NOT_PRINTED)))
 }
 
 /// Names of properties only: their values may be secrets.
@@ -57,9 +78,10 @@ impl fmt::Debug for Config {
             .field("topic_prefix", &self.topic_prefix)
             .field("partitions", &self.partitions)
             .field("replicas", &self.replicas)
-            .field("append_within_ms", &self.append_within_ms)
-            .field("answer_within_ms", &self.answer_within_ms)
+            .field("append_within", &self.append_within)
+            .field("answer_within", &self.answer_within)
             .field("properties", &self.properties.keys())
+            .field("secret_properties", &self.secret_properties)
             .finish()
     }
 }
@@ -70,8 +92,26 @@ impl Config {
         format!("{}{}", self.topic_prefix, topic.name())
     }
 
-    pub(crate) fn answer_within(&self) -> Duration {
-        Duration::from_millis(self.answer_within_ms)
+    /// The same with the properties of the file that it names.
+    pub(crate) fn with_secrets(mut self) -> Result<Self, ConnectError> {
+        let Some(path) = self.secret_properties.take() else {
+            return Ok(self);
+        };
+        let unreadable = |source| ConnectError::Secrets(path.clone(), source);
+        let text = fs::read_to_string(&path).map_err(unreadable)?;
+        let lines = text.lines().map(str::trim);
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let Some((name, value)) = line.split_once('=') else {
+                let reason = "a line is no name=value";
+                return Err(unreadable(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    reason,
+                )));
+            };
+            let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
+            self.properties.insert(name, value);
+        }
+        Ok(self)
     }
 
     fn client(&self) -> ClientConfig {
@@ -96,7 +136,10 @@ impl Config {
             .set("acks", "all")
             .set("linger.ms", "0")
             .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
-            .set("message.timeout.ms", self.append_within_ms.to_string())
+            .set(
+                "message.timeout.ms",
+                self.append_within.as_millis().to_string(),
+            )
             .set("queue.buffering.max.messages", "1000000")
             .set("queue.buffering.max.kbytes", "1048576")
             .set("allow.auto.create.topics", "false");
@@ -128,9 +171,30 @@ mod tests {
         let mut config = Config::default();
         let name = "sasl.password".to_owned();
         config.properties.insert(name, "hunter2".to_owned());
-        let printed = format!("{config:?}");
-        assert!(printed.contains("sasl.password"));
-        assert!(!printed.contains("hunter2"));
+        for printed in [
+            format!("{config:?}"),
+            serde_json::to_string(&config).unwrap(),
+        ] {
+            assert!(printed.contains("sasl.password"), "{printed}");
+            assert!(!printed.contains("hunter2"), "{printed}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_a_file_reach_librdkafka_and_no_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secrets");
+        let config = Config {
+            secret_properties: Some(file.clone()),
+            ..Config::default()
+        };
+        fs::write(&file, "# of the cluster\n\nsasl.password = hunter=2\n").unwrap();
+        let read = config.clone().with_secrets().unwrap();
+        assert_eq!(read.consumer().get("sasl.password"), Some("hunter=2"));
+        fs::write(&file, "hunter2\n").unwrap();
+        let refused = config.with_secrets().unwrap_err().to_string();
+        assert!(refused.contains("secrets"), "{refused}");
+        assert!(!refused.contains("hunter2"), "{refused}");
     }
 
     #[test]

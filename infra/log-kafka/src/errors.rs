@@ -1,5 +1,7 @@
 //! Why the log could not be reached, and how librdkafka's errors become the port's.
 
+use std::path::PathBuf;
+
 use infra_ports::log::LogError;
 use rdkafka::error::KafkaError;
 
@@ -10,6 +12,9 @@ pub enum ConnectError {
     /// librdkafka refuses the settings.
     #[error("bad settings of the log on Kafka: {0}")]
     Config(KafkaError),
+    /// The file with secret properties cannot be read.
+    #[error("{0} cannot be read: {1}")]
+    Secrets(PathBuf, std::io::Error),
     /// No broker answered in time.
     #[error("no answer from Kafka at {brokers}: {reason}")]
     Unreachable {

@@ -43,6 +43,7 @@ impl KafkaLog {
     /// # Errors
     /// When the settings are wrong, no broker answers, or a topic has another partition count.
     pub async fn connect(config: Config) -> Result<Self, ConnectError> {
+        let config = config.with_secrets()?;
         let admin = config.producer().create().map_err(ConnectError::Config)?;
         let log = Self {
             producing: Producing::start(&config)?,

@@ -47,7 +47,7 @@ pub(crate) fn positions(
     partition: Partition,
 ) -> Result<Positions, LogError> {
     let name = config.name(topic);
-    let deadline = Instant::now() + config.answer_within();
+    let deadline = Instant::now() + config.answer_within;
     let (first, end) = loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match consumer.fetch_watermarks(&name, number(partition), left) {
@@ -102,7 +102,7 @@ fn collect(
     max_records: usize,
 ) -> Result<Vec<Record>, LogError> {
     let mut records = Vec::new();
-    let deadline = Instant::now() + config.answer_within();
+    let deadline = Instant::now() + config.answer_within;
     while records.len() < max_records {
         let left = deadline.saturating_duration_since(Instant::now());
         let Some(message) = consumer.poll(left) else {

@@ -25,7 +25,7 @@ pub(crate) fn found(
     consumer: &BaseConsumer,
     config: &Config,
 ) -> Result<HashMap<Topic, u32>, KafkaError> {
-    let metadata = consumer.fetch_metadata(None, config.answer_within())?;
+    let metadata = consumer.fetch_metadata(None, config.answer_within)?;
     let there = |topic: &MetadataTopic| topic.error().is_none() && led(topic);
     let count = |topic: &MetadataTopic| u32::try_from(topic.partitions().len()).unwrap_or(u32::MAX);
     let of = |spec: &schemas::topics::TopicSpec| {
@@ -75,8 +75,8 @@ pub(crate) async fn create(
             .set("message.timestamp.after.max.ms", "9223372036854775807")
     });
     let new: Vec<NewTopic<'_>> = new.collect();
-    let options = AdminOptions::new().operation_timeout(Some(config.answer_within()));
-    let options = options.request_timeout(Some(config.answer_within()));
+    let options = AdminOptions::new().operation_timeout(Some(config.answer_within));
+    let options = options.request_timeout(Some(config.answer_within));
     let created = admin.create_topics(&new, &options).await;
     for outcome in created.map_err(|error| unavailable(&error))? {
         match outcome {
@@ -96,7 +96,7 @@ pub(crate) fn wait_for(
     config: &Config,
     wanted: &[Topic],
 ) -> Result<HashMap<Topic, u32>, LogError> {
-    let deadline = Instant::now() + config.answer_within();
+    let deadline = Instant::now() + config.answer_within;
     loop {
         let found = found(consumer, config).map_err(|error| unavailable(&error))?;
         if wanted.iter().all(|topic| found.contains_key(topic)) {

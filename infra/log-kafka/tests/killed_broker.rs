@@ -63,7 +63,7 @@ async fn what_a_killed_broker_acknowledged_is_there_once_and_a_tail_goes_on() {
     let config = Config {
         brokers: servers.kafka().to_owned(),
         partitions: PARTITIONS,
-        append_within_ms: 60_000,
+        append_within: Duration::from_secs(60),
         ..Config::default()
     };
     let log = Arc::new(KafkaLog::connect(config).await.unwrap());

@@ -83,7 +83,7 @@ impl Case {
         let config = Config {
             brokers: brokers.to_owned(),
             partitions: 3,
-            append_within_ms: 60_000,
+            append_within: Duration::from_secs(60),
             ..Config::default()
         };
         let log = Arc::new(KafkaLog::connect(config).await.unwrap());

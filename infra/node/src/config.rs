@@ -11,6 +11,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+pub use crate::adapters::log;
 use crate::traces;
 
 /// What can be configured, and its defaults.
@@ -44,8 +45,8 @@ pub struct Config {
     /// And from one address (of IPv6 the /64), sockets included that have not said who they are; one
     /// that has as many is turned away at the door.
     pub connections_per_address: u32,
-    /// The embedded log.
-    pub log: infra_log_embedded::Config,
+    /// Which log, and its settings.
+    pub log: log::Config,
     /// The embedded store.
     pub store: infra_store_embedded::Config,
     /// Checks and limits of commands.
@@ -69,7 +70,7 @@ impl Default for Config {
             ready_lag: Duration::from_secs(5),
             connections: 2_048,
             connections_per_address: 1_024,
-            log: infra_log_embedded::Config::default(),
+            log: log::Config::default(),
             store: infra_store_embedded::Config::default(),
             ingest: ingest::Config::default(),
             projectors: projectors::Config::default(),
@@ -155,7 +156,8 @@ mod tests {
             "nonsense = 1",
             "[delivery]\nnonsense = 1",
             "listen = 7",
-            "[log]\nsegment_bytes = -1",
+            "[log.embedded]\nsegment_bytes = -1",
+            "[log]\nkind = \"paper\"",
         ] {
             std::fs::write(&file, bad).unwrap();
             assert!(

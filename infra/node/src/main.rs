@@ -8,5 +8,5 @@ use infra_node::node::Adapters;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    infra_node::cli::main(Adapters::embedded)
+    infra_node::cli::main(Adapters::open)
 }

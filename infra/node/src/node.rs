@@ -22,7 +22,7 @@ use schemas::position::Generation;
 use schemas::topics::TOPICS;
 
 pub use crate::adapters::Adapters;
-use crate::adapters::log_folder;
+use crate::adapters::log::log_folder;
 use crate::bridge::{AppliedOf, CommandsOf, VerdictsOf};
 use crate::config::Config;
 use crate::health::{Health, Watched};

@@ -20,6 +20,21 @@ pub fn is_store(path: &Path) -> bool {
     path.join(NAME).is_file()
 }
 
+/// Keeps a store from being opened, and from being changed by who has it open, until it is dropped.
+#[derive(Debug)]
+pub struct Held(#[expect(dead_code, reason = "held, not looked at")] Option<File>);
+
+/// Holds the store of a directory; where there is none, nothing.
+///
+/// # Errors
+/// When another process has it open.
+pub fn hold(path: &Path) -> Result<Held, OpenError> {
+    Ok(Held(match path.exists() {
+        true => Some(lock(path)?),
+        false => None,
+    }))
+}
+
 /// A directory that belongs to this process until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Directory {

@@ -72,6 +72,6 @@ mod value;
 mod writes;
 
 pub use crate::config::Config;
-pub use crate::directory::is_store;
+pub use crate::directory::{Held, hold, is_store};
 pub use crate::errors::OpenError;
 pub use crate::store::EmbeddedStore;

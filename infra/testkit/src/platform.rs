@@ -46,7 +46,7 @@ impl Platform {
             ..Config::default()
         };
         change(&mut config);
-        let adapters = adapt(Adapters::embedded(&config)?);
+        let adapters = adapt(Adapters::open(&config).await?);
         let node = Node::start(config.clone(), adapters).await?;
         Ok(Self { node, config, data })
     }
@@ -63,7 +63,7 @@ impl Platform {
         } = self;
         config.listen = node.address();
         node.shutdown().await?;
-        let adapters = Adapters::embedded(&config)?;
+        let adapters = Adapters::open(&config).await?;
         let node = Node::start(config.clone(), adapters).await?;
         Ok(Self { node, config, data })
     }

@@ -16,6 +16,8 @@ use schemas::position::Timestamp;
 
 /// How long a node may take to come up, on a busy machine.
 const START_WITHIN: Duration = Duration::from_secs(60);
+/// What the names of settings in the environment begin with.
+const SETTINGS: &str = "CURSUS__";
 /// How often it is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 /// How long a token of a run is valid.
@@ -63,7 +65,8 @@ impl NodeProcess {
     }
 
     /// Has every table made again from the log and compared with the live ones. The node must not
-    /// run. Without this node's further arguments and environment: what verifies is sound.
+    /// run. With this node's settings, and nothing else of its arguments and environment: what
+    /// verifies is sound.
     ///
     /// # Errors
     /// When the program cannot be run.
@@ -73,6 +76,7 @@ impl NodeProcess {
             .arg("verify")
             .arg("--data")
             .arg(std::path::absolute(&self.data)?)
+            .envs(self.settings())
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("cannot run {}", self.program.display()))?;
@@ -144,6 +148,12 @@ impl NodeProcess {
         anyhow::bail!("the node {ended}: {}", said.trim_end());
     }
 
+    /// What of its environment says how a node is configured.
+    fn settings(&self) -> impl Iterator<Item = (&String, &String)> {
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        environment.filter(|(name, _)| name.starts_with(SETTINGS))
+    }
+
     /// The program, in a working folder of its own and without settings of whoever runs this: a
     /// `cursus.toml` or a variable of theirs is not for it.
     fn command(&self) -> anyhow::Result<Command> {
@@ -153,7 +163,7 @@ impl NodeProcess {
         let mut command = Command::new(program);
         command.current_dir(folder);
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("CURSUS__") {
+            if name.to_string_lossy().starts_with(SETTINGS) {
                 command.env_remove(name);
             }
         }

@@ -15,10 +15,20 @@ use infra_node::config::Config;
 use serde_json::Value;
 
 /// Each table of the page: its heading, the prefix of its keys, where its settings are declared.
-const TABLES: [(&str, &str, &str); 7] = [
+const TABLES: [(&str, &str, &str); 9] = [
     ("The node", "", "infra/node/src/config.rs"),
     ("Spans", "telemetry.", "infra/node/src/traces/mod.rs"),
-    ("The log", "log.", "infra/log-embedded/src/config.rs"),
+    ("The log", "log.", "infra/node/src/adapters/log.rs"),
+    (
+        "The embedded log",
+        "log.embedded.",
+        "infra/log-embedded/src/config.rs",
+    ),
+    (
+        "The log on Kafka",
+        "log.kafka.",
+        "infra/log-kafka/src/config.rs",
+    ),
     ("The tables", "store.", "infra/store-embedded/src/config.rs"),
     ("Commands", "ingest.", "ingest/src/config.rs"),
     (
@@ -52,6 +62,13 @@ In TOML a dot is a table:
 
     [ingest]
     commands = { per_second = 200, burst = 1000 }
+
+    [log]
+    kind = \"kafka\"
+
+    [log.kafka]
+    brokers = \"10.0.0.1:9092,10.0.0.2:9092\"
+    properties = { \"security.protocol\" = \"sasl_ssl\" }
 
 Durations are texts with their unit (`\"50ms\"`, `\"5s\"`, `\"2m\"`), sizes are bytes, and a rate is so many a
 second in the long run and so many at once after a pause. What to set beyond one machine:
@@ -123,8 +140,10 @@ fn kind(setting: &Setting) -> String {
         "String" => "text",
         "Duration" => "duration",
         "Rate" => "rate",
+        "Kind" => "one of a few words",
+        "BTreeMap<String, String>" => "table of texts",
         _ if setting.name.ends_with("_bytes") => "bytes",
-        "u32" | "u64" | "usize" | "NonZeroU32" => "count",
+        "u16" | "u32" | "u64" | "usize" | "NonZeroU32" => "count",
         other => panic!("{}: what is a {other}, for a reader?", setting.name),
     };
     if optional {
@@ -142,9 +161,11 @@ fn default_of(prefix: &str, name: &str) -> String {
         .try_fold(&config, |value, part| value.get(part));
     match found {
         None => "none".to_owned(),
+        Some(Value::Object(table)) if table.is_empty() => "empty".to_owned(),
         Some(Value::Object(rate)) => {
             format!("{} a second, {} at once", rate["per_second"], rate["burst"])
         }
+        Some(Value::String(text)) if text.is_empty() => "empty".to_owned(),
         Some(Value::String(text)) => format!("`{text}`"),
         Some(number) => number.to_string(),
     }

@@ -267,7 +267,7 @@ fn a_node_whose_tables_do_not_open_goes_down_and_says_why() {
 async fn verifying_the_log_names_the_damaged_place_in_a_sealed_segment() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = node(folder.path());
-    let small = ("CURSUS__LOG__SEGMENT_BYTES".into(), "4096".into());
+    let small = ("CURSUS__LOG__EMBEDDED__SEGMENT_BYTES".into(), "4096".into());
     process.environment.push(small);
     let running = process.start().unwrap();
     let ada = token(&process, "ada");

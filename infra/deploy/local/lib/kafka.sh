@@ -68,12 +68,13 @@ kafka_launch() {
     (($(kafka_count) > 1)) && heap=256m
     kafka_settings "$server" >"$where/server.properties"
     if [[ ! -f $where/log/meta.properties ]]; then
+        # Without a hyphen, which at the beginning would make it an option.
         [[ -f $STACK_DATA/cluster ]] ||
-            head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n' >"$STACK_DATA/cluster"
+            head -c 16 /dev/urandom | base64 | tr '+/' '__' | tr -d '=\n' >"$STACK_DATA/cluster"
         java -Xmx64m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC "$logging" -cp "$lib/*" \
             kafka.tools.StorageTool format --cluster-id "$(cat "$STACK_DATA/cluster")" \
             --config "$where/server.properties" >"$where/formatted" 2>&1 ||
-            fail "$server could not format its folder: $where/formatted"
+            fail "$server could not format its folder: $(tail -5 "$where/formatted")"
     fi
     launch "$server" java "-Xms${KAFKA_HEAP:-$heap}" "-Xmx${KAFKA_HEAP:-$heap}" -XX:+UseG1GC \
         -XX:MaxGCPauseMillis=20 -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true \

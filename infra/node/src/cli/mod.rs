@@ -18,7 +18,7 @@ use crate::config::{Config, Overrides};
 use crate::node::Adapters;
 
 /// An event-sourced, log-centric messaging platform. Without a command: runs a node with every
-/// role in one process, on the embedded log and store in ./data.
+/// role in one process, on the embedded log and store in ./data unless configured otherwise.
 #[derive(Debug, Parser)]
 #[command(name = "cursus", version)]
 struct Arguments {
@@ -47,7 +47,7 @@ enum Command {
 
 /// Runs the command line of this process; `adapters` makes the log and store that a node runs on.
 /// What goes wrong is said in one line on standard error, for a person to read.
-pub fn main(adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>) -> ExitCode {
+pub fn main(adapters: impl AsyncFnOnce(&Config) -> anyhow::Result<Adapters>) -> ExitCode {
     match run(adapters) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -58,7 +58,7 @@ pub fn main(adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>) -> ExitC
     }
 }
 
-fn run(adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>) -> anyhow::Result<()> {
+fn run(adapters: impl AsyncFnOnce(&Config) -> anyhow::Result<Adapters>) -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let config = Config::load(arguments.config.as_deref(), &arguments.overrides)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,6 +1,6 @@
 //! `cursus rebuild`: makes all tables anew from the log, for a projection that cannot go on from its
 //! checkpoint, or tables that are damaged. The old ones are set aside, not removed. The node must be
-//! stopped: the log is one process's at a time.
+//! stopped: log or tables are one process's at a time.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use infra_ports::EventLog;
+use infra_store_embedded::hold;
 use projectors::{Ports, rebuild};
 use schemas::topics::TOPICS;
 
-use crate::adapters::{Adapters, must_have_log, open_log, tables_folder};
+use crate::adapters::log::{Kind, must_have_log, open_embedded};
+use crate::adapters::{Adapters, tables_folder};
 use crate::config::Config;
 use crate::node::FIRST_GENERATION;
 
@@ -19,11 +21,11 @@ use crate::node::FIRST_GENERATION;
 /// is to be run again: what it has made by then is set aside like any other tables.
 pub(super) async fn rebuild(
     config: &Config,
-    adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>,
+    adapters: impl AsyncFnOnce(&Config) -> anyhow::Result<Adapters>,
 ) -> anyhow::Result<()> {
     must_have_log(config)?;
     let aside = set_aside(config).await?;
-    let adapters = adapters(config)?;
+    let adapters = adapters(config).await?;
     let made = make(&adapters, config).await;
     let closed = adapters.close(config.shutdown_within).await;
     let events = made.context("the tables are not whole: run this again")?;
@@ -31,9 +33,24 @@ pub(super) async fn rebuild(
     say(events, aside).context("standard output")
 }
 
-/// Renames the folder of the tables, while no node has the log.
+/// Renames the folder of the tables, while no node has the embedded log, or the tables of a log that
+/// stands elsewhere.
 async fn set_aside(config: &Config) -> anyhow::Result<Option<PathBuf>> {
-    let log = open_log(config)?;
+    match config.log.kind {
+        Kind::Embedded => {
+            let log = open_embedded(config)?;
+            let aside = rename(config)?;
+            log.close().await?;
+            Ok(aside)
+        }
+        Kind::Kafka => {
+            let _held = hold(&tables_folder(config))?;
+            rename(config)
+        }
+    }
+}
+
+fn rename(config: &Config) -> anyhow::Result<Option<PathBuf>> {
     let (tables, mut free) = (tables_folder(config), None);
     if tables.exists() {
         let mut names = (1..).map(|n| tables.with_extension(format!("old-{n}")));
@@ -43,7 +60,6 @@ async fn set_aside(config: &Config) -> anyhow::Result<Option<PathBuf>> {
         let renamed = std::fs::rename(&tables, free);
         renamed.with_context(|| format!("cannot set {} aside", tables.display()))?;
     }
-    log.close().await?;
     Ok(free)
 }
 

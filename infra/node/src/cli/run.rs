@@ -12,12 +12,12 @@ use crate::traces;
 /// Runs a node and says where it listens and how to talk to it.
 pub(super) async fn run(
     config: Config,
-    adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>,
+    adapters: impl AsyncFnOnce(&Config) -> anyhow::Result<Adapters>,
 ) -> anyhow::Result<()> {
     let _traces = traces::start(&config.trace, &config.telemetry)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let adapters = adapters(&config)?;
+    let adapters = adapters(&config).await?;
     let node = match Node::start(config.clone(), adapters.clone()).await {
         Ok(node) => node,
         Err(error) => {

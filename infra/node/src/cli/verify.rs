@@ -10,7 +10,8 @@ use projectors::rebuild::{self, Compared};
 use schemas::position::Generation;
 use schemas::topics::TOPICS;
 
-use crate::adapters::{Adapters, must_have_log, must_have_tables};
+use crate::adapters::log::must_have_log;
+use crate::adapters::{Adapters, must_have_tables};
 use crate::config::Config;
 use crate::node::FIRST_GENERATION;
 
@@ -28,11 +29,11 @@ pub(super) struct VerifyOptions {
 /// Rebuilds, compares, prints a line a table, and removes what was rebuilt.
 pub(super) async fn verify(
     config: &Config,
-    adapters: impl FnOnce(&Config) -> anyhow::Result<Adapters>,
+    adapters: impl AsyncFnOnce(&Config) -> anyhow::Result<Adapters>,
 ) -> anyhow::Result<()> {
     must_have_log(config)?;
     must_have_tables(config)?;
-    let adapters = adapters(config)?;
+    let adapters = adapters(config).await?;
     let ports = Ports {
         log: Arc::clone(&adapters.log),
         store: Arc::clone(&adapters.store),

@@ -6,13 +6,15 @@ use std::io::Write;
 use anyhow::{Context, ensure};
 use infra_log_embedded::TopicVerified;
 
-use crate::adapters::{must_have_log, open_log};
+use crate::adapters::log::{Kind, must_have_log, open_embedded};
 use crate::config::Config;
 
 /// Reads, prints a line a topic and one a damaged place.
 pub(super) fn verify(config: &Config) -> anyhow::Result<()> {
+    let here = config.log.kind == Kind::Embedded;
+    ensure!(here, "the log is on Kafka: its brokers look after it");
     must_have_log(config)?;
-    let log = open_log(config)?;
+    let log = open_embedded(config)?;
     let topics = log.verify()?;
     say(&topics).context("standard output")?;
     let places: usize = topics.iter().map(|topic| topic.damages.len()).sum();

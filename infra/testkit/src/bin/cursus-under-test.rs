@@ -14,8 +14,8 @@ fn main() -> ExitCode {
     infra_node::cli::main(adapters)
 }
 
-fn adapters(config: &Config) -> anyhow::Result<Adapters> {
-    let sound = Adapters::embedded(config)?;
+async fn adapters(config: &Config) -> anyhow::Result<Adapters> {
+    let sound = Adapters::open(config).await?;
     let Ok(name) = std::env::var("CURSUS_FLAW") else {
         return Ok(sound);
     };

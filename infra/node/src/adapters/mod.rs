@@ -1,5 +1,7 @@
 //! The adapters that a node runs on: opened before it, closed after it. Where log and tables are.
 
+pub mod log;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use infra_runtime_tokio::TokioRuntime;
 use infra_store_embedded::{EmbeddedStore, is_store};
 use tokio::sync::Notify;
 
+use self::log::Kind;
 use crate::config::Config;
 use crate::telemetry;
 use crate::troubles::Troubles;
@@ -41,21 +44,28 @@ pub struct Adapters {
 }
 
 impl Adapters {
-    /// The embedded log and store in the configuration's data folder. The tables are opened beside:
-    /// see [`no_tables`](Self::no_tables).
+    /// The log that the configuration names, and the embedded store in its data folder. The tables
+    /// are opened beside: see [`no_tables`](Self::no_tables).
     ///
     /// # Errors
-    /// When they cannot be opened: another process has them, the log is damaged before its tail, or
-    /// they are of another format or partition count. The message names the place.
-    pub fn embedded(config: &Config) -> anyhow::Result<Self> {
+    /// When they cannot be opened: another process has them, the log is damaged before its tail, no
+    /// broker answers, or they are of another format or partition count. The message names the place.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
         telemetry::start_metrics()?;
         let tasks = TokioRuntime::new(tokio::runtime::Handle::current()).sharing(&HAND_IN_HAND);
         let runtime: Arc<dyn Runtime> = Arc::new(tasks.clone());
-        let log = open_log(config)?;
-        let store = open_store(config)?;
         let ending = Arc::new(Notify::new());
-        let retention = keep_retention(Arc::clone(&log), Arc::clone(&runtime), Arc::clone(&ending));
-        runtime.spawn_dedicated("retention", Box::pin(retention));
+        let log: Arc<dyn EventLog> = match config.log.kind {
+            Kind::Embedded => {
+                let log = log::open_embedded(config)?;
+                let kept = (Arc::clone(&log), Arc::clone(&runtime), Arc::clone(&ending));
+                let retention = keep_retention(kept.0, kept.1, kept.2);
+                runtime.spawn_dedicated("retention", Box::pin(retention));
+                log
+            }
+            Kind::Kafka => log::connect_kafka(config).await?,
+        };
+        let store = open_store(config)?;
         let stock = keep_stock(store.clone(), Arc::clone(&runtime));
         runtime.spawn("store-stock", Box::pin(stock));
         Ok(Self {
@@ -121,15 +131,6 @@ async fn keep_stock(store: EmbeddedStore, runtime: Arc<dyn Runtime>) {
     }
 }
 
-/// Refuses a data folder without a log: opening would make one, and where nothing is nothing can be
-/// wrong.
-pub(crate) fn must_have_log(config: &Config) -> anyhow::Result<()> {
-    let folder = log_folder(config);
-    let found = EmbeddedLog::is_in(&folder);
-    ensure!(found, "there is no log in {}", folder.display());
-    Ok(())
-}
-
 /// Refuses a data folder without tables, for the same reason.
 pub(crate) fn must_have_tables(config: &Config) -> anyhow::Result<()> {
     let folder = tables_folder(config);
@@ -138,24 +139,8 @@ pub(crate) fn must_have_tables(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) fn log_folder(config: &Config) -> PathBuf {
-    config.data.join("log")
-}
-
 pub(crate) fn tables_folder(config: &Config) -> PathBuf {
     config.data.join("tables")
-}
-
-pub(crate) fn open_log(config: &Config) -> anyhow::Result<Arc<EmbeddedLog>> {
-    let settings = infra_log_embedded::Config {
-        directory: log_folder(config),
-        ..config.log.clone()
-    };
-    let folder = settings.directory.display().to_string();
-    let log = EmbeddedLog::open(settings);
-    Ok(Arc::new(
-        log.with_context(|| format!("the log in {folder}"))?,
-    ))
 }
 
 fn open_store(config: &Config) -> anyhow::Result<EmbeddedStore> {

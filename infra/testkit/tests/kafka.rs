@@ -1,0 +1,107 @@
+//! A whole node on the log of a real Kafka broker: either of them is killed, and nothing that was
+//! acknowledged is lost, doubled or out of order.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test may fail loudly"
+)]
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use infra_servers::Servers;
+use infra_testkit::process::NodeProcess;
+use infra_testkit::raw::RawClient;
+use infra_testkit::torture::{self, Plan};
+use schemas::ids::{DeviceId, UserId};
+use serde_json::json;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cursus-under-test");
+const KILLS: u32 = 8;
+
+/// Settings of a node whose log is on these brokers, in topics of its own.
+fn settings(servers: &Servers, prefix: &str) -> Vec<(String, String)> {
+    let settings = [
+        ("KIND", "kafka"),
+        ("KAFKA__BROKERS", servers.kafka()),
+        ("KAFKA__TOPIC_PREFIX", prefix),
+        ("KAFKA__PARTITIONS", "8"),
+    ];
+    let named = |(name, value): (&str, &str)| (format!("CURSUS__LOG__{name}"), value.to_owned());
+    settings.map(named).to_vec()
+}
+
+/// Sends a message again and again until it is acknowledged, as a client does.
+async fn send(client: &mut RawClient, id: &str) {
+    let body = json!({ "kind": "text", "text": id });
+    let data = json!({ "chat": "d.ada.bob", "client_id": id, "body": body });
+    for n in 0.. {
+        let reference = format!("{id}-{n}");
+        let frame = json!({ "type": "send", "ref": reference, "data": data });
+        client.send(frame.to_string()).await.unwrap();
+        let answer = client.answer(&reference).await.unwrap();
+        match answer["type"].as_str() {
+            Some("sent") => return,
+            _ => assert_eq!(answer["data"]["code"], "unavailable", "{answer}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_on_kafka_loses_nothing_when_it_or_its_broker_is_killed() {
+    let servers = Servers::start(&["kafka"]).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let mut plan = Plan::new(PathBuf::from(PROGRAM), KILLS, now.subsec_nanos().into());
+    plan.environment = settings(&servers, "torture.");
+    println!("seed {}", plan.seed);
+    let outcome = torture::run(&plan, |_| {}).await.unwrap();
+    println!("longest start {:?}", outcome.longest_start);
+    assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
+    assert!(
+        outcome.acknowledged > 100 && outcome.delivered > 100,
+        "{outcome:?}"
+    );
+    the_broker_is_killed(&servers).await;
+}
+
+/// The node lives on, and so do its sockets.
+async fn the_broker_is_killed(servers: &Servers) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process =
+        NodeProcess::new(Path::new(PROGRAM), &folder.path().join("data"), &[]).unwrap();
+    process.environment = settings(servers, "broker.");
+    let node = process.start().unwrap();
+    let token = |user: &str| {
+        let (user, phone) = (UserId::new(user).unwrap(), DeviceId::new("phone").unwrap());
+        process.token(&user, &phone).unwrap()
+    };
+    let mut ada = RawClient::live(&node.url(), &token("ada")).await.unwrap();
+    let mut bob = RawClient::live(&node.url(), &token("bob")).await.unwrap();
+    let ids: Vec<String> = (0..60).map(|n| format!("m{n}")).collect();
+    for (n, id) in ids.iter().enumerate() {
+        if n == 20 {
+            servers.kill("kafka-1").unwrap();
+            let ((), restarted) = tokio::join!(send(&mut ada, id), async {
+                tokio::task::block_in_place(|| servers.restart("kafka-1"))
+            });
+            restarted.unwrap();
+        } else {
+            send(&mut ada, id).await;
+        }
+    }
+    // What is pushed and not marked is pushed again: the first time counts.
+    let mut heard: Vec<String> = Vec::new();
+    while heard.len() < ids.len() {
+        let entry = bob.until("entry").await.unwrap();
+        if entry["seq"] == heard.len() + 1 {
+            heard.push(entry["client_id"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(heard, ids, "in the order in which they were sent");
+    assert!(node.terminate().unwrap().1, "it ends in order");
+    let verified = process.verify().unwrap();
+    assert!(verified.equal, "{}", verified.said);
+}
