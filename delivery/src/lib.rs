@@ -46,5 +46,5 @@ pub use config::Config;
 pub use delivery::{Delivery, StartError};
 pub use generation::LiveGeneration;
 pub use reads::Reads;
-pub use seams::{Applied, Commands, Receipt, StampedMark};
+pub use seams::{Applied, Commands, StampedMark};
 pub use watch::VerdictWatch;

@@ -5,20 +5,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use infra_ports::BoxFuture;
 use schemas::errors::Refusal;
 use schemas::events::MarkKind;
-use schemas::frames::{Accepted, Command, Settled};
+use schemas::frames::{Command, Receipt, Settled};
 use schemas::ids::{ChatId, Identity, UserId};
 use schemas::position::{Offset, Ordinal, Partition, Seq};
-
-/// The answer to a command that the log has durably.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Receipt {
-    /// A command with a client id: its entry or verdict will follow.
-    Sent(Accepted),
-    /// A setting: done.
-    Settled(Settled),
-}
 
 /// A mark with everything that the server adds to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,14 +51,20 @@ pub trait Commands: Send + Sync + 'static {
     /// `rate_limited`, with the time after which it may.
     fn may_read(&self, identity: &Identity) -> Result<(), Refusal>;
 
-    /// Takes a command that is appended to the log. Durable when it answers `Ok`.
+    /// Takes a command that is appended to the log: checks it now, and appends it when the future is
+    /// first polled. Durable when it answers `Ok`. Many of these futures wait at once, so they are
+    /// to be small.
     ///
     /// Ordering: two commands of one chat are in the log in the order in which these futures were
     /// first polled.
     ///
     /// # Errors
     /// The refusal for the client.
-    async fn accept(&self, identity: &Identity, command: Command) -> Result<Receipt, Refusal>;
+    fn accept(
+        &self,
+        identity: &Identity,
+        command: Command,
+    ) -> BoxFuture<'static, Result<Receipt, Refusal>>;
 
     /// Takes marks together. Answers each, in their order; one is durable when its answer is `Ok`.
     async fn mark_all(&self, marks: Vec<(Identity, StampedMark)>) -> Vec<Result<Settled, Refusal>>;

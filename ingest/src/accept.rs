@@ -12,19 +12,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{self, Either};
 use infra_ports::log::NewRecord;
 use infra_ports::{EventLog, LogError, Runtime};
 use schemas::avro::LogEvent;
 use schemas::errors::{Code, Refusal};
-use schemas::events::{AccountEvent, ChatEvent, MarkKind, ReceiptEvent};
-use schemas::frames::{Accepted, Command, Settled};
+use schemas::events::{AccountEvent, MarkKind, ReceiptEvent};
+use schemas::frames::{Accepted, Command, Receipt, Settled};
 use schemas::ids::{ChatId, DeviceId, Identity, UserId};
 use schemas::position::{Partition, Timestamp};
 use schemas::topics::{Topic, partition_of};
+use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::check::limits::CREATE_GROUP_COST;
-use crate::check::{self, Checked, Place};
+use crate::check::{self, Checked};
 use crate::config::Config;
 use crate::failures::Failures;
 use crate::limit::Limits;
@@ -36,13 +38,14 @@ pub use crate::check::StampedMark;
 /// The topics that ingest appends to.
 pub(crate) const APPENDED_TO: [Topic; 3] = [Topic::Chats, Topic::Receipts, Topic::Accounts];
 
-/// The answer to a command that the log has durably.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Receipt {
-    /// A command with a client id: its entry or verdict will follow.
-    Sent(Accepted),
-    /// A setting: done.
-    Settled(Settled),
+/// A command on its way into the log. What waits for the log is held as it is here, once: many wait
+/// at the same time.
+struct Ready {
+    topic: Topic,
+    partition: Partition,
+    record: NewRecord,
+    /// The answer, once it is durable.
+    receipt: Receipt,
 }
 
 /// Ingest, for everyone who brings commands. A clone is the same one.
@@ -133,8 +136,9 @@ impl Ingest {
             .mint(user, device, self.inner.runtime.now(), ttl)
     }
 
-    /// Takes a command: everything with a client id, and mute, archive, pin and hide. Durable when
-    /// it answers `Ok`.
+    /// Takes a command: everything with a client id, and mute, archive, pin and hide. It is checked
+    /// when this is called and appended when the future is first polled. Durable when it answers
+    /// `Ok`.
     ///
     /// Cancel safety: dropping the future leaves the command appended or not; a resend with the same
     /// client id is harmless either way.
@@ -142,33 +146,49 @@ impl Ingest {
     /// # Errors
     /// The refusal for the client. Nothing was stored, but for `unavailable` and `shutting_down`,
     /// where it may have been.
-    pub async fn accept(&self, who: &Identity, command: Command) -> Result<Receipt, Refusal> {
-        let taken = self.take(who, command, |_| ()).await;
-        taken.map(|(receipt, ())| receipt)
+    pub fn accept(
+        &self,
+        who: &Identity,
+        command: Command,
+    ) -> impl Future<Output = Result<Receipt, Refusal>> + Send + 'static {
+        match self.take(who, command, |_| ()) {
+            Ok((appending, ())) => Either::Left(appending),
+            Err(refusal) => Either::Right(future::ready(Err(refusal))),
+        }
     }
 
     /// The same for whoever has something to do between check and append; not done for what is
     /// refused. The one way of a command, over whatever it came: counted and traced here.
-    #[tracing::instrument(name = "accept", level = "debug", skip_all, fields(
-        command = metrics::name_of(&command), user = %who.user, device = %who.device,
-        topic = Empty, partition = Empty, offset = Empty))]
-    pub(crate) async fn take<T>(
+    pub(crate) fn take<T>(
         &self,
         who: &Identity,
         command: Command,
         before: impl FnOnce(&Checked) -> T,
-    ) -> Result<(Receipt, T), Refusal> {
+    ) -> Result<
+        (
+            impl Future<Output = Result<Receipt, Refusal>> + Send + 'static,
+            T,
+        ),
+        Refusal,
+    > {
         let name = metrics::name_of(&command);
-        let answer = match self.check(who, command) {
-            Ok(checked) => {
-                let done = before(&checked);
-                let receipt = self.append_checked(checked).await;
-                receipt.map(|receipt| (receipt, done))
+        let span = tracing::debug_span!("accept", command = name, user = %who.user,
+            device = %who.device, topic = Empty, partition = Empty, offset = Empty);
+        let made: Result<_, Refusal> = span.in_scope(|| {
+            let checked = self.check(who, command)?;
+            let done = before(&checked);
+            Ok((self.ready(checked)?, done))
+        });
+        match made {
+            Ok((ready, done)) => {
+                let appending = append(Arc::clone(&self.inner), name, ready);
+                Ok((appending.instrument(span), done))
             }
-            Err(refusal) => Err(refusal),
-        };
-        metrics::answered(name, answer.as_ref().err().map(|refusal| refusal.code));
-        answer
+            Err(refusal) => {
+                metrics::answered(name, Some(refusal.code));
+                Err(refusal)
+            }
+        }
     }
 
     /// Takes marks that sessions stamped, and appends them together. Each is answered, in their
@@ -223,13 +243,6 @@ impl Ingest {
         check::check(who, command, now)
     }
 
-    async fn append_checked(&self, checked: Checked) -> Result<Receipt, Refusal> {
-        match checked {
-            Checked::Chat(event) => self.append_chat(event).await.map(Receipt::Sent),
-            Checked::Account(event) => self.append_account(event).await.map(Receipt::Settled),
-        }
-    }
-
     /// When the log last refused an append, in the runtime's elapsed time; none when it has taken
     /// one of the same topic since.
     #[must_use]
@@ -257,80 +270,95 @@ impl Ingest {
         Ok(now)
     }
 
-    /// Appends an event of a chat and answers when it is durable.
-    async fn append_chat(&self, event: ChatEvent) -> Result<Accepted, Refusal> {
-        let origin = event.origin();
-        let (place, at) = (Place::of(origin), origin.at);
-        let value = encoded(&event)?;
-        drop(event);
-        self.append(Topic::Chats, place.chat.as_str(), value, at)
-            .await?;
-        Ok(Accepted {
-            chat: place.chat,
-            client_id: place.client_id,
-            id: place.id.text(),
-            at,
-        })
-    }
-
-    async fn append_account(&self, event: AccountEvent) -> Result<Settled, Refusal> {
-        let value = encoded(&event)?;
-        let (user, chat, at) = match event {
-            AccountEvent::ChatMuted(e) => (e.user, e.chat, e.at),
-            AccountEvent::ChatArchived(e) => (e.user, e.chat, e.at),
-            AccountEvent::ChatPinned(e) => (e.user, e.chat, e.at),
-            AccountEvent::MessageHidden(e) => (e.user, e.chat, e.at),
+    /// The record of a checked event, and what its author will be answered.
+    fn ready(&self, checked: Checked) -> Result<Ready, Refusal> {
+        let (topic, key, value, at, receipt) = match checked {
+            Checked::Chat(event) => {
+                let (value, origin) = (encoded(&event)?, event.origin());
+                let accepted = Accepted {
+                    chat: origin.chat.clone(),
+                    client_id: origin.client_id.clone(),
+                    id: origin.message_id().text(),
+                    at: origin.at,
+                };
+                let key = key_of(origin.chat.as_str());
+                (Topic::Chats, key, value, origin.at, Receipt::Sent(accepted))
+            }
+            Checked::Account(event) => {
+                let value = encoded(&event)?;
+                let (user, chat, at) = match event {
+                    AccountEvent::ChatMuted(e) => (e.user, e.chat, e.at),
+                    AccountEvent::ChatArchived(e) => (e.user, e.chat, e.at),
+                    AccountEvent::ChatPinned(e) => (e.user, e.chat, e.at),
+                    AccountEvent::MessageHidden(e) => (e.user, e.chat, e.at),
+                };
+                let receipt = Receipt::Settled(Settled { chat });
+                (Topic::Accounts, key_of(user.as_str()), value, at, receipt)
+            }
         };
-        self.append(Topic::Accounts, user.as_str(), value, at)
-            .await?;
-        Ok(Settled { chat })
+        Ok(Ready {
+            topic,
+            partition: partition_of(&key, self.inner.partitions),
+            record: NewRecord { key, value, at },
+            receipt,
+        })
     }
 
     async fn append_marks(&self, batches: Vec<(Partition, Vec<NewRecord>)>) -> Result<(), Refusal> {
         let began = self.inner.runtime.elapsed();
         let appended = self.inner.log.append_all(Topic::Receipts, batches).await;
-        self.noted(Topic::Receipts, began, appended.is_ok());
+        self.inner.noted(Topic::Receipts, began, appended.is_ok());
         match appended {
             Ok(_) => Ok(()),
-            Err(error) => Err(refusal_of(Topic::Receipts, "marks", &error)),
+            Err(error) => Err(refusal_of(Topic::Receipts, b"marks", &error)),
         }
     }
+}
 
+impl Inner {
     /// Measures an append and remembers whether its topic takes any.
     fn noted(&self, topic: Topic, began: Duration, was_taken: bool) {
-        let now = self.inner.runtime.elapsed();
+        let now = self.runtime.elapsed();
         metrics::appended(topic, now.saturating_sub(began));
-        self.inner.failures.note(topic, !was_taken, now);
+        self.failures.note(topic, !was_taken, now);
     }
+}
 
-    async fn append(
-        &self,
-        topic: Topic,
-        key: &str,
-        value: Bytes,
-        at: Timestamp,
-    ) -> Result<(), Refusal> {
-        let partition = partition_of(key.as_bytes(), self.inner.partitions);
-        let record = NewRecord {
-            key: Bytes::copy_from_slice(key.as_bytes()),
-            value,
-            at,
-        };
-        let began = self.inner.runtime.elapsed();
-        let appended = self.inner.log.append(topic, partition, vec![record]).await;
-        self.noted(topic, began, appended.is_ok());
-        match appended {
+/// Appends a command and answers when it is durable.
+fn append(
+    inner: Arc<Inner>,
+    name: &'static str,
+    ready: Ready,
+) -> impl Future<Output = Result<Receipt, Refusal>> + Send + 'static {
+    let Ready {
+        topic,
+        partition,
+        record,
+        receipt,
+    } = ready;
+    async move {
+        let began = inner.runtime.elapsed();
+        let key = record.key.clone();
+        let appended = inner.log.append(topic, partition, vec![record]).await;
+        inner.noted(topic, began, appended.is_ok());
+        let answer = match appended {
             Ok(offset) => {
                 let span = tracing::Span::current();
                 span.record("topic", topic.name());
                 span.record("partition", partition.0)
                     .record("offset", offset.0);
-                tracing::trace!(%topic, %partition, %offset, key, "appended");
-                Ok(())
+                tracing::trace!(%topic, %partition, %offset, key = %key.escape_ascii(), "appended");
+                Ok(receipt)
             }
-            Err(error) => Err(refusal_of(topic, key, &error)),
-        }
+            Err(error) => Err(refusal_of(topic, &key, &error)),
+        };
+        metrics::answered(name, answer.as_ref().err().map(|refusal| refusal.code));
+        answer
     }
+}
+
+fn key_of(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
 }
 
 /// The chat of a mark, and its record.
@@ -338,7 +366,7 @@ fn marked(event: ReceiptEvent) -> Result<(ChatId, NewRecord), Refusal> {
     let value = encoded(&event)?;
     let ReceiptEvent::Mark(mark) = event;
     let record = NewRecord {
-        key: Bytes::copy_from_slice(mark.chat.as_str().as_bytes()),
+        key: key_of(mark.chat.as_str()),
         value,
         at: mark.at,
     };
@@ -354,7 +382,7 @@ fn encoded(event: &impl LogEvent) -> Result<Bytes, Refusal> {
 }
 
 /// What a client is told when the log does not take a record. Whoever must act is told too.
-fn refusal_of(topic: Topic, key: &str, error: &LogError) -> Refusal {
+fn refusal_of(topic: Topic, key: &[u8], error: &LogError) -> Refusal {
     let code = match error {
         LogError::Full(_) => Code::LogFull,
         LogError::Unavailable(_) | LogError::Poisoned(_) => Code::Unavailable,
@@ -368,9 +396,9 @@ fn refusal_of(topic: Topic, key: &str, error: &LogError) -> Refusal {
         _ => Code::Internal,
     };
     if code == Code::Internal {
-        tracing::error!(%topic, key, %error, "the log refused a record");
+        tracing::error!(%topic, key = %key.escape_ascii(), %error, "the log refused a record");
     } else if code != Code::ShuttingDown {
-        tracing::warn!(%topic, key, %error, "the log does not take a record");
+        tracing::warn!(%topic, key = %key.escape_ascii(), %error, "the log does not take a record");
     }
     Refusal::plain(code)
 }

@@ -36,7 +36,7 @@ pub mod tokens;
 #[cfg(test)]
 mod testing;
 
-pub use accept::{Ingest, Receipt, StampedMark};
+pub use accept::{Ingest, StampedMark};
 pub use config::{Config, Rate};
 pub use http::{Verdicts, Watch, router};
 pub use limit::Network;

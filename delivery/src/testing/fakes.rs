@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use infra_ports::Runtime;
+use infra_ports::{BoxFuture, Runtime};
 use parking_lot::Mutex;
 use schemas::errors::{Code, Refusal};
-use schemas::frames::{Accepted, Command, Settled};
+use schemas::frames::{Accepted, Command, Receipt, Settled};
 use schemas::ids::{DeviceId, Identity, MessageId};
 use schemas::position::{Offset, Partition, Timestamp};
 
 use super::user;
-use crate::{Applied, Commands, Receipt, StampedMark};
+use crate::{Applied, Commands, StampedMark};
 
 /// How far the tables are said to be; everything, unless a test says otherwise.
 pub(crate) struct FakeApplied {
@@ -68,7 +68,7 @@ pub(crate) struct FakeCommands {
     pub(crate) expires_at: Mutex<Timestamp>,
     pub(crate) taken: Mutex<Vec<String>>,
     /// How many commands are under way, and the most that ever were.
-    pub(crate) at_once: Mutex<(usize, usize)>,
+    pub(crate) at_once: Arc<Mutex<(usize, usize)>>,
     pub(crate) marks: Mutex<Vec<(String, StampedMark)>>,
     /// How many marks came together, each time.
     pub(crate) rounds: Mutex<Vec<usize>>,
@@ -107,39 +107,41 @@ impl Commands for FakeCommands {
         one_of(&self.reads_left)
     }
 
-    async fn accept(&self, who: &Identity, command: Command) -> Result<Receipt, Refusal> {
-        let (chat, client_id) = match &command {
-            Command::Send(c) => (c.chat.clone(), c.client_id.clone()),
+    fn accept(
+        &self,
+        who: &Identity,
+        command: Command,
+    ) -> BoxFuture<'static, Result<Receipt, Refusal>> {
+        let (chat, client_id) = match command {
+            Command::Send(c) => (c.chat, c.client_id),
             Command::Pin(c) => {
-                return Ok(Receipt::Settled(Settled {
-                    chat: c.chat.clone(),
-                }));
+                return Box::pin(async { Ok(Receipt::Settled(Settled { chat: c.chat })) });
             }
             other => panic!("not in these tests: {other:?}"),
         };
         self.taken.lock().push(client_id.to_string());
         if let Some(code) = *self.refuse.lock() {
-            return Err(Refusal::plain(code));
+            return Box::pin(async move { Err(Refusal::plain(code)) });
         }
-        {
-            let mut at_once = self.at_once.lock();
-            at_once.0 += 1;
-            at_once.1 = at_once.0.max(at_once.1);
-        }
-        // As long as a disk might take: later ones are often through before earlier ones.
-        self.runtime
-            .sleep(Duration::from_millis(self.runtime.random() % 5))
-            .await;
-        self.at_once.lock().0 -= 1;
-        let id = MessageId::of(&chat, &who.user, &who.device, &client_id)
-            .to_string()
-            .into();
-        Ok(Receipt::Sent(Accepted {
+        let (runtime, at_once) = (Arc::clone(&self.runtime), Arc::clone(&self.at_once));
+        let accepted = Accepted {
+            id: MessageId::of(&chat, &who.user, &who.device, &client_id).text(),
             chat,
             client_id,
-            id,
             at: Timestamp(1),
-        }))
+        };
+        Box::pin(async move {
+            {
+                let mut at_once = at_once.lock();
+                at_once.0 += 1;
+                at_once.1 = at_once.0.max(at_once.1);
+            }
+            // As long as a disk might take: later ones are often through before earlier ones.
+            let takes = Duration::from_millis(runtime.random() % 5);
+            runtime.sleep(takes).await;
+            at_once.lock().0 -= 1;
+            Ok(Receipt::Sent(accepted))
+        })
     }
 
     async fn mark_all(&self, marks: Vec<(Identity, StampedMark)>) -> Vec<Result<Settled, Refusal>> {

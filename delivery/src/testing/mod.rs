@@ -64,7 +64,7 @@ impl Scene {
             runtime: Arc::clone(&runtime),
             expires_at: Mutex::new(Timestamp(i64::MAX)),
             taken: Mutex::default(),
-            at_once: Mutex::default(),
+            at_once: Arc::default(),
             marks: Mutex::default(),
             rounds: Mutex::default(),
             refuse: Mutex::default(),

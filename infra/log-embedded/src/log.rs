@@ -320,7 +320,8 @@ impl EventLog for EmbeddedLog {
         partition: Partition,
         records: Vec<NewRecord>,
     ) -> Result<Offset, LogError> {
-        let offsets = self.append_all(topic, vec![(partition, records)]).await?;
+        let batches = vec![(partition, records)];
+        let offsets = self.check(topic, &batches)?.append(batches).await?;
         Ok(offsets.first().copied().unwrap_or_default())
     }
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use delivery::Delivery;
-use infra_ports::Runtime;
+use infra_ports::{BoxFuture, Runtime};
 use ingest::Ingest;
 use projectors::Status;
 use schemas::errors::Refusal;
-use schemas::frames::{Command, Settled, Verdict};
+use schemas::frames::{Command, Receipt, Settled, Verdict};
 use schemas::ids::{ChatId, ClientId, DeviceId, Identity, UserId};
 use schemas::position::{Offset, Partition};
 
@@ -34,15 +34,12 @@ impl delivery::Commands for CommandsOf {
         self.0.may_read(identity)
     }
 
-    async fn accept(
+    fn accept(
         &self,
         identity: &Identity,
         command: Command,
-    ) -> Result<delivery::Receipt, Refusal> {
-        Ok(match self.0.accept(identity, command).await? {
-            ingest::Receipt::Sent(accepted) => delivery::Receipt::Sent(accepted),
-            ingest::Receipt::Settled(settled) => delivery::Receipt::Settled(settled),
-        })
+    ) -> BoxFuture<'static, Result<Receipt, Refusal>> {
+        Box::pin(self.0.accept(identity, command))
     }
 
     async fn mark_all(

@@ -9,12 +9,12 @@ use infra_ports::EventLog;
 use schemas::avro::LogEvent;
 use schemas::errors::Code;
 use schemas::events::{AccountEvent, ChatEvent, MarkKind, ReceiptEvent};
-use schemas::frames::{Command, CreateGroup, Hide, Leave, Pin, Send, WireBody};
+use schemas::frames::{Command, CreateGroup, Hide, Leave, Pin, Receipt, Send, WireBody};
 use schemas::ids::{ChatId, MessageId};
 use schemas::position::{Ordinal, Seq};
 use schemas::topics::{Topic, partition_of};
 
-use super::{Receipt, StampedMark};
+use super::StampedMark;
 use crate::testing::{House, NOW, PARTITIONS, ada, client, device, direct, group, user};
 use crate::{Config, Rate};
 
@@ -311,4 +311,16 @@ async fn token_is_judged_by_the_clock_of_the_runtime() {
         house.ingest.authenticate(&token).unwrap_err().code,
         Code::TokenExpired
     );
+}
+
+#[tokio::test]
+async fn a_command_that_waits_for_the_log_takes_little_room() {
+    let house = House::new(&Config::default()).await;
+    let waiting = house.ingest.accept(&ada(), send("m-1"));
+    let bytes = size_of_val(&waiting);
+    assert!(
+        bytes <= 400,
+        "{bytes} bytes: thousands wait while the disk is slow"
+    );
+    assert!(waiting.await.is_ok());
 }

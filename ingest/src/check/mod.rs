@@ -17,7 +17,7 @@ pub(crate) use marks::mark;
 use schemas::errors::{Code, Refusal};
 use schemas::events::{AccountEvent, ChatEvent, Origin, RULES};
 use schemas::frames::Command;
-use schemas::ids::{ChatId, ClientId, Identity, MessageId};
+use schemas::ids::{ChatId, ClientId, Identity};
 use schemas::position::Timestamp;
 
 /// The event that a command asks for, and what its author will be told.
@@ -106,25 +106,6 @@ impl By<'_> {
             return Err(Refusal::plain(Code::NotMember));
         }
         Ok(())
-    }
-}
-
-/// Where a command's entry or verdict will be found: known before it is appended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) chat: ChatId,
-    pub(crate) client_id: ClientId,
-    pub(crate) id: MessageId,
-}
-
-impl Place {
-    /// The place of an event of `chats`.
-    pub(crate) fn of(origin: &Origin) -> Self {
-        Self {
-            chat: origin.chat.clone(),
-            client_id: origin.client_id.clone(),
-            id: origin.message_id(),
-        }
     }
 }
 

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use schemas::errors::{Code, Refusal};
-use schemas::frames::{Accepted, Command, Verdict};
+use schemas::frames::{Accepted, Command, Receipt, Verdict};
 use schemas::ids::{ChatId, ClientId, DeviceId, Identity, UserId};
 
 use super::Api;
-use crate::accept::Receipt;
 use crate::check::Checked;
 use crate::metrics;
 
@@ -59,7 +58,8 @@ pub(super) async fn await_verdict(
         }
         Checked::Account(_) => None,
     };
-    let (Receipt::Sent(accepted), Some(watch)) = api.ingest.take(who, command, watch).await? else {
+    let (appending, watch) = api.ingest.take(who, command, watch)?;
+    let (Receipt::Sent(accepted), Some(watch)) = (appending.await?, watch) else {
         // No route makes a command that has no verdict.
         return Err(Refusal::plain(Code::Internal));
     };

@@ -42,6 +42,24 @@ pub struct Settled {
     pub chat: ChatId,
 }
 
+/// The answer to a command that the log has durably, before it is a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipt {
+    /// A command with a client id: its entry or verdict will follow.
+    Sent(Accepted),
+    /// A setting: done.
+    Settled(Settled),
+}
+
+impl From<Receipt> for Frame {
+    fn from(receipt: Receipt) -> Self {
+        match receipt {
+            Receipt::Sent(accepted) => Self::Sent(accepted),
+            Receipt::Settled(settled) => Self::Settled(settled),
+        }
+    }
+}
+
 /// `verdict`: the command was refused, or is a resend of one settled before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {

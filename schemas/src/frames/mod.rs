@@ -23,7 +23,7 @@ pub use command::{
 };
 pub use entry::{Entry, EntryEvent};
 pub use frame::{
-    Accepted, Closing, Entries, Frame, Marked, Settings, Settled, Ticks, Verdict, Welcome,
+    Accepted, Closing, Entries, Frame, Marked, Receipt, Settings, Settled, Ticks, Verdict, Welcome,
 };
 pub use reads::{ChatSummary, Chats, History, Member, Members, Message, Preview, Status, StatusOf};
 

@@ -131,9 +131,8 @@ impl Task {
         if let (Some(name), Some(signed_in)) = (&name, self.session.signed_in()) {
             signed_in.unsettled.lock().begin(name, reference)?;
         }
-        let commands = Arc::clone(&self.gateway.commands);
-        let (identity, reference) = (identity.clone(), reference.map(str::to_owned));
-        let taking = Box::pin(async move { commands.accept(&identity, command).await });
+        let taking = self.gateway.commands.accept(identity, command);
+        let reference = reference.map(str::to_owned);
         Pending::begin(&self.gateway, &self.session, name, reference, taking);
         Ok(())
     }

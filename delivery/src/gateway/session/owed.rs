@@ -12,12 +12,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use infra_ports::runtime::BoxFuture;
 use parking_lot::Mutex;
 use schemas::errors::Refusal;
-use schemas::frames::Frame;
+use schemas::frames::{Frame, Receipt};
 
 use super::unsettled::CommandName;
 use super::{Session, SignedIn, answer, refusal};
 use crate::gateway::Gateway;
-use crate::seams::Receipt;
 
 /// Places that an idle session may keep.
 const KEPT: usize = 16;
@@ -170,8 +169,7 @@ impl Session {
         if is_owed {
             let reference = pending.reference.as_deref();
             self.put(match outcome {
-                Ok(Receipt::Sent(accepted)) => answer(reference, &Frame::Sent(accepted)),
-                Ok(Receipt::Settled(done)) => answer(reference, &Frame::Settled(done)),
+                Ok(receipt) => answer(reference, &Frame::from(receipt)),
                 Err(refused) => refusal(reference, refused),
             });
         }

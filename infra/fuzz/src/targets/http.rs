@@ -13,11 +13,11 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use delivery::{Delivery, LiveGeneration};
 use infra_ports::memory::{MemoryLog, MemoryStore};
-use infra_ports::{EventLog, Runtime, TableStore};
+use infra_ports::{BoxFuture, EventLog, Runtime, TableStore};
 use infra_runtime_tokio::TokioRuntime;
 use ingest::{Ingest, Keys, Rate};
 use schemas::errors::{Code, Refusal};
-use schemas::frames::{Command, Settled, Verdict};
+use schemas::frames::{Command, Receipt, Settled, Verdict};
 use schemas::ids::{ChatId, ClientId, DeviceId, Identity, UserId};
 use schemas::position::{Generation, Offset, Partition, Timestamp};
 use schemas::tables::TABLES;
@@ -137,8 +137,8 @@ impl delivery::Commands for Ada {
         Ok(())
     }
 
-    async fn accept(&self, _: &Identity, _: Command) -> Result<delivery::Receipt, Refusal> {
-        Err(Refusal::plain(Code::Unavailable))
+    fn accept(&self, _: &Identity, _: Command) -> BoxFuture<'static, Result<Receipt, Refusal>> {
+        Box::pin(async { Err(Refusal::plain(Code::Unavailable)) })
     }
 
     async fn mark_all(
