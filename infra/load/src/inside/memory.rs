@@ -130,7 +130,7 @@ fn configured() -> f64 {
         .map(|e| count(e.cache_weight) * CACHED_STATE_BYTES)
         .sum();
     let tables = 2 * store.memtable_bytes * count(TABLES.len());
-    let newest = log.memory_bytes * count(TOPICS.len());
+    let newest = log.embedded.memory_bytes * count(TOPICS.len());
     (store.block_cache_bytes + tables + newest + states) as f64 / MIB
 }
 
