@@ -1,5 +1,6 @@
 //! The highest rate of one-to-one messages: found in steps, each an open loop of its own. At a rate
 //! that is sustained everything arrives while it lasts, nothing is refused, and everything is marked.
+//! A step that fails is tried once more: one hiccup of a shared disk says nothing about a rate.
 
 use super::cast::bare;
 use super::measure::{Span, Times, from_any, measure};
@@ -83,6 +84,24 @@ impl Steps {
     }
 }
 
+/// A step, and once more when it was not as good as it can be: the better of the two.
+fn twice_at_most(
+    rate: u64,
+    swift_too: bool,
+    step: &mut impl FnMut(u64) -> anyhow::Result<Step>,
+) -> anyhow::Result<Step> {
+    let first = step(rate)?;
+    if first.is_swift() || (first.is_sustained && !swift_too) {
+        return Ok(first);
+    }
+    let second = step(rate)?;
+    let is_better = match (first.is_sustained, second.is_sustained) {
+        (true, true) => second.p99 < first.p99,
+        (was, is) => is && !was,
+    };
+    Ok(if is_better { second } else { first })
+}
+
 /// Searches from a first rate on; where told to, also for the highest with a p99 below 10 ms.
 ///
 /// # Errors
@@ -94,7 +113,7 @@ pub fn search(
 ) -> anyhow::Result<Steps> {
     let mut steps = Steps::default();
     while let Some(rate) = steps.next(first, swift_too).filter(|rate| *rate > 0) {
-        steps.0.push(step(rate)?);
+        steps.0.push(twice_at_most(rate, swift_too, &mut step)?);
     }
     steps.0.sort_by_key(|step| step.rate);
     Ok(steps)
@@ -155,14 +174,33 @@ mod tests {
             let (found, steps) = search_one(first, 50_000, 20_000);
             assert!(found.sustained() <= 50_000 && found.sustained() * 100 > 50_000 * 92);
             assert!(found.swift() <= 20_000 && found.swift() * 100 > 20_000 * 90);
-            assert!(steps <= MOST_STEPS, "{steps} from {first}");
+            assert!(steps <= 2 * MOST_STEPS, "{steps} from {first}");
         }
+    }
+
+    #[test]
+    fn a_rate_is_given_up_only_when_it_fails_twice() {
+        let mut tried = std::collections::BTreeMap::new();
+        let found = search(1_000, true, |rate| {
+            let times = tried.entry(rate).or_insert(0);
+            *times += 1;
+            Ok(Step {
+                rate,
+                // The first try of each rate meets a hiccup.
+                is_sustained: rate <= 50_000 && *times == 2,
+                p99: 1_000.0,
+            })
+        });
+        let found = found.unwrap();
+        assert!(found.sustained() <= 50_000 && found.sustained() * 100 > 50_000 * 92);
+        assert_eq!(found.swift(), found.sustained());
+        assert!(tried.values().all(|times| *times == 2), "{tried:?}");
     }
 
     #[test]
     fn what_can_nothing_ends_as_well() {
         let (found, steps) = search_one(1_000, 0, 0);
         assert_eq!((found.sustained(), found.swift()), (0, 0));
-        assert!(steps <= MOST_STEPS);
+        assert!(steps <= 2 * MOST_STEPS);
     }
 }
