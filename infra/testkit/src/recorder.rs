@@ -9,12 +9,14 @@ use schemas::events::MarkKind;
 use schemas::ids::{ChatId, ClientId, DeviceId};
 use schemas::position::Seq;
 
-use crate::checker::Observation;
+use crate::checker::{Chosen, Observation};
 
 /// Records one device's observations, over all its connections and restarts.
 #[derive(Debug, Default)]
 pub struct Recorder {
     seen: Mutex<Vec<Observation>>,
+    /// The highest entry received of each chat: asked before each command, however long the run.
+    newest: Mutex<BTreeMap<ChatId, Seq>>,
     commands: Mutex<BTreeMap<Ticket, (ChatId, ClientId)>>,
 }
 
@@ -32,6 +34,12 @@ impl Recorder {
         });
     }
 
+    /// Its user arranged a chat so, and was answered.
+    pub fn chose(&self, chat: &ChatId, settings: Chosen) {
+        let chat = chat.clone();
+        self.note(Observation::Chose { chat, settings });
+    }
+
     /// The client ended and begins anew.
     pub fn restarted(&self) {
         self.note(Observation::Restarted);
@@ -44,22 +52,7 @@ impl Recorder {
 
     /// The highest entry received of a chat.
     pub fn newest(&self, chat: &ChatId) -> Seq {
-        let seen = self.seen.lock();
-        let seqs = seen
-            .iter()
-            .rev()
-            .filter_map(|observation| match observation {
-                Observation::Received(entry) if entry.chat == *chat => Some(entry.seq),
-                Observation::Received(_)
-                | Observation::Began { .. }
-                | Observation::Acknowledged { .. }
-                | Observation::Refused { .. }
-                | Observation::Marked { .. }
-                | Observation::HasRead { .. }
-                | Observation::Restarted
-                | Observation::Gone => None,
-            });
-        seqs.max().unwrap_or_default()
+        self.newest.lock().get(chat).copied().unwrap_or_default()
     }
 
     fn note(&self, observation: Observation) {
@@ -68,6 +61,9 @@ impl Recorder {
 
     fn event(&self, event: &Event) {
         if let Event::Entry(entry) = event {
+            let mut newest = self.newest.lock();
+            let newest = newest.entry(entry.chat.clone()).or_default();
+            *newest = entry.seq.max(*newest);
             self.note(Observation::Received((**entry).clone()));
         } else if let Event::Marked(marked) = event {
             let device: Option<DeviceId> =

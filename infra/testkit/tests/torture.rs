@@ -23,6 +23,8 @@ const KILLS: u32 = 20;
 /// Kills of a run with a flaw, and how many runs it may take until chance shows the flaw.
 const KILLS_WITH_FLAW: u32 = 6;
 const ATTEMPTS: u64 = 6;
+/// What is wrong with a flaw stays wrong: so long it is given to become right.
+const LAG_WITH_FLAW: Duration = Duration::from_secs(8);
 
 fn plan(kills: u32) -> Plan {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -79,21 +81,35 @@ async fn twenty_kills_under_load_break_no_promise() {
 
 /// Runs with the flaw until the checker sees the violation that is that flaw's mark.
 async fn flaw_is_seen(name: &str, is_its_mark: fn(&Violation) -> bool) {
+    flaw_is_seen_in(ATTEMPTS, KILLS_WITH_FLAW, name, is_its_mark).await;
+}
+
+/// A flaw that does not wait for chance or for a kill shows in the first run.
+async fn flaw_is_seen_at_once(name: &str, is_its_mark: fn(&Violation) -> bool) {
+    flaw_is_seen_in(1, 1, name, is_its_mark).await;
+}
+
+async fn flaw_is_seen_in(
+    attempts: u64,
+    kills: u32,
+    name: &str,
+    is_its_mark: fn(&Violation) -> bool,
+) {
     let _alone = ONE_AT_A_TIME.lock().await;
     let mut seen = Vec::new();
-    for attempt in 0..ATTEMPTS {
-        let mut plan = plan(KILLS_WITH_FLAW);
+    for attempt in 0..attempts {
+        let mut plan = plan(kills);
         plan.seed = plan.seed.wrapping_add(attempt);
         plan.environment
             .push(("CURSUS_FLAW".to_owned(), name.to_owned()));
-        plan.lag = Duration::from_secs(8);
+        plan.lag = LAG_WITH_FLAW;
         match run(&plan).await {
             Ok(outcome) if outcome.violations.iter().any(is_its_mark) => return,
             Ok(outcome) => seen.extend(outcome.violations.iter().take(3).map(ToString::to_string)),
             Err(error) => seen.push(format!("{error:#}")),
         }
     }
-    panic!("{name} was not seen in {ATTEMPTS} runs; what was: {seen:#?}");
+    panic!("{name} was not seen in {attempts} runs; what was: {seen:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,4 +139,23 @@ async fn checkpoint_before_rows_is_seen_as_loss_or_another_history() {
 async fn dropping_a_mark_is_seen_as_a_mark_that_went_back() {
     let went_back = |v: &Violation| matches!(v, Violation::MarkWentBack { .. });
     flaw_is_seen("dropped-mark", went_back).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaving_out_a_member_who_was_asked_for_is_seen_whatever_the_node_says_of_its_members() {
+    let left_out =
+        |v: &Violation| matches!(v, Violation::NotListed { user, .. } if user.as_str() == "fay");
+    flaw_is_seen_at_once("forgotten-member", left_out).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn losing_counters_is_seen_as_wrong_statuses() {
+    let wrong = |v: &Violation| matches!(v, Violation::WrongStatus { .. });
+    flaw_is_seen_at_once("uncounted", wrong).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_a_setting_is_seen_as_settings_that_nobody_chose() {
+    let wrong = |v: &Violation| matches!(v, Violation::WrongSettings { .. });
+    flaw_is_seen_at_once("dropped-setting", wrong).await;
 }

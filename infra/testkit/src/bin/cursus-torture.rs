@@ -7,11 +7,11 @@
 )]
 
 use std::io::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use infra_testkit::process::beside;
-use infra_testkit::torture::{self, Plan};
+use infra_testkit::torture::{self, Plan, Round};
 
 /// Kills a node under load, again and again, and checks that nothing is lost, doubled, reordered or
 /// counted wrongly.
@@ -28,6 +28,40 @@ struct Arguments {
     life_ms: u64,
 }
 
+/// Rounds that are told of together.
+const STRETCH: u32 = 10;
+
+/// Some rounds in a row: their pace and their starts.
+#[derive(Default)]
+struct Stretch {
+    begun: Duration,
+    serving_after: Duration,
+    ready_after: Duration,
+}
+
+impl Stretch {
+    /// Adds a round; tells of the stretch with its last one, and begins the next.
+    fn add(&mut self, round: Round, now: Duration) -> Option<String> {
+        self.serving_after += round.serving_after;
+        self.ready_after += round.ready_after;
+        if !round.number.is_multiple_of(STRETCH) {
+            return None;
+        }
+        let pace = f64::from(STRETCH) * 60.0 / (now - self.begun).as_secs_f64();
+        let said = format!(
+            "{} kills, {pace:.0} a minute; serves after {:.0?}, ready after {:.0?}",
+            round.number,
+            self.serving_after / STRETCH,
+            self.ready_after / STRETCH,
+        );
+        *self = Self {
+            begun: now,
+            ..Self::default()
+        };
+        Some(said)
+    }
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
@@ -39,10 +73,11 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    let (begun, mut stretch) = (Instant::now(), Stretch::default());
     let outcome = runtime.block_on(torture::run(&plan, |round| {
-        if round % 10 == 0 {
+        if let Some(said) = stretch.add(round, begun.elapsed()) {
             // Progress only: a closed terminal does not end the run.
-            drop(writeln!(std::io::stdout(), "  {round} kills"));
+            drop(writeln!(std::io::stdout(), "  {said}"));
         }
     }))?;
     writeln!(

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use schemas::errors::Code;
 use schemas::events::MarkKind;
-use schemas::frames::Entry;
+use schemas::frames::{Entry, Status};
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
-use schemas::position::Seq;
+use schemas::position::{Seq, Timestamp};
 
 /// A device of a user.
 pub type Endpoint = (UserId, DeviceId);
@@ -62,30 +62,56 @@ pub enum Observation {
         /// Up to here.
         seq: Seq,
     },
+    /// Its user arranged a chat so, and was answered that this is durable. One device a user does
+    /// this, so that there is one order.
+    Chose {
+        /// Which chat.
+        chat: ChatId,
+        /// All of its settings from now on.
+        settings: Chosen,
+    },
     /// Its app ended and began anew: what was under way then keeps no order with what came later.
     Restarted,
     /// It was switched off for good: nothing more is owed to it. What it was told still holds.
     Gone,
 }
 
-/// What a member sees of a chat in the end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Final {
-    /// The unread count in the chat list.
-    pub unread: u64,
-    /// The read mark in the chat list.
-    pub read: Seq,
-    /// Places the member may see: (after, up to], in order.
-    pub stays: Vec<(Seq, Seq)>,
+/// How a user has arranged a chat.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// Muted until then; 0 is not muted.
+    pub muted_until: Timestamp,
+    /// In the archive.
+    pub archived: bool,
+    /// Pinned.
+    pub pinned: bool,
 }
+
+/// What the chat list says to a user of a chat in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The unread count.
+    pub unread: u64,
+    /// The read mark.
+    pub read: Seq,
+    /// The settings; none where nobody keeps book of what was chosen.
+    pub settings: Option<Chosen>,
+}
+
+/// Places of a chat that a user may see: (after, up to], in order.
+pub type Stays = Vec<(Seq, Seq)>;
 
 /// The truth about a chat in the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChatTruth {
     /// The whole timeline.
     pub timeline: Vec<Entry>,
-    /// What each member sees.
-    pub members: BTreeMap<UserId, Final>,
+    /// Who may see what of it: by what was asked for, whatever chat lists say.
+    pub members: BTreeMap<UserId, Stays>,
+    /// What the chat lists of those who have the chat there say.
+    pub lists: BTreeMap<UserId, Told>,
+    /// How far messages have got, as the counters say: of all, or of some.
+    pub statuses: Vec<Status>,
 }
 
 /// Everything that was seen.
@@ -194,6 +220,44 @@ pub enum Violation {
         chat: ChatId,
         /// Which entry.
         seq: Seq,
+    },
+    /// A member's chat list does not have the chat.
+    #[error("not listed: {chat} is not in the chat list of {user}, a member")]
+    NotListed {
+        /// Whose list.
+        user: UserId,
+        /// Which chat.
+        chat: ChatId,
+    },
+    /// The chat list of somebody who was never made a member has the chat.
+    #[error("leaked: {chat} is in the chat list of {user}, who is no member")]
+    Uninvited {
+        /// Whose list.
+        user: UserId,
+        /// Which chat.
+        chat: ChatId,
+    },
+    /// The chat list shows other settings than the user chose last.
+    #[error("wrong settings: {user} in {chat}: told {told:?}, chose {chose:?}")]
+    WrongSettings {
+        /// Whose.
+        user: UserId,
+        /// Which chat.
+        chat: ChatId,
+        /// What the chat list says.
+        told: Chosen,
+        /// What was chosen.
+        chose: Chosen,
+    },
+    /// A message's counters are not what devices got and users read.
+    #[error("wrong status: {chat} {seq}: {what}")]
+    WrongStatus {
+        /// Which chat.
+        chat: ChatId,
+        /// Which message.
+        seq: Seq,
+        /// What, for a person.
+        what: String,
     },
     /// The chat list's count is not the count.
     #[error("wrong unread: {user} in {chat}: told {told}, counted {counted}")]

@@ -7,11 +7,13 @@
 //! one of its members.
 
 mod history;
+mod lists;
 mod order;
 mod promises;
+mod status;
 mod unread;
 
-pub use history::{ChatTruth, Endpoint, Final, History, Observation, Violation};
+pub use history::{ChatTruth, Chosen, Endpoint, History, Observation, Stays, Told, Violation};
 
 /// Checks a history against everything that was promised. Empty when all was kept.
 pub fn check(history: &History) -> Vec<Violation> {
@@ -19,6 +21,8 @@ pub fn check(history: &History) -> Vec<Violation> {
     promises::check(history, &mut violations);
     order::check(history, &mut violations);
     unread::check(history, &mut violations);
+    lists::check(history, &mut violations);
+    status::check(history, &mut violations);
     violations
 }
 

@@ -78,6 +78,7 @@ fn sent_in_order(
             | Observation::Received(_)
             | Observation::Marked { .. }
             | Observation::HasRead { .. }
+            | Observation::Chose { .. }
             | Observation::Gone => {}
         }
     }
@@ -144,6 +145,7 @@ fn marks_only_grow(
             | Observation::Acknowledged { .. }
             | Observation::Refused { .. }
             | Observation::Received(_)
+            | Observation::Chose { .. }
             | Observation::Restarted
             | Observation::Gone => continue,
         };
@@ -154,7 +156,7 @@ fn marks_only_grow(
         let end = history
             .chats
             .get(chat)
-            .and_then(|truth| truth.members.get(user));
+            .and_then(|truth| truth.lists.get(user));
         if let Some(end) = end.filter(|end| end.read < highest) {
             went_back(chat, highest, end.read);
         }

@@ -103,7 +103,7 @@ fn deliveries(
     seen: &[Observation],
     violations: &mut Vec<Violation>,
 ) {
-    let stays = truth.members.get(&endpoint.0).map(|end| &end.stays);
+    let stays = truth.members.get(&endpoint.0);
     let visible = |seq: Seq| {
         stays
             .into_iter()

@@ -1,10 +1,10 @@
 //! The checker sees what it should: a right history passes, and each promise broken once does not.
 
-use schemas::frames::{Entry, EntryEvent, WireBody};
+use schemas::frames::{Entry, EntryEvent, Status, StatusOf, WireBody};
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
 use schemas::position::{Ordinal, Seq, Timestamp};
 
-use super::history::{ChatTruth, Endpoint, Final, History, Observation, Violation};
+use super::history::{ChatTruth, Chosen, Endpoint, History, Observation, Told, Violation};
 use super::*;
 
 fn chat() -> ChatId {
@@ -66,27 +66,17 @@ fn right() -> History {
         ),
         (endpoint("bob"), vec![got(0), got(1)]),
     ];
-    let members = [
-        (
-            endpoint("ada").0,
-            Final {
-                unread: 0,
-                read: Seq(0),
-                stays: stays.clone(),
-            },
-        ),
-        (
-            endpoint("bob").0,
-            Final {
-                unread: 1,
-                read: Seq(1),
-                stays,
-            },
-        ),
-    ];
+    let told = |unread, read| Told {
+        unread,
+        read: Seq(read),
+        settings: Some(Chosen::default()),
+    };
+    let (ada, bob) = (endpoint("ada").0, endpoint("bob").0);
     let truth = ChatTruth {
         timeline,
-        members: members.into(),
+        members: [(ada.clone(), stays.clone()), (bob.clone(), stays)].into(),
+        lists: [(ada, told(0, 0)), (bob, told(1, 1))].into(),
+        statuses: Vec::new(),
     };
     History {
         devices: devices.into(),
@@ -100,6 +90,11 @@ fn seen<'a>(history: &'a mut History, user: &str) -> &'a mut Vec<Observation> {
 
 fn truth(history: &mut History) -> &mut ChatTruth {
     history.chats.get_mut(&chat()).unwrap()
+}
+
+fn told<'a>(history: &'a mut History, user: &str) -> &'a mut Told {
+    let lists = &mut truth(history).lists;
+    lists.get_mut(&endpoint(user).0).unwrap()
 }
 
 #[test]
@@ -237,11 +232,7 @@ fn hole_in_a_timeline_and_differing_entries_diverge() {
 #[test]
 fn wrong_count_is_a_wrong_unread() {
     let mut history = right();
-    truth(&mut history)
-        .members
-        .get_mut(&endpoint("bob").0)
-        .unwrap()
-        .unread = 2;
+    told(&mut history, "bob").unread = 2;
     assert!(matches!(
         check(&history)[..],
         [Violation::WrongUnread {
@@ -255,11 +246,8 @@ fn wrong_count_is_a_wrong_unread() {
 #[test]
 fn entry_outside_every_stay_is_leaked() {
     let mut history = right();
-    truth(&mut history)
-        .members
-        .get_mut(&endpoint("bob").0)
-        .unwrap()
-        .stays = vec![(Seq(0), Seq(1))];
+    let (bob, stays) = (endpoint("bob").0, vec![(Seq(0), Seq(1))]);
+    truth(&mut history).members.insert(bob, stays);
     let found = check(&history);
     assert!(
         found
@@ -305,4 +293,98 @@ fn read_mark_that_was_made_and_is_gone_in_the_end_went_back() {
         check(&history)[..],
         [Violation::MarkWentBack { to: Seq(1), .. }]
     ));
+}
+
+#[test]
+fn chat_that_a_member_who_was_asked_for_does_not_see_is_not_listed() {
+    let mut history = right();
+    truth(&mut history).lists.remove(&endpoint("bob").0);
+    assert!(matches!(
+        &check(&history)[..],
+        [Violation::NotListed { user, .. }] if user.as_str() == "bob"
+    ));
+}
+
+#[test]
+fn chat_in_the_list_of_somebody_who_was_never_asked_for_is_leaked() {
+    let mut history = right();
+    let mut line = told(&mut history, "ada").clone();
+    line.unread = 0;
+    truth(&mut history).lists.insert(endpoint("eve").0, line);
+    assert!(matches!(
+        &check(&history)[..],
+        [Violation::Uninvited { user, .. }] if user.as_str() == "eve"
+    ));
+}
+
+#[test]
+fn settings_are_those_that_were_chosen_last() {
+    let mut history = right();
+    let chose = |pinned| Observation::Chose {
+        chat: chat(),
+        settings: Chosen {
+            pinned,
+            ..Chosen::default()
+        },
+    };
+    seen(&mut history, "bob").extend([chose(false), chose(true)]);
+    assert!(matches!(
+        check(&history)[..],
+        [Violation::WrongSettings { .. }]
+    ));
+    told(&mut history, "bob").settings.as_mut().unwrap().pinned = true;
+    assert_eq!(check(&history), vec![]);
+    told(&mut history, "ada")
+        .settings
+        .as_mut()
+        .unwrap()
+        .archived = true;
+    assert!(matches!(
+        check(&history)[..],
+        [Violation::WrongSettings { .. }]
+    ));
+}
+
+/// Bob has both of ada's messages and has read `read` of them.
+fn status(seq: u64, delivered: u32, read: u32) -> Status {
+    let of = StatusOf {
+        user: endpoint("bob").0,
+        delivered: delivered > 0,
+        read: read > 0,
+    };
+    Status {
+        chat: chat(),
+        seq: Seq(seq),
+        of: 1,
+        delivered,
+        read,
+        who: Some(vec![of]),
+    }
+}
+
+#[test]
+fn counters_are_what_devices_got_and_users_read() {
+    let mut history = right();
+    let (chat, seq) = (chat(), Seq(1));
+    seen(&mut history, "bob").push(Observation::HasRead { chat, seq });
+    truth(&mut history).statuses = vec![status(1, 1, 1), status(2, 1, 0)];
+    assert_eq!(check(&history), vec![]);
+    for wrong in [status(1, 1, 0), status(1, 0, 0), status(2, 1, 1)] {
+        truth(&mut history).statuses = vec![wrong];
+        assert!(matches!(
+            check(&history)[..],
+            [Violation::WrongStatus { .. }]
+        ));
+    }
+    let mut of_more = status(1, 1, 1);
+    of_more.of = 2;
+    let mut of_another = status(1, 1, 1);
+    of_another.who.as_mut().unwrap()[0].user = endpoint("ada").0;
+    for wrong in [of_more, of_another] {
+        truth(&mut history).statuses = vec![wrong];
+        assert!(matches!(
+            check(&history)[..],
+            [Violation::WrongStatus { .. }]
+        ));
+    }
 }

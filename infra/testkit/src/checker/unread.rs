@@ -4,15 +4,16 @@
 use schemas::frames::{Entry, EntryEvent};
 use schemas::ids::UserId;
 
-use super::history::{Final, History, Violation};
+use super::history::{History, Stays, Told, Violation};
 
 /// Compares every member's count with the timeline.
 pub(super) fn check(history: &History, violations: &mut Vec<Violation>) {
     for (chat, truth) in &history.chats {
-        for (user, end) in &truth.members {
-            let counted = count(&truth.timeline, user, end);
-            if counted != end.unread {
-                let (user, chat, told) = (user.clone(), chat.clone(), end.unread);
+        for (user, told) in &truth.lists {
+            let stays = truth.members.get(user);
+            let counted = stays.map_or(0, |stays| count(&truth.timeline, user, told, stays));
+            if counted != told.unread {
+                let (user, chat, told) = (user.clone(), chat.clone(), told.unread);
                 violations.push(Violation::WrongUnread {
                     user,
                     chat,
@@ -24,7 +25,7 @@ pub(super) fn check(history: &History, violations: &mut Vec<Violation>) {
     }
 }
 
-fn count(timeline: &[Entry], user: &UserId, end: &Final) -> u64 {
+fn count(timeline: &[Entry], user: &UserId, told: &Told, stays: &Stays) -> u64 {
     let is_message = |entry: &&Entry| matches!(entry.event, EntryEvent::Message { .. });
     let own_last = timeline
         .iter()
@@ -33,10 +34,10 @@ fn count(timeline: &[Entry], user: &UserId, end: &Final) -> u64 {
         .map(|entry| entry.seq)
         .max()
         .unwrap_or_default();
-    let Some((joined, until)) = end.stays.last().copied() else {
+    let Some((joined, until)) = stays.last().copied() else {
         return 0;
     };
-    let from = own_last.max(end.read).max(joined);
+    let from = own_last.max(told.read).max(joined);
     let unread = timeline
         .iter()
         .filter(is_message)

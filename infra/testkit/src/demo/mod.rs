@@ -18,6 +18,7 @@ use schemas::ids::ChatId;
 use schemas::position::Seq;
 
 use crate::process::{NodeProcess, RunningNode};
+use crate::torture::audit::Asked;
 use person::{Person, accepted, words};
 pub use stage::Stage;
 
@@ -51,7 +52,10 @@ pub async fn run(program: &Path, stage: &mut Stage) -> anyhow::Result<()> {
     let (node, _) = storm::pass(stage, &process, node, &people, &group).await?;
     stage.scene("The counters")?;
     counters(stage, &people, &group).await?;
-    prove(stage, &process, node, &people, &[direct, group]).await
+    let of = |people: &[Person]| people.iter().map(|p| p.endpoint.0.clone()).collect();
+    let (two, all) = (of(people.get(..2).unwrap_or_default()), of(&people));
+    let asked = [(direct, two), (group, all)].into();
+    prove(stage, &process, node, &people, &asked).await
 }
 
 /// A greeting, an answer, and the ticks that come back.
@@ -136,9 +140,9 @@ async fn prove(
     process: &NodeProcess,
     node: RunningNode,
     people: &[Person],
-    chats: &[ChatId],
+    asked: &Asked,
 ) -> anyhow::Result<()> {
-    let (history, violations) = proof::history(process, people, chats).await?;
+    let (history, violations) = proof::history(process, people, asked).await?;
     stage.scene("The tables, made again from the log")?;
     let equal = proof::rebuilt(stage, process, node)?;
     stage.scene("The verdict")?;

@@ -13,7 +13,7 @@ use super::person::{PATIENCE, Person};
 use super::stage::Stage;
 use crate::checker::{self, History, Violation};
 use crate::process::{NodeProcess, RunningNode};
-use crate::torture::audit;
+use crate::torture::audit::{self, Asked};
 
 /// How long tables may lag behind the log before that counts as wrong.
 const LAG: Duration = Duration::from_secs(10);
@@ -106,7 +106,7 @@ pub(super) async fn unread(stage: &mut Stage, people: &[Person]) -> anyhow::Resu
 pub(super) async fn history(
     process: &NodeProcess,
     people: &[Person],
-    chats: &[ChatId],
+    asked: &Asked,
 ) -> anyhow::Result<(History, Vec<Violation>)> {
     let tokens: BTreeMap<_, _> = people
         .iter()
@@ -114,7 +114,7 @@ pub(super) async fn history(
         .collect();
     let begun = Instant::now();
     loop {
-        let chats = audit::read(process, &tokens, chats).await?;
+        let chats = audit::read(process, &tokens, asked).await?;
         let seen = |p: &Person| (p.endpoint.clone(), p.recorder.observations());
         let history = History {
             devices: people.iter().map(seen).collect(),

@@ -201,6 +201,7 @@ fn tally(people: &[Person]) -> Tally {
                 | Observation::Refused { .. }
                 | Observation::Marked { .. }
                 | Observation::HasRead { .. }
+                | Observation::Chose { .. }
                 | Observation::Restarted
                 | Observation::Gone => {}
             }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use infra_ports::log::NewRecord;
 use infra_ports::{EventLog, LogError, LogTail, Positions, Record, Runtime, Visibility};
+use schemas::avro::LogEvent;
+use schemas::events::ChatEvent;
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 use tokio::sync::mpsc;
@@ -54,6 +56,18 @@ async fn append_late(
     }
 }
 
+/// A record that makes a group, without the last of its members; any other as it is.
+fn without_last_member(record: NewRecord) -> NewRecord {
+    let Ok(ChatEvent::ChatCreated(mut created)) = ChatEvent::decode(&record.value) else {
+        return record;
+    };
+    created.members.pop();
+    match ChatEvent::ChatCreated(created).encode() {
+        Ok(value) => NewRecord { value, ..record },
+        Err(_) => record,
+    }
+}
+
 #[async_trait]
 impl EventLog for FlawedLog {
     async fn create_topics(&self, topics: &[Topic]) -> Result<(), LogError> {
@@ -72,8 +86,12 @@ impl EventLog for FlawedLog {
     ) -> Result<Offset, LogError> {
         let end = self.log.positions(topic, partition).await?.end;
         match (self.flaw, topic) {
-            (Flaw::DroppedMark, Topic::Receipts) | (Flaw::DroppedMessage, Topic::Chats) => {
-                return Ok(end);
+            (Flaw::DroppedMark, Topic::Receipts)
+            | (Flaw::DroppedMessage, Topic::Chats)
+            | (Flaw::DroppedSetting, Topic::Accounts) => return Ok(end),
+            (Flaw::ForgottenMember, Topic::Chats) => {
+                let records = records.into_iter().map(without_last_member).collect();
+                return self.log.append(topic, partition, records).await;
             }
             (Flaw::EarlyAcknowledgement, Topic::Chats) => {}
             _ => return self.log.append(topic, partition, records).await,

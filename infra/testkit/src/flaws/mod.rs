@@ -26,6 +26,20 @@ pub enum Flaw {
     DroppedMark,
     /// A message is answered and not appended.
     DroppedMessage,
+    /// A setting is answered and not appended.
+    DroppedSetting,
+    /// A new group has one member less than was asked for.
+    ForgottenMember,
+    /// Counters of messages are not written.
+    Uncounted,
+}
+
+/// A rule for clients to break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientFlaw {
+    /// Entries are marked as delivered when they are handed over, not when their user comes for more;
+    /// and a restart trusts these marks.
+    MarksTooEarly,
 }
 
 impl FromStr for Flaw {
@@ -37,6 +51,9 @@ impl FromStr for Flaw {
             "early-checkpoint" => Ok(Self::EarlyCheckpoint),
             "dropped-mark" => Ok(Self::DroppedMark),
             "dropped-message" => Ok(Self::DroppedMessage),
+            "dropped-setting" => Ok(Self::DroppedSetting),
+            "forgotten-member" => Ok(Self::ForgottenMember),
+            "uncounted" => Ok(Self::Uncounted),
             other => Err(format!("no flaw is called {other}")),
         }
     }
@@ -50,10 +67,12 @@ pub fn break_rule(
     runtime: Arc<dyn Runtime>,
 ) -> (Arc<dyn EventLog>, Arc<dyn TableStore>) {
     match flaw {
-        Flaw::EarlyAcknowledgement | Flaw::DroppedMark | Flaw::DroppedMessage => {
-            (Arc::new(FlawedLog::new(flaw, log, &runtime)), store)
-        }
-        Flaw::NoDedupe | Flaw::EarlyCheckpoint => {
+        Flaw::EarlyAcknowledgement
+        | Flaw::DroppedMark
+        | Flaw::DroppedMessage
+        | Flaw::DroppedSetting
+        | Flaw::ForgottenMember => (Arc::new(FlawedLog::new(flaw, log, &runtime)), store),
+        Flaw::NoDedupe | Flaw::EarlyCheckpoint | Flaw::Uncounted => {
             (log, Arc::new(Flawed::store(flaw, store, runtime)))
         }
     }

@@ -54,6 +54,11 @@ fn is_verdict(mutation: &Mutation) -> bool {
     mutation.table.name == "chat_states" && mutation.cluster.starts_with(VERDICT_KIND)
 }
 
+/// The row of a chat's delivered and read counters, not the marks that they are counted from.
+fn is_counter(mutation: &Mutation) -> bool {
+    mutation.table.name == "status"
+}
+
 #[async_trait]
 impl Around for Flawed {
     fn inner(&self) -> &dyn TableStore {
@@ -61,8 +66,15 @@ impl Around for Flawed {
     }
 
     async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError> {
-        if self.flaw == Flaw::NoDedupe {
-            let kept = mutations.into_iter().filter(|m| !is_verdict(m)).collect();
+        let is_left_out: Option<fn(&Mutation) -> bool> = if self.flaw == Flaw::NoDedupe {
+            Some(is_verdict)
+        } else if self.flaw == Flaw::Uncounted {
+            Some(is_counter)
+        } else {
+            None
+        };
+        if let Some(is_left_out) = is_left_out {
+            let kept = mutations.into_iter().filter(|m| !is_left_out(m)).collect();
             return self.store.write(kept).await;
         }
         let (early, late): (Vec<_>, Vec<_>) = mutations

@@ -17,7 +17,7 @@ use schemas::tables::{ChangeRow, MessageRow, Table};
 
 use super::plan::Shape;
 use super::{Failure, at_once, cast};
-use crate::checker::{ChatTruth, Final};
+use crate::checker::{ChatTruth, Stays, Told};
 
 /// The truth, and what of it is wrong in itself.
 pub(super) struct Truth {
@@ -79,14 +79,22 @@ fn view_of(reads: &Reads, user: &UserId, truth: &mut Truth) -> Result<(), Refusa
     let list = at_once(reads.chats(user, &query))?;
     for (chat, of) in &mut truth.chats {
         let stays = stays(chat, &of.timeline, user);
+        let line = list.chats.iter().find(|line| line.chat == *chat);
+        if let Some(line) = line {
+            let told = Told {
+                unread: line.unread,
+                read: line.read,
+                settings: None,
+            };
+            of.lists.insert(user.clone(), told);
+        }
         let Some(last) = stays.last().copied() else {
             continue;
         };
-        let Some(line) = list.chats.iter().find(|line| line.chat == *chat) else {
-            truth.wrong.push(format!("{chat} is not in {user}'s list"));
+        of.members.insert(user.clone(), stays.clone());
+        let Some(line) = line else {
             continue;
         };
-        let (unread, read) = (line.unread, line.read);
         if line.member != (last.1 == Seq(u64::MAX)) {
             let what = format!("{user}'s list says of {chat}: member = {}", line.member);
             truth.wrong.push(what);
@@ -100,12 +108,6 @@ fn view_of(reads: &Reads, user: &UserId, truth: &mut Truth) -> Result<(), Refusa
             let what = format!("{user} is shown another timeline of {chat} than their stays");
             truth.wrong.push(what);
         }
-        let end = Final {
-            unread,
-            read,
-            stays,
-        };
-        of.members.insert(user.clone(), end);
     }
     Ok(())
 }
@@ -129,7 +131,7 @@ fn timeline(reads: &Reads, user: &UserId, chat: &ChatId) -> Result<Vec<Entry>, R
 }
 
 /// The stretches that a user sees of a chat, told from its entries alone: after, and up to.
-fn stays(chat: &ChatId, timeline: &[Entry], user: &UserId) -> Vec<(Seq, Seq)> {
+fn stays(chat: &ChatId, timeline: &[Entry], user: &UserId) -> Stays {
     if let Some((one, other)) = chat.pair() {
         let is_in = one == *user || other == *user;
         return if is_in {
@@ -138,7 +140,7 @@ fn stays(chat: &ChatId, timeline: &[Entry], user: &UserId) -> Vec<(Seq, Seq)> {
             Vec::new()
         };
     }
-    let mut stays: Vec<(Seq, Seq)> = Vec::new();
+    let mut stays = Stays::new();
     for entry in timeline {
         let is_open = stays.last().is_some_and(|(_, until)| until.0 == u64::MAX);
         let (joins, leaves) = match &entry.event {

@@ -1,43 +1,56 @@
-//! The truth in the end, read as any member could read it: over HTTP, page by page.
+//! What a node says in the end, read as any member could read it: over HTTP, page by page.
+//!
+//! Who is a member of what is never asked: it is what the program itself asked for. Nor is a
+//! counter or a setting compared with another answer of the node: the checker counts for itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
-use schemas::frames::{Chats, Entries};
+use schemas::frames::{Chats, Entries, Entry, EntryEvent, Status};
 use schemas::ids::{ChatId, UserId};
 use schemas::position::Seq;
 
-use crate::checker::{ChatTruth, Final};
+use crate::checker::{ChatTruth, Chosen, Told};
 use crate::process::NodeProcess;
 
-/// Reads every chat's timeline as its first member, and every member's chat list.
+/// The members of each chat, as they were asked for.
+pub(crate) type Asked = BTreeMap<ChatId, BTreeSet<UserId>>;
+
+/// Newest messages of a chat whose counters are read.
+const NEWEST: usize = 16;
+/// Messages over the whole of a chat whose counters are read.
+const SPREAD: usize = 16;
+
+/// Reads every chat's timeline and the counters of some of its messages as its first member who is
+/// let in, and everybody's chat list.
 pub(crate) async fn read(
     process: &NodeProcess,
     tokens: &BTreeMap<UserId, String>,
-    chats: &[ChatId],
+    asked: &Asked,
 ) -> anyhow::Result<BTreeMap<ChatId, ChatTruth>> {
     let base = format!("http://{}/v1/chats", process.address);
-    let (tokens, chats) = (tokens.clone(), chats.to_vec());
+    let (tokens, asked) = (tokens.clone(), asked.clone());
     tokio::task::spawn_blocking(move || {
-        let mut truths: BTreeMap<ChatId, ChatTruth> = BTreeMap::new();
+        let mut truths = BTreeMap::new();
+        for (chat, members) in &asked {
+            truths.insert(chat.clone(), truth(&base, &tokens, chat, members)?);
+        }
         for (user, token) in &tokens {
             let list: Chats = get(&format!("{base}?limit=100"), token)?;
-            for line in list
-                .chats
-                .into_iter()
-                .filter(|line| chats.contains(&line.chat))
-            {
-                let truth = truths.entry(line.chat.clone()).or_default();
-                if truth.timeline.is_empty() {
-                    truth.timeline = timeline(&base, &line.chat, token)?;
-                }
-                let stays = vec![(Seq(0), Seq(u64::MAX))];
-                let end = Final {
+            for line in list.chats {
+                let settings = Chosen {
+                    muted_until: line.muted_until,
+                    archived: line.archived,
+                    pinned: line.pinned,
+                };
+                let told = Told {
                     unread: line.unread,
                     read: line.read,
-                    stays,
+                    settings: Some(settings),
                 };
-                truth.members.insert(user.clone(), end);
+                // A chat that nobody asked for gets a truth without members.
+                let truth: &mut ChatTruth = truths.entry(line.chat).or_default();
+                truth.lists.insert(user.clone(), told);
             }
         }
         Ok(truths)
@@ -45,7 +58,32 @@ pub(crate) async fn read(
     .await?
 }
 
-fn timeline(base: &str, chat: &ChatId, token: &str) -> anyhow::Result<Vec<schemas::frames::Entry>> {
+/// What there is of one chat. A member who is not let in is left to the checker, as long as one is.
+fn truth(
+    base: &str,
+    tokens: &BTreeMap<UserId, String>,
+    chat: &ChatId,
+    members: &BTreeSet<UserId>,
+) -> anyhow::Result<ChatTruth> {
+    let mut refused = anyhow::anyhow!("{chat} has no member with a token");
+    for token in members.iter().filter_map(|user| tokens.get(user)) {
+        match timeline(base, chat, token) {
+            Ok(timeline) => {
+                let whole = vec![(Seq(0), Seq(u64::MAX))];
+                return Ok(ChatTruth {
+                    statuses: statuses(base, chat, &timeline, token)?,
+                    timeline,
+                    members: members.iter().map(|u| (u.clone(), whole.clone())).collect(),
+                    lists: BTreeMap::new(),
+                });
+            }
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+fn timeline(base: &str, chat: &ChatId, token: &str) -> anyhow::Result<Vec<Entry>> {
     let mut all = Vec::new();
     let mut from = Seq(1);
     loop {
@@ -56,6 +94,26 @@ fn timeline(base: &str, chat: &ChatId, token: &str) -> anyhow::Result<Vec<schema
         }
         from = page.through.next();
     }
+}
+
+fn statuses(
+    base: &str,
+    chat: &ChatId,
+    timeline: &[Entry],
+    token: &str,
+) -> anyhow::Result<Vec<Status>> {
+    let is_message = |entry: &&Entry| matches!(entry.event, EntryEvent::Message { .. });
+    let messages: Vec<Seq> = timeline.iter().filter(is_message).map(|e| e.seq).collect();
+    let newest = messages.iter().rev().take(NEWEST);
+    let spread = messages.iter().step_by(1 + messages.len() / SPREAD);
+    let chosen: BTreeSet<Seq> = newest.chain(spread).copied().collect();
+    let status = |seq| {
+        get(
+            &format!("{base}/{chat}/messages/{seq}/status?who=true"),
+            token,
+        )
+    };
+    chosen.into_iter().map(status).collect()
 }
 
 fn get<T: serde::de::DeserializeOwned>(url: &str, token: &str) -> anyhow::Result<T> {

@@ -13,10 +13,12 @@ pub struct Cast {
     pub guests: Vec<(UserId, DeviceId)>,
     /// Direct chats.
     pub direct: Vec<ChatId>,
+    /// Groups that the first user makes, by title, with all of their members.
+    pub groups: Vec<(&'static str, Vec<UserId>)>,
 }
 
 impl Cast {
-    /// Six people, eight devices, four guests, six direct chats.
+    /// Six people, eight devices, four guests, six direct chats, two groups.
     #[expect(
         clippy::missing_panics_doc,
         reason = "it cannot: the names below are ids"
@@ -42,7 +44,10 @@ impl Cast {
         let direct = direct
             .filter_map(|(a, b)| ChatId::direct(a, b).ok())
             .collect();
+        let groups = [("all", users.len()), ("four", 4)];
+        let members = |(title, members)| (title, users.iter().take(members).cloned().collect());
         Self {
+            groups: groups.map(members).into(),
             users,
             devices,
             guests,

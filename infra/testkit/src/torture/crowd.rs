@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use cursus_client::{Client, Config, Group, Outcome, Pending};
 use schemas::frames::WireBody;
-use schemas::ids::{ChatId, UserId};
-use schemas::position::Seq;
+use schemas::ids::{ChatId, DeviceId, UserId};
+use schemas::position::{Seq, Timestamp};
 
-use super::audit;
+use super::audit::{self, Asked};
 use super::cast::Cast;
 use super::guests::{Guest, Visits};
-use crate::checker::{self, Endpoint, History};
+use crate::checker::{self, Chosen, Endpoint, History};
 use crate::process::NodeProcess;
 use crate::recorder::Recorder;
 
@@ -33,7 +33,7 @@ struct Member {
 pub(super) struct Crowd {
     members: BTreeMap<Endpoint, Member>,
     tokens: BTreeMap<UserId, String>,
-    chats: Vec<ChatId>,
+    asked: Asked,
     stop: Arc<AtomicBool>,
     work: Vec<tokio::task::JoinHandle<anyhow::Result<()>>>,
     guests: Vec<tokio::task::JoinHandle<anyhow::Result<Visits>>>,
@@ -49,7 +49,7 @@ impl Crowd {
         let mut crowd = Self {
             members: BTreeMap::new(),
             tokens: BTreeMap::new(),
-            chats: cast.direct.clone(),
+            asked: Asked::new(),
             stop: Arc::default(),
             work: Vec::new(),
             guests: Vec::new(),
@@ -68,19 +68,27 @@ impl Crowd {
                 .insert((user.clone(), device.clone()), Member { client, recorder });
         }
         crowd.listen();
+        for chat in &cast.direct {
+            crowd.asked.insert(
+                chat.clone(),
+                chat.pair().into_iter().flat_map(|(a, b)| [a, b]).collect(),
+            );
+        }
         crowd.make_groups(cast).await?;
         for (endpoint, member) in &crowd.members {
-            let mine = crowd
-                .chats
-                .iter()
-                .filter(|chat| has(chat, &endpoint.0))
-                .cloned()
-                .collect();
+            let all = crowd.asked.keys().filter(|chat| may_try(chat, &endpoint.0));
+            let arranged = crowd.asked.iter();
+            let arranged = arranged.filter(|(_, members)| {
+                is_first(&crowd.members, endpoint) && members.contains(&endpoint.0)
+            });
             let worker = Worker {
                 client: member.client.clone(),
                 recorder: Arc::clone(&member.recorder),
                 user: endpoint.0.clone(),
-                chats: mine,
+                chats: all.cloned().collect(),
+                arranged: arranged
+                    .map(|(chat, _)| (chat.clone(), Chosen::default()))
+                    .collect(),
                 chance: chance.fork(),
                 stop: Arc::clone(&crowd.stop),
             };
@@ -105,7 +113,7 @@ impl Crowd {
                 chats: cast
                     .direct
                     .iter()
-                    .filter(|chat| has(chat, user))
+                    .filter(|chat| may_try(chat, user))
                     .cloned()
                     .collect(),
                 chance: chance.fork(),
@@ -125,17 +133,18 @@ impl Crowd {
     }
 
     async fn make_groups(&mut self, cast: &Cast) -> anyhow::Result<()> {
-        for (title, members) in [("all", cast.users.len()), ("four", 4)] {
+        for (title, members) in &cast.groups {
             let owner = self.members.values().next().context("somebody")?;
-            let members = cast.users.iter().take(members).skip(1).cloned().collect();
             let group = Group {
-                title: title.to_owned(),
-                members,
+                title: (*title).to_owned(),
+                members: members.iter().skip(1).cloned().collect(),
                 ..Group::default()
             };
             let pending = owner.client.create_group(group).await?;
             match pending.await? {
-                Outcome::Accepted { chat, .. } => self.chats.push(chat),
+                Outcome::Accepted { chat, .. } => {
+                    self.asked.insert(chat, members.iter().cloned().collect());
+                }
                 Outcome::Refused(refusal) => return Err(refusal.into()),
             }
         }
@@ -166,7 +175,7 @@ impl Crowd {
         }
         let begun = Instant::now();
         loop {
-            let chats = audit::read(process, &self.tokens, &self.chats).await?;
+            let chats = audit::read(process, &self.tokens, &self.asked).await?;
             let seen = |(e, m): (&Endpoint, &Member)| (e.clone(), m.recorder.observations());
             let devices = self
                 .members
@@ -183,8 +192,16 @@ impl Crowd {
     }
 }
 
-fn has(chat: &ChatId, user: &UserId) -> bool {
+/// True for one's own direct chats and for every group: who is none of its members is refused.
+fn may_try(chat: &ChatId, user: &UserId) -> bool {
     chat.pair().is_none_or(|(a, b)| a == *user || b == *user)
+}
+
+/// True for the first device of each user, which arranges the user's chats.
+fn is_first(members: &BTreeMap<Endpoint, Member>, endpoint: &Endpoint) -> bool {
+    let of_user = |(user, _): &&Endpoint| *user == endpoint.0;
+    let first: Option<&(UserId, DeviceId)> = members.keys().find(of_user);
+    first == Some(endpoint)
 }
 
 /// One device at work.
@@ -193,6 +210,8 @@ struct Worker {
     recorder: Arc<Recorder>,
     user: UserId,
     chats: Vec<ChatId>,
+    /// Chats whose settings this device changes, and how they are.
+    arranged: Vec<(ChatId, Chosen)>,
     chance: fastrand::Rng,
     stop: Arc<AtomicBool>,
 }
@@ -237,8 +256,36 @@ impl Worker {
             85..90 => Some(self.client.react(&chat, target, Some("+1".into())).await?),
             90..95 => Some(self.client.edit(&chat, target, text("edit")).await?),
             95..98 => Some(self.client.delete(&chat, target).await?),
+            98.. => {
+                self.arrange().await?;
+                None
+            }
             _ => None,
         })
+    }
+
+    /// Changes a setting and waits until it is durable, so that the last one is the last one.
+    async fn arrange(&mut self) -> anyhow::Result<()> {
+        let Some((chat, settings)) = self.chance.choice(&mut self.arranged) else {
+            return Ok(());
+        };
+        match self.chance.u32(0..3) {
+            0 => {
+                settings.muted_until = Timestamp(self.chance.i64(0..=1));
+                let until = (settings.muted_until > Timestamp(0)).then_some(settings.muted_until);
+                self.client.mute(chat, until).await?;
+            }
+            1 => {
+                settings.archived = self.chance.bool();
+                self.client.archive(chat, settings.archived).await?;
+            }
+            _ => {
+                settings.pinned = self.chance.bool();
+                self.client.pin(chat, settings.pinned).await?;
+            }
+        }
+        self.recorder.chose(chat, *settings);
+        Ok(())
     }
 }
 

@@ -27,6 +27,8 @@ use crowd::Crowd;
 
 /// How long commands may take to settle after the last kill, on a busy machine.
 const SETTLE_WITHIN: Duration = Duration::from_secs(120);
+/// How long a node may take to be ready, on a busy machine.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long tables may lag on a busy machine.
 const LAG: Duration = Duration::from_secs(120);
 
@@ -66,6 +68,17 @@ impl Plan {
     }
 }
 
+/// One kill, and how the node came back.
+#[derive(Debug, Clone, Copy)]
+pub struct Round {
+    /// Which, from 1.
+    pub number: u32,
+    /// From the start to sockets that are served.
+    pub serving_after: Duration,
+    /// From the start to readiness: tables open, all that was acknowledged folded and handed out.
+    pub ready_after: Duration,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -86,21 +99,27 @@ pub struct Outcome {
 /// # Errors
 /// When the node does not come back or does not end in order, what was begun does not settle, or
 /// the tables in the end are not those that the log makes.
-pub async fn run(plan: &Plan, mut progress: impl FnMut(u32)) -> anyhow::Result<Outcome> {
+pub async fn run(plan: &Plan, mut progress: impl FnMut(Round)) -> anyhow::Result<Outcome> {
     let folder = tempfile::tempdir()?;
     let arguments: Vec<&str> = plan.arguments.iter().map(String::as_str).collect();
     let mut process = NodeProcess::new(&plan.program, &folder.path().join("data"), &arguments)?;
     process.environment.clone_from(&plan.environment);
     let mut chance = fastrand::Rng::with_seed(plan.seed);
-    let (mut node, mut longest_start) = start(&process).await?;
+    let (
+        mut node,
+        Round {
+            ready_after: mut longest_start,
+            ..
+        },
+    ) = start(&process, 0).await?;
     let cast = Cast::new();
     let crowd = Crowd::gather(&cast, &process, &mut chance).await?;
     for round in 1..=plan.rounds {
         let life = chance.u64(millis(plan.life.0)..=millis(plan.life.1));
         tokio::time::sleep(Duration::from_millis(life)).await;
         tokio::task::spawn_blocking(move || node.kill()).await??;
-        let (again, took) = start(&process).await?;
-        (node, longest_start) = (again, longest_start.max(took));
+        let (again, round) = start(&process, round).await?;
+        (node, longest_start) = (again, longest_start.max(round.ready_after));
         progress(round);
     }
     let history = crowd.settle(&process, SETTLE_WITHIN, plan.lag).await?;
@@ -140,10 +159,21 @@ fn rebuilt(process: &NodeProcess, node: RunningNode) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start(process: &NodeProcess) -> anyhow::Result<(RunningNode, Duration)> {
-    let (begun, process) = (Instant::now(), process.clone());
-    let node = tokio::task::spawn_blocking(move || process.start()).await??;
-    Ok((node, begun.elapsed()))
+async fn start(process: &NodeProcess, number: u32) -> anyhow::Result<(RunningNode, Round)> {
+    let process = process.clone();
+    let starting = move || {
+        let begun = Instant::now();
+        let node = process.start_serving()?;
+        let serving_after = begun.elapsed();
+        node.wait_ready(READY_WITHIN)?;
+        let round = Round {
+            number,
+            serving_after,
+            ready_after: begun.elapsed(),
+        };
+        Ok((node, round))
+    };
+    tokio::task::spawn_blocking(starting).await?
 }
 
 fn millis(duration: Duration) -> u64 {
