@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use infra_ports::memory::runtime::{ChoiceKey, Choices, Kind, Node};
-use infra_testkit::flaws::Flaw;
+use infra_testkit::flaws::{ClientFlaw, Flaw};
 use infra_testkit::simulation::{
-    Act, Composition, Deed, Event, Failure, Keep, Outcome, Plan, run, shrink, sweep,
+    Act, Composition, Deed, Event, Failure, Keep, Outcome, Plan, Shape, run, shrink, sweep,
 };
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
 
@@ -158,10 +158,15 @@ fn says(failure: Option<&Failure>, marks: &[&str]) -> bool {
 /// The seeds that a flaw may take until its own marks show, and the choices and actions that are left
 /// of what finds it.
 fn finds(flaw: Flaw, seeds: u64, left: usize, marks: &[&str]) {
+    let plant = |shape: &mut Shape| shape.flaw = Some(flaw);
+    finds_planted(&format!("{flaw:?}"), plant, seeds, left, marks);
+}
+
+fn finds_planted(flaw: &str, plant: impl Fn(&mut Shape), seeds: u64, left: usize, marks: &[&str]) {
     let mut others = Vec::new();
     for seed in 0..seeds {
         let mut plan = Plan::of(seed);
-        plan.shape.flaw = Some(flaw);
+        plant(&mut plan.shape);
         let choices = Choices::seeded(seed, plan.shape.chances);
         let outcome = run(&plan, choices, Keep::default());
         if !says(outcome.failure.as_ref(), marks) {
@@ -169,15 +174,12 @@ fn finds(flaw: Flaw, seeds: u64, left: usize, marks: &[&str]) {
             continue;
         }
         let shrunk = shrink(&plan, outcome.made);
-        assert!(shrunk.outcome.failure.is_some(), "{flaw:?}: {shrunk}");
+        assert!(shrunk.outcome.failure.is_some(), "{flaw}: {shrunk}");
         let size = shrunk.plan.actions.len() + shrunk.choices.len();
-        assert!(
-            size <= left,
-            "{flaw:?}: {size} of {left} are left\n{shrunk}"
-        );
+        assert!(size <= left, "{flaw}: {size} of {left} are left\n{shrunk}");
         return;
     }
-    panic!("{flaw:?} is not found in {seeds} seeds; what was: {others:#?}");
+    panic!("{flaw} is not found in {seeds} seeds; what was: {others:#?}");
 }
 
 #[test]
@@ -200,4 +202,10 @@ fn a_mark_that_is_answered_and_not_appended_is_found() {
 #[test]
 fn verdicts_that_are_not_remembered_are_found() {
     finds(Flaw::NoDedupe, 60, 12, &["duplicated: "]);
+}
+
+#[test]
+fn a_client_that_marks_what_its_app_has_not_taken_is_found() {
+    let plant = |shape: &mut Shape| shape.client_flaw = Some(ClientFlaw::MarksTooEarly);
+    finds_planted("marks too early", plant, 40, 6, &["lost: "]);
 }

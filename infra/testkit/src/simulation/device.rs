@@ -18,9 +18,11 @@ use tokio::sync::Notify;
 
 use super::line::{Line, Step};
 use super::network::{Dialing, Network};
+use super::plan::Shape;
 use super::user::{Hands, User};
 use super::witness::Witness;
 use crate::checker::Endpoint;
+use crate::flaws::ClientFlaw;
 use crate::recorder::Recorder;
 
 /// What its user wants of it.
@@ -142,26 +144,27 @@ impl Device {
     }
 
     /// Starts the app and its user, who writes down at once or late.
-    pub(super) fn launch(
-        self: &Arc<Self>,
-        runtime: SimRuntime,
-        faults: SimFaults,
-        writes_late: bool,
-    ) {
+    pub(super) fn launch(self: &Arc<Self>, runtime: SimRuntime, faults: SimFaults, shape: &Shape) {
         let hands = Arc::new(Hands::default());
         let user = User {
             device: Arc::clone(self),
             hands: Arc::clone(&hands),
             faults: faults.clone(),
             runtime: runtime.clone(),
-            writes_late,
+            writes_late: shape.writes_late,
         };
         runtime.spawn("user", Box::pin(user.run()));
-        let session = Session::new(SessionConfig::default(), &self.disk.lock());
+        let marks_too_early = shape.client_flaw == Some(ClientFlaw::MarksTooEarly);
+        let config = SessionConfig {
+            verify_heads: !marks_too_early,
+            ..SessionConfig::default()
+        };
+        let session = Session::new(config, &self.disk.lock());
         let app = App {
             device: Arc::clone(self),
             began: runtime.elapsed(),
             session,
+            marks_too_early,
             hands,
             faults,
             dialing: None,
@@ -177,6 +180,8 @@ struct App {
     device: Arc<Device>,
     began: Duration,
     session: Session,
+    /// The flaw of that name.
+    marks_too_early: bool,
     hands: Arc<Hands>,
     faults: SimFaults,
     dialing: Option<Dialing>,
@@ -238,6 +243,7 @@ impl App {
             Wish::Read(chat) => {
                 let seq = self.device.newest(&chat);
                 if seq > Seq(0) {
+                    self.device.witness.reads(&self.device.endpoint, &chat, seq);
                     self.session.mark_read(now, &chat, seq);
                     self.reads.insert(chat, seq);
                 }
@@ -265,6 +271,7 @@ impl App {
             Woken::Wished | Woken::Due => {}
             Woken::Dialed(Ok(line)) => {
                 let hello = line.hello();
+                self.device.witness.connected(&self.device.endpoint);
                 *self.device.line.lock() = Some(line);
                 self.session.opened(now, hello);
             }
@@ -294,6 +301,9 @@ impl App {
             let device = Arc::clone(&self.device);
             let at = self.runtime.elapsed();
             if let Output::Event(Event::Entry(entry)) = output {
+                if self.marks_too_early {
+                    self.session.taken(self.now(), &entry.chat, entry.seq, 1);
+                }
                 self.hands.put(*entry);
                 continue;
             }

@@ -23,6 +23,7 @@ mod plan;
 mod server;
 mod shrink;
 mod sweep;
+mod told_marks;
 mod truth;
 mod user;
 mod weather;

@@ -20,7 +20,8 @@ use schemas::position::{Offset, Partition, Seq};
 use schemas::topics::{Topic, partition_of};
 
 use super::at_once;
-use crate::checker::Endpoint;
+use super::told_marks::ToldMarks;
+use crate::checker::{ChatTruth, Endpoint};
 use crate::recorder::Recorder;
 
 /// What was seen of all.
@@ -39,6 +40,7 @@ pub(super) struct Witness {
     /// A handle without faults, on the log that the world has now.
     log: Mutex<MemoryLog>,
     seen: Mutex<Seen>,
+    marks: Mutex<ToldMarks>,
     keeps_a_trace: bool,
 }
 
@@ -47,6 +49,7 @@ impl Witness {
         Arc::new(Self {
             log: Mutex::new(log),
             seen: Mutex::default(),
+            marks: Mutex::default(),
             keeps_a_trace,
         })
     }
@@ -79,8 +82,28 @@ impl Witness {
         }
     }
 
+    /// A device reads up to here.
+    pub(super) fn reads(&self, who: &Endpoint, chat: &ChatId, seq: Seq) {
+        self.marks.lock().made(who, chat, seq);
+    }
+
+    /// A device is connected anew.
+    pub(super) fn connected(&self, who: &Endpoint) {
+        self.marks.lock().connected(who);
+    }
+
+    /// Marks that were told and should not have been; see [`ToldMarks::wrong`].
+    pub(super) fn wrong_marks(
+        &self,
+        chats: &BTreeMap<ChatId, ChatTruth>,
+        undisturbed: bool,
+    ) -> Vec<String> {
+        self.marks.lock().wrong(chats, undisturbed)
+    }
+
     /// A frame reaches a device.
     pub(super) fn hear(&self, at: Duration, who: &Endpoint, text: &[u8]) {
+        self.marks.lock().hear(who, text);
         if self.keeps_a_trace {
             let text = String::from_utf8_lossy(text);
             self.tell(at, &format!("{}/{} hears {text}", who.0, who.1));

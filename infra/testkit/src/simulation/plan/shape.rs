@@ -9,7 +9,7 @@ use infra_ports::memory::Chances;
 use projectors::EngineConfig;
 
 use super::super::dice::Dice;
-use crate::flaws::Flaw;
+use crate::flaws::{ClientFlaw, Flaw};
 
 /// Which roles share a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct Shape {
     pub delivery: delivery::Config,
     /// A rule that is broken on purpose, to see that it is found.
     pub flaw: Option<Flaw>,
+    /// The same of every client.
+    pub client_flaw: Option<ClientFlaw>,
 }
 
 impl Shape {
@@ -68,6 +70,7 @@ impl Shape {
             engine: EngineConfig::default(),
             delivery: delivery::Config::default(),
             flaw: None,
+            client_flaw: None,
         }
     }
 
@@ -92,6 +95,7 @@ impl Shape {
             delivery: delivery(dice),
             writes_late: dice.once_in(3),
             flaw: None,
+            client_flaw: None,
         }
     }
 

@@ -57,6 +57,7 @@ impl World {
 
     fn boot_zombie(&mut self) {
         self.end_zombie();
+        self.disturbed = true;
         let ports = self.ports(ZOMBIE);
         self.zombie = Some(start_projectors(&ports, &self.shape));
     }

@@ -48,6 +48,8 @@ pub(super) struct World {
     pub(super) devices: Vec<Arc<Device>>,
     pub(super) servers: Vec<Server>,
     pub(super) crashes: u32,
+    /// A projector was ended in the middle of its work, or had another one beside it.
+    disturbed: bool,
     /// The build that the next comparison makes.
     pub(super) next_build: u32,
     weather: Arc<Weather>,
@@ -75,6 +77,7 @@ impl World {
             devices: Vec::new(),
             servers: Server::all(shape),
             crashes: 0,
+            disturbed: false,
             next_build: 2,
             weather: Arc::default(),
             at_work: Arc::default(),
@@ -134,7 +137,7 @@ impl World {
         if let Some(device) = self.devices.get(place) {
             let runtime = self.executor.runtime(device.node);
             let faults = self.executor.faults(device.node);
-            device.launch(runtime, faults, self.shape.writes_late);
+            device.launch(runtime, faults, &self.shape);
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use infra_node::node::FIRST_GENERATION;
 use infra_ports::EventLog;
+use infra_ports::memory::runtime::{ChoiceKey, Kind};
 use projectors::{Health, origin, rebuild};
 use schemas::position::{Generation, Partition};
 
@@ -93,7 +94,18 @@ impl World {
         let in_order = self.every_append_was_taken();
         let counts = |v: &&Violation| in_order || !matches!(v, Violation::Overtaken { .. });
         wrong.extend(violations.iter().filter(counts).map(ToString::to_string));
+        let undisturbed = self.no_projector_began_again();
+        wrong.extend(self.witness.wrong_marks(&history.chats, undisturbed));
         Ok(wrong)
+    }
+
+    /// True while nothing made a projector read again what it had told of.
+    fn no_projector_began_again(&self) -> bool {
+        let choices = self.executor.choices();
+        let of_ports = |site: &str| site.starts_with("log.") || site.starts_with("store.");
+        let failed = |key: &ChoiceKey| key.kind == Kind::Effect && of_ports(key.site);
+        let failed = choices.made().keys().any(failed);
+        !failed && !self.disturbed && !self.weather.was_bad()
     }
 
     /// True while no append was refused: then a device's commands keep their order.

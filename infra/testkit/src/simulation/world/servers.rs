@@ -78,6 +78,7 @@ impl World {
             return;
         };
         server.boots_at = Some(boots_at);
+        self.disturbed = true;
         let (node, running) = (server.node, Arc::clone(&server.running));
         self.executor.kill(node);
         let gate = self.network.closes(node);
