@@ -1,9 +1,15 @@
-//! Every target for a few seconds (`CURSUS_FUZZ_SECONDS`), on cases of its own seed, and every case
-//! that was ever found.
+//! Every target for a few seconds (`CURSUS_FUZZ_SECONDS`), on cases of the seed that every run has
+//! and on those of a seed that no run had (`CURSUS_FUZZ_SEED` gives it again), and every case that
+//! was ever found.
 
-#![allow(clippy::panic, reason = "a test may fail loudly")]
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test may fail loudly, and takes a fresh seed from the clock"
+)]
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use infra_fuzz::drive::{check, warm_up};
 use infra_fuzz::{Settings, all, corpus, drive, named};
@@ -18,18 +24,33 @@ fn seconds() -> u64 {
     })
 }
 
-/// A target under mutated samples and noise.
+/// The seed of every run.
+const FIXED_SEED: u64 = 1;
+
+/// A seed of this run alone, or the one that is given to repeat a run.
+fn fresh_seed() -> u64 {
+    if let Ok(given) = std::env::var("CURSUS_FUZZ_SEED") {
+        return given.parse().expect("CURSUS_FUZZ_SEED: a number");
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(2, |now| now.as_secs())
+}
+
+/// A target under mutated samples and noise: half of the time on the fixed seed's cases, half on a
+/// fresh one's.
 fn withstands(name: &str) {
     let target = named(name).expect("a target of this name");
-    let settings = Settings {
-        within: Duration::from_secs(seconds()),
-        seed: 1,
-    };
-    match drive(&*target, settings) {
-        Ok(report) => assert!(report.cases > 0, "no time for a single case"),
-        Err(finding) => {
-            let file = corpus::keep(name, &finding.bytes).expect("a place for the case");
-            panic!("{name}: {}\nkept as {}", finding.why, file.display());
+    let fresh = fresh_seed();
+    println!("{name}: seeds {FIXED_SEED} and {fresh}");
+    for seed in [FIXED_SEED, fresh] {
+        let within = Duration::from_secs(seconds()) / 2;
+        match drive(&*target, Settings { within, seed }) {
+            Ok(report) => assert!(report.cases > 0, "no time for a single case"),
+            Err(finding) => {
+                let file = corpus::keep(name, &finding.bytes).expect("a place for the case");
+                let (why, file) = (finding.why, file.display());
+                panic!("{name}: {why}\nkept as {file}; again by CURSUS_FUZZ_SEED={seed}");
+            }
         }
     }
 }

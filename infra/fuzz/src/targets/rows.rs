@@ -1,19 +1,47 @@
 //! Rows and keys of every table, as stores hand them back.
 //!
 //! An input is a table's number, then partition key, clustering key and values, each after its
-//! length in two bytes. What reads as a row is written again, and reads as the same.
+//! length in two bytes. What reads as a row is written again, and reads as the same. A number that
+//! no table has stands for all: the row is foreign to every table but one, and each reads it.
 
 use schemas::ids::{ChatId, DeviceId, UserId};
 use schemas::position::{Ordinal, Seq, Timestamp};
 use schemas::tables::{
     ChangeRow, ChatRow, ChatSettingRow, ChatStateRow, CheckpointRow, CursorRow, EncodedRow,
     GenerationRow, HiddenRow, InboxRow, MarkRow, MemberChatRow, MemberRow, MessageRow, OverlayRow,
-    StatusRow, Steps, TABLES, Table, decode_key, decode_row, encode_key, encode_row, split_key,
+    StatusRow, Steps, TABLES, Table, TableDef, decode_key, decode_row, encode_key, encode_row,
+    split_key,
 };
 
 use super::{Target, linear};
 
 pub(super) struct Rows;
+
+/// Reads a row and writes it again.
+type Again = fn([&[u8]; 3]);
+
+/// Every table's reader, by its number: its place in [`TABLES`].
+const READERS: [(&TableDef, Again); 15] = [
+    (ChangeRow::DEF, again::<ChangeRow>),
+    (ChatSettingRow::DEF, again::<ChatSettingRow>),
+    (ChatStateRow::DEF, again::<ChatStateRow>),
+    (ChatRow::DEF, again::<ChatRow>),
+    (CheckpointRow::DEF, again::<CheckpointRow>),
+    (CursorRow::DEF, again::<CursorRow>),
+    (GenerationRow::DEF, again::<GenerationRow>),
+    (HiddenRow::DEF, again::<HiddenRow>),
+    (InboxRow::DEF, again::<InboxRow>),
+    (MarkRow::DEF, again::<MarkRow>),
+    (MemberChatRow::DEF, again::<MemberChatRow>),
+    (MemberRow::DEF, again::<MemberRow>),
+    (MessageRow::DEF, again::<MessageRow>),
+    (OverlayRow::DEF, again::<OverlayRow>),
+    (StatusRow::DEF, again::<StatusRow>),
+];
+/// A number that no table has.
+const FOREIGN: usize = u8::MAX as usize;
+/// A column that no table has, with one byte in it.
+const FOREIGN_COLUMN: [u8; 3] = [120, 1, 7];
 
 impl Target for Rows {
     fn name(&self) -> &'static str {
@@ -25,6 +53,11 @@ impl Target for Rows {
         let mut add = |table: &str, row: EncodedRow| {
             let number = TABLES.iter().position(|def| def.name == table);
             samples.push(framed(number.unwrap_or_default(), &row));
+            // To every other table, and with a column of a later version, it is foreign.
+            samples.push(framed(FOREIGN, &row));
+            let mut later = row;
+            later.values.extend(FOREIGN_COLUMN);
+            samples.push(framed(FOREIGN, &later));
         };
         let (chat, user, device) = ids();
         let mut steps = Steps::default();
@@ -90,27 +123,11 @@ impl Target for Rows {
             return;
         };
         let [partition, cluster, values] = [(); 3].map(|()| part(&mut rest));
-        let number = usize::from(*number) % TABLES.len();
-        if let Some(def) = TABLES.get(number) {
-            drop(split_key(def, partition));
-        }
         let row = [partition, cluster, values];
-        match number {
-            0 => again::<ChangeRow>(row),
-            1 => again::<ChatSettingRow>(row),
-            2 => again::<ChatStateRow>(row),
-            3 => again::<ChatRow>(row),
-            4 => again::<CheckpointRow>(row),
-            5 => again::<CursorRow>(row),
-            6 => again::<GenerationRow>(row),
-            7 => again::<HiddenRow>(row),
-            8 => again::<InboxRow>(row),
-            9 => again::<MarkRow>(row),
-            10 => again::<MemberChatRow>(row),
-            11 => again::<MemberRow>(row),
-            12 => again::<MessageRow>(row),
-            13 => again::<OverlayRow>(row),
-            _ => again::<StatusRow>(row),
+        let one = READERS.get(usize::from(*number)).map(std::slice::from_ref);
+        for (def, again) in one.unwrap_or(&READERS) {
+            drop(split_key(def, partition));
+            again(row);
         }
     }
 }
@@ -160,5 +177,18 @@ fn again<T: Table>([partition, cluster, values]: [&[u8]; 3]) {
             "a row of {} was written and cannot be read: {error}",
             T::DEF.name
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_is_read_under_its_own_number() {
+        let read = READERS.map(|(def, _)| def.name);
+        let tables: Vec<_> = TABLES.iter().map(|def| def.name).collect();
+        assert_eq!(read[..], tables[..]);
+        assert!(FOREIGN >= READERS.len());
     }
 }
