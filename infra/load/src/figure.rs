@@ -26,6 +26,33 @@ impl Goal {
     }
 }
 
+/// How a goal was reached over several runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Met {
+    /// By every run.
+    Throughout,
+    /// By the median, and not by the worst run.
+    AtTheMedian,
+    /// Not even by the median.
+    No,
+}
+
+impl Met {
+    /// Whether runs that lie so far apart reach the goal.
+    #[must_use]
+    pub fn by(spread: Spread, goal: Goal) -> Self {
+        let worst = match goal {
+            Goal::AtMost(_) => spread.most,
+            Goal::AtLeast(_) => spread.least,
+        };
+        match (goal.is_met(worst), goal.is_met(spread.median)) {
+            (true, true) => Self::Throughout,
+            (_, true) => Self::AtTheMedian,
+            (_, false) => Self::No,
+        }
+    }
+}
+
 /// The median of several runs, and how far they lie apart.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
@@ -74,13 +101,20 @@ pub struct Figure {
     pub ratio: Option<f64>,
     /// What the ratio (the value, where there is no raw limit) should be.
     pub goal: Option<Goal>,
-    /// Whether it is.
+    /// Whether it is, in every run: see [`Figure::reached`] for those of which only the median is.
     pub met: Option<bool>,
     /// How far the runs lie apart: of the ratios, or of the values where there are none.
     pub spread: Option<Spread>,
 }
 
 impl Figure {
+    /// How the goal was reached, if there is one. Said anew from the spread: a file of an earlier
+    /// program may say `met` of the median alone.
+    #[must_use]
+    pub fn reached(&self) -> Option<Met> {
+        Some(Met::by(self.spread?, self.goal?))
+    }
+
     /// A figure of several runs, each a value and the raw limit measured beside it. None without
     /// runs.
     #[must_use]
@@ -101,7 +135,7 @@ impl Figure {
             raw: Some(Spread::of(&raws)?.median),
             ratio: Some(spread.median),
             goal,
-            met: goal.map(|goal| goal.is_met(spread.median)),
+            met: goal.map(|goal| Met::by(spread, goal) == Met::Throughout),
             spread: Some(spread),
         })
     }
@@ -118,7 +152,7 @@ impl Figure {
             raw: None,
             ratio: None,
             goal,
-            met: goal.map(|goal| goal.is_met(spread.median)),
+            met: goal.map(|goal| Met::by(spread, goal) == Met::Throughout),
             spread: Some(spread),
         })
     }
@@ -135,6 +169,21 @@ mod tests {
         assert_eq!((figure.ratio, figure.met), (Some(2.0), Some(false)));
         let spread = figure.spread.unwrap();
         assert_eq!((spread.least, spread.most, spread.runs), (1.0, 3.0, 3));
+    }
+
+    #[test]
+    fn a_goal_is_met_when_the_worst_run_meets_it_too() {
+        let of = |ratios: [f64; 3], goal| {
+            let figure = Figure::alone("x", "×", &ratios, Some(goal)).unwrap();
+            (figure.reached().unwrap(), figure.met.unwrap())
+        };
+        let (most, least) = (Goal::AtMost(1.5), Goal::AtLeast(0.9));
+        assert_eq!(of([1.0, 1.1, 1.5], most), (Met::Throughout, true));
+        assert_eq!(of([1.0, 1.1, 1.6], most), (Met::AtTheMedian, false));
+        assert_eq!(of([1.0, 1.6, 1.7], most), (Met::No, false));
+        assert_eq!(of([0.9, 1.0, 2.0], least), (Met::Throughout, true));
+        assert_eq!(of([0.8, 1.0, 2.0], least), (Met::AtTheMedian, false));
+        assert_eq!(of([0.7, 0.8, 2.0], least), (Met::No, false));
     }
 
     #[test]

@@ -13,7 +13,9 @@ const AREAS: [(&str, &str, &str); 12] = [
         "One-to-one, over sockets",
         "A node as a process of its own, loaded through WebSockets by open-loop load on the same \
          cores: a message counts from when it *should* have been sent. Marks are on. Raw limit: the \
-         sum of write + fdatasync of one record and of a bare WebSocket echo at the same rate.",
+         sum of write + fdatasync of one record and of a bare WebSocket echo at the same rate. At p99 \
+         that is the sum of the two p99s, which seldom fall on the same message: more than the p99 \
+         of both done one after the other, so that these ratios flatter.",
     ),
     (
         "highest",
@@ -98,7 +100,8 @@ Made by `make bench` (short) or `make bench-full` and `make bench-pages`; not wr
 
 Every figure is a **ratio against a raw loop measured in the same run**: `value` and `raw` are
 medians, `ratio` is the median of the ratios of the runs, with the smallest and the largest in
-brackets. Absolute numbers are of the machine named with them. What is measured is checked: a run
+brackets. A goal is met (`yes`) when the worst of the runs meets it; `at the median` says that the
+median does and the worst does not. Absolute numbers are of the machine named with them. What is measured is checked: a run
 that loses, repeats or swaps one message, or whose tables differ in a bit, gives no figure.
 What each change brought, and what did not help, stands in [performance.md](performance.md).
 ";

@@ -1,7 +1,7 @@
 //! Figures as a table, for the terminal and for the pages: the same cells in both.
 
 use super::numbers::number;
-use crate::figure::{Figure, Goal};
+use crate::figure::{Figure, Goal, Met};
 
 const HEADINGS: [&str; 6] = ["figure", "value", "raw", "ratio", "goal", "met"];
 /// Where a long name is broken on the terminal.
@@ -17,7 +17,11 @@ impl Cells {
             Goal::AtMost(most) => format!("≤ {}", of_a_ratio(figure, most)),
             Goal::AtLeast(least) => format!("≥ {}", of_a_ratio(figure, least)),
         });
-        let met = figure.met.map(|met| if met { "yes" } else { "no" });
+        let met = figure.reached().map(|met| match met {
+            Met::Throughout => "yes",
+            Met::AtTheMedian => "at the median",
+            Met::No => "no",
+        });
         Self([
             figure.figure.clone(),
             format!("{} {unit}{}", number(figure.value), alone(figure)),
