@@ -200,4 +200,82 @@ mod tests {
             assert_eq!(writer.join().unwrap(), 1500);
         });
     }
+
+    /// A file with room for so many bytes, which keeps book of what was allocated.
+    struct Pieces {
+        room: u64,
+        allocated: Mutex<Vec<(u64, u64)>>,
+    }
+
+    impl StorageFile for Pieces {
+        fn read_at(&self, _buffer: &mut [u8], _position: u64) -> io::Result<usize> {
+            Ok(0)
+        }
+        fn write_at(&self, bytes: &[u8], _position: u64) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn length(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+        fn set_length(&self, _length: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn allocate(&self, position: u64, length: u64) -> io::Result<()> {
+            if position + length > self.room {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.allocated.lock().push((position, length));
+            Ok(())
+        }
+        fn try_lock(&self) -> io::Result<bool> {
+            Ok(true)
+        }
+    }
+
+    /// Zeroes two and a half pieces ahead of 1,000; what was allocated, up to where there are zeros,
+    /// and whether it went well.
+    fn zeroed(room: u64) -> (Vec<(u64, u64)>, u64, bool) {
+        let header = Header {
+            topic: Topic::Chats,
+            number: 0,
+            salt: 0,
+            base: vec![0],
+        };
+        let segment = Arc::new(Segment::new(header, std::path::Path::new("/")));
+        let file = Arc::new(Pieces {
+            room,
+            allocated: Mutex::default(),
+        });
+        let active = Active::new(segment, Arc::clone(&file) as Arc<dyn StorageFile>, 1_000);
+        assert!(active.want_zeros(1_000, 5 * ZERO_PIECE_BYTES, u64::MAX));
+        let well = active
+            .zero_ahead(5 * ZERO_PIECE_BYTES / 2, u64::MAX)
+            .is_ok();
+        let again = active.want_zeros(1_000, u64::MAX, u64::MAX);
+        assert_eq!(again, well, "after a failure no more are asked for");
+        let allocated = file.allocated.lock().clone();
+        (allocated, active.take(0), well)
+    }
+
+    #[test]
+    fn zeros_over_several_pieces_are_written_piece_by_piece_up_to_their_end() {
+        let (piece, half) = (ZERO_PIECE_BYTES, ZERO_PIECE_BYTES / 2);
+        let pieces = vec![
+            (1_000, piece),
+            (1_000 + piece, piece),
+            (1_000 + 2 * piece, half),
+        ];
+        let end = 1_000 + 2 * piece + half;
+        assert_eq!(zeroed(u64::MAX), (pieces, end, true));
+    }
+
+    #[test]
+    fn a_piece_of_zeros_that_fails_leaves_those_before_it() {
+        let piece = ZERO_PIECE_BYTES;
+        let first = vec![(1_000, piece)];
+        assert_eq!(zeroed(1_000 + 2 * piece - 1), (first, 1_000 + piece, false));
+    }
 }

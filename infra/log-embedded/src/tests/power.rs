@@ -193,3 +193,37 @@ proptest! {
         check(&steps, &config, crash_at, seeds);
     }
 }
+
+/// Large records, so that zeros are asked for again and again, each time over several pieces.
+fn long_step() -> impl Strategy<Value = Step> {
+    let sizes = prop::collection::vec(0_usize..90_000, 1..4);
+    let batches = prop::collection::vec((0..PARTITIONS, sizes), 1..4);
+    prop_oneof![
+        8 => batches.prop_map(|batches| Step::Append(true, batches)),
+        1 => Just(Step::Sync),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    /// Some pieces of zeros are there, one is torn, the rest are not: frames stand before, in and
+    /// behind what was to be zeroed.
+    #[test]
+    fn zeros_over_several_pieces_may_tear_wherever_the_power_goes(
+        steps in prop::collection::vec(long_step(), 4..14),
+        crash_at in 0_u64..120,
+        seeds in any::<[u64; 2]>(),
+    ) {
+        let config = Config {
+            directory: "/disk/log".into(),
+            partitions: PARTITIONS,
+            segment_bytes: 1 << 20,
+            zero_ahead_bytes: 600 << 10,
+            memory_bytes: 2000,
+            ..Config::default()
+        };
+        check(&steps, &config, crash_at, seeds);
+    }
+}
