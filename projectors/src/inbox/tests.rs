@@ -7,7 +7,9 @@ use schemas::events::{
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
 use schemas::position::{Offset, Ordinal, Seq, Timestamp};
 
+use super::Inbox;
 use super::fold::{Line, News, apply};
+use crate::engine::projection::Projection;
 
 fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
@@ -192,4 +194,44 @@ fn nothing_of_an_encrypted_body_is_shown() {
         }
         assert_eq!(line_of("ada", &[(1, 1, event)]).preview.text, "");
     }
+}
+
+/// The engine looks for the keys of a run of records once: only those that have the very same.
+#[test]
+fn only_news_of_the_same_chat_to_the_same_users_in_the_same_order_have_the_same_keys() {
+    let first = news(1, 1, &sent("ada", "hello"));
+    let later = news(2, 2, &edited("bob", 1, "hullo"));
+    let of = |recipients: &[&str]| {
+        let mut one = first.clone();
+        one.recipients = recipients.iter().map(|name| user(name)).collect();
+        Some(one)
+    };
+    let mut elsewhere = first.clone();
+    elsewhere.chat = ChatId::new("d.ada.bob").unwrap();
+    let all = [
+        Some(first.clone()),
+        Some(later),
+        of(&["bob", "ada"]),
+        of(&["ada"]),
+        of(&["ada", "bob", "cy"]),
+        of(&[]),
+        Some(elsewhere),
+        None,
+    ];
+    let inbox = Inbox::default();
+    let keys = |news: &Option<News>| {
+        let mut keys = Vec::new();
+        inbox.keys(news, &mut keys);
+        keys
+    };
+    for one in &all {
+        for other in &all {
+            let same = one.is_some() && other.is_some() && keys(one) == keys(other);
+            // Of nobody's keys nothing is to be saved: either answer is right.
+            if !(keys(one).is_empty() && keys(other).is_empty()) {
+                assert_eq!(inbox.have_same_keys(one, other), same, "{one:?} {other:?}");
+            }
+        }
+    }
+    assert!(inbox.have_same_keys(&all[0], &all[1]));
 }
