@@ -89,26 +89,11 @@ fn place(entries: &VecDeque<Arc<Pushed>>, seq: Seq) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use schemas::ids::{ClientId, DeviceId, UserId};
-    use schemas::position::{Offset, Ordinal, Timestamp};
 
     use super::*;
 
     fn entry(chat: &str, seq: u64, bytes: usize) -> Arc<Pushed> {
-        Arc::new(Pushed {
-            chat: ChatId::new(chat).unwrap(),
-            seq: Seq(seq),
-            ordinal: Ordinal(seq),
-            author: UserId::new("ada").unwrap(),
-            device: DeviceId::new("phone").unwrap(),
-            client_id: ClientId::new("c").unwrap(),
-            id: "0".into(),
-            countable: true,
-            joins: Vec::new(),
-            taken_at: Timestamp(0),
-            origin: Offset(seq),
-            frame: Bytes::from(vec![0; bytes]),
-        })
+        Pushed::sample(chat, seq, Bytes::from(vec![0; bytes]))
     }
 
     fn at_hand(lately: &Lately, chat: &str, from: u64) -> Vec<u64> {

@@ -63,6 +63,28 @@ impl Pushed {
     }
 }
 
+/// Entries for tests of what handles them.
+#[cfg(test)]
+impl Pushed {
+    /// A message of bob's phone, at this place of both the log and the chat.
+    pub(crate) fn sample(chat: &str, seq: u64, frame: Bytes) -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self {
+            chat: ChatId::new(chat).unwrap(),
+            seq: Seq(seq),
+            ordinal: Ordinal(seq),
+            author: UserId::new("bob").unwrap(),
+            device: DeviceId::new("phone").unwrap(),
+            client_id: ClientId::new("c").unwrap(),
+            id: "0".into(),
+            countable: true,
+            joins: Vec::new(),
+            taken_at: Timestamp(0),
+            origin: Offset(seq),
+            frame,
+        })
+    }
+}
+
 fn joins(event: &ChatEvent) -> Vec<UserId> {
     match event {
         ChatEvent::ChatCreated(e) => {

@@ -1,26 +1,11 @@
 //! The track by itself.
 
 use infra_ports::transport::encode_text;
-use schemas::ids::{ClientId, DeviceId};
-use schemas::position::{Ordinal, Timestamp};
 
 use super::*;
 
 fn pushed(seq: u64) -> Arc<Pushed> {
-    Arc::new(Pushed {
-        chat: ChatId::new("d.ada.bob").unwrap(),
-        seq: Seq(seq),
-        ordinal: Ordinal(seq),
-        author: UserId::new("bob").unwrap(),
-        device: DeviceId::new("phone").unwrap(),
-        client_id: ClientId::new("c").unwrap(),
-        id: "0".into(),
-        countable: true,
-        joins: Vec::new(),
-        taken_at: Timestamp(0),
-        origin: Offset(seq),
-        frame: encode_text(seq.to_string().as_bytes()),
-    })
+    Pushed::sample("d.ada.bob", seq, encode_text(seq.to_string().as_bytes()))
 }
 
 fn serving(sent: u64) -> (Track, ChatId) {
