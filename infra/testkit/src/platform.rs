@@ -96,17 +96,21 @@ impl Platform {
         self.node.mint(&UserId::new(user)?, &DeviceId::new(device)?)
     }
 
-    /// Stops the node in order; whatever a test did to it, it goes down.
+    /// Stops the node in order.
+    ///
+    /// # Panics
+    /// When it did not go in order: nothing a test does to a sound node may have that effect.
+    #[expect(clippy::panic, reason = "a test may fail loudly")]
     pub async fn shutdown(self) {
         if let Err(error) = self.try_shutdown().await {
-            tracing::warn!(%error, "the node did not go down in order");
+            panic!("the node did not go down in order: {error:#}");
         }
     }
 
     /// Stops the node in order.
     ///
     /// # Errors
-    /// What did not go in order.
+    /// What did not go in order: a test that broke a part of the node says what it is to be.
     pub async fn try_shutdown(self) -> anyhow::Result<()> {
         self.node.shutdown().await
     }
