@@ -1,7 +1,8 @@
 //! The configuration of a whole node: defaults < TOML < environment `CURSUS__…` < flags.
 //!
 //! Each part's own `Config` stands beside the part; unknown keys are refused; secrets are never
-//! printed. `cursus config` prints the effective one.
+//! printed. `cursus config` prints the effective one. What contradicts itself is refused when a node
+//! starts ([`crate::contradictions`]).
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,9 @@ pub struct Config {
     /// And from one address (of IPv6 the /64), sockets included that have not said who they are; one
     /// that has as many is turned away at the door.
     pub connections_per_address: u32,
+    /// Sockets at once, from all addresses together, that brought no token in their handshake and
+    /// have not said hello yet; one more is told to try later.
+    pub sockets_without_hello: u32,
     /// Which log, and its settings.
     pub log: log::Config,
     /// The embedded store.
@@ -66,10 +70,11 @@ impl Default for Config {
             trace: "info,fjall=warn,lsm_tree=warn".to_owned(),
             telemetry: traces::Config::default(),
             reconnect_to: None,
-            shutdown_within: Duration::from_secs(10),
+            shutdown_within: Duration::from_secs(20),
             ready_lag: Duration::from_secs(5),
             connections: 2_048,
             connections_per_address: 1_024,
+            sockets_without_hello: 2_048,
             log: log::Config::default(),
             store: infra_store_embedded::Config::default(),
             ingest: ingest::Config::default(),

@@ -19,6 +19,7 @@ mod adapters;
 pub mod bridge;
 pub mod cli;
 pub mod config;
+pub mod contradictions;
 pub mod node;
 
 mod health;

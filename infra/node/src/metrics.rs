@@ -26,9 +26,11 @@ infra_ports::metrics! {
     pub LOG_FREE: Gauge, Bytes, "cursus_log_free_bytes";
     /// HTTP connections that are open; sessions are counted apart.
     pub CONNECTIONS: Gauge, Count, "cursus_http_connections";
-    /// Connections closed at once, by reason: `full`, when there are as many as there may be, or `address`, when one address has as many as it may have.
+    /// Sockets that brought no token in their handshake and have not said hello yet.
+    pub STRANGERS: Gauge, Count, "cursus_sockets_without_hello";
+    /// Connections closed at once, by reason: `full`, when there are as many as there may be, `address`, when one address has as many as it may have, or `hello`, when as many sockets as may have not said who they are.
     pub TURNED_AWAY: Counter, Count, "cursus_http_turned_away_total", ["reason"]
-        = || each(["full", "address"]);
+        = || each(["full", "address", "hello"]);
     /// Spans that were not sent: the collector did not take them, or too many waited.
     pub SPANS_DROPPED: Counter, Count, "cursus_spans_dropped_total";
     /// Memory of the process that is in use, as the kernel counts it (resident).
@@ -81,6 +83,16 @@ pub(crate) fn connected(came: bool) {
 /// There are as many connections as there may be.
 pub(crate) fn full() {
     TURNED_AWAY.add(0, 1);
+}
+
+/// A socket without a token came, or said who it is, or went.
+pub(crate) fn stranger(came: bool) {
+    STRANGERS.moves(0, if came { 1.0 } else { -1.0 });
+}
+
+/// As many sockets as may have not said who they are.
+pub(crate) fn strangers_full() {
+    TURNED_AWAY.add(2, 1);
 }
 
 /// One address has as many connections as it may have.

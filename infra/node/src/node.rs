@@ -51,8 +51,9 @@ impl Node {
     /// Starts a node on these adapters.
     ///
     /// # Errors
-    /// When the port is taken, no token could be valid, or log or store do not answer.
+    /// When settings contradict each other, the port is taken, no token could be valid, or log or store do not answer.
     pub async fn start(config: Config, adapters: Adapters) -> anyhow::Result<Self> {
+        config.check()?;
         let metrics = telemetry::start_metrics()?;
         let doors = Doors::bind(&config)?;
         let keys = keys::node_keys(&config, doors.address()?)?;
@@ -101,7 +102,12 @@ impl Node {
         let verdicts = Arc::new(VerdictsOf(delivery.clone()));
         let for_clients = ingest::router(ingest.clone(), verdicts)
             .merge(delivery.router())
-            .merge(connect_route(delivery.clone(), runtime, ingest.clone()));
+            .merge(connect_route(
+                delivery.clone(),
+                runtime,
+                ingest.clone(),
+                config.sockets_without_hello,
+            ));
         let for_operators = operator_routes(Arc::clone(&health), metrics);
         let doors = doors.open(for_clients, for_operators, &ingest)?;
         tracing::info!(address = %doors.address, data = %config.data.display(), "listening");

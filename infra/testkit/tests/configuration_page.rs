@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use infra_node::config::Config;
+use infra_node::contradictions::{self, Contradiction};
 use serde_json::Value;
 
 /// Each table of the page: its heading, the prefix of its keys, where its settings are declared.
@@ -75,6 +76,15 @@ second in the long run and so many at once after a pause. What to set beyond one
 [operations.md](operations.md).
 
 This page is made from the documentation of the settings in the code; a test keeps the two equal.
+";
+
+const CONTRADICTIONS: &str = "
+## Settings that contradict each other
+
+A node with one of these does not start; it says the code and what must be so.
+
+| code | what must be so |
+|---|---|
 ";
 
 struct Setting {
@@ -186,6 +196,10 @@ fn page() -> String {
             )
             .unwrap();
         }
+    }
+    page.push_str(CONTRADICTIONS);
+    for Contradiction { code, what } in contradictions::all() {
+        writeln!(page, "| `{code}` | {what} |").unwrap();
     }
     page
 }

@@ -7,14 +7,16 @@
     reason = "a test may fail loudly"
 )]
 
-use std::io::{Read, Write};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use infra_testkit::platform::Platform;
 use infra_testkit::raw::RawClient;
 use ingest::Rate;
+use schemas::frames::SUBPROTOCOL;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Asks once over a connection of its own and answers all that comes.
 fn ask(address: SocketAddr, path: &str) -> String {
@@ -25,6 +27,32 @@ fn ask(address: SocketAddr, path: &str) -> String {
     let mut answer = Vec::new();
     drop(stream.read_to_end(&mut answer));
     String::from_utf8(answer).unwrap()
+}
+
+/// Asks for a socket, without a token and from this address; what the node answers first.
+async fn knock_from(from: [u8; 4], address: SocketAddr) -> String {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((from, 0))).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    let request = format!(
+        "GET /v1/connect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4_096];
+    let mut read = 0;
+    // The head, and the body after it where there is one.
+    while !String::from_utf8_lossy(&answer[..read]).contains("}}") {
+        match stream.read(&mut answer[read..]).await.unwrap() {
+            0 => break,
+            more => read += more,
+        }
+        if answer.starts_with(b"HTTP/1.1 101") {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&answer[..read]).into_owned()
 }
 
 /// Asks until the answer is as wanted.
@@ -154,6 +182,38 @@ async fn a_socket_keeps_the_place_of_its_address_until_it_has_said_who_it_is() {
     assert_eq!(ask(address, "/healthz"), "", "no place is left");
     drop((strangers, in_handshake));
     until(address, "/healthz", is_let_in).await;
+    platform.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_that_have_said_no_hello_are_bounded_from_all_addresses_together() {
+    let platform = Platform::start_with(|config| {
+        config.sockets_without_hello = 2;
+        config.delivery.hello_within = Duration::from_secs(600);
+    });
+    let platform = platform.await.unwrap();
+    let (address, url) = (platform.node().address(), platform.url());
+    let mut first = RawClient::connect(&url, None).await.unwrap();
+    let second = RawClient::connect(&url, None).await.unwrap();
+    let refused = knock_from([127, 0, 0, 2], address).await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(refused.contains("too_many_sessions"), "{refused}");
+    // With a token in the handshake nobody is a stranger.
+    let token = platform.token("ada", "phone").unwrap();
+    drop(RawClient::live(&url, &token).await.unwrap());
+    let hello = json!({ "type": "hello", "ref": "h", "data": { "token": token } });
+    first.send(hello.to_string()).await.unwrap();
+    assert_eq!(first.answer("h").await.unwrap()["type"], "welcome");
+    let third = async {
+        loop {
+            if let Ok(third) = RawClient::connect(&url, None).await {
+                return third;
+            }
+        }
+    };
+    let third = tokio::time::timeout(Duration::from_secs(30), third).await;
+    let third = third.expect("who has said hello made room");
+    drop((second, third));
     platform.shutdown().await;
 }
 

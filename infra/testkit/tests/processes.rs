@@ -101,8 +101,15 @@ async fn sigterm_sends_clients_away_with_1012_and_ends_within_its_time() {
 async fn a_shutdown_that_did_not_go_in_order_ends_with_an_error_that_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = node(folder.path());
-    let hasty = ("CURSUS__SHUTDOWN_WITHIN".into(), "1ms".into());
-    process.environment.push(hasty);
+    for (setting, value) in [
+        ("SHUTDOWN_WITHIN", "1ms"),
+        // What would contradict it otherwise.
+        ("INGEST__VERDICT_WITHIN", "0ms"),
+        ("DELIVERY__CLOSE_WITHIN", "0ms"),
+    ] {
+        let variable = (format!("CURSUS__{setting}"), value.to_owned());
+        process.environment.push(variable);
+    }
     let running = process.start().unwrap();
     // It does not answer its close, so the node waits for it longer than it may.
     let client = RawClient::live(&running.url(), &token(&process, "ada"))
@@ -114,6 +121,23 @@ async fn a_shutdown_that_did_not_go_in_order_ends_with_an_error_that_says_why() 
     let said = std::fs::read_to_string(process.data.with_extension("log")).unwrap();
     assert!(!well, "{said}");
     assert!(said.contains("it took longer than 1ms"), "{said}");
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused_at_start_with_a_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = node(folder.path());
+    let short = ("CURSUS__READY_LAG".into(), "1s".into());
+    process.environment.push(short);
+    let said = process.start().unwrap_err().to_string();
+    assert!(
+        said.contains("ready_lag_too_short: `ready_lag` must be 3s"),
+        "{said}"
+    );
+    assert!(
+        !folder.path().join("data/log/chats").exists(),
+        "nothing was made"
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub(super) async fn run(
     config: Config,
     adapters: impl AsyncFnOnce(&Config) -> anyhow::Result<Adapters>,
 ) -> anyhow::Result<()> {
+    config.check()?;
     let _traces = traces::start(&config.trace, &config.telemetry)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

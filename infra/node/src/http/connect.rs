@@ -18,23 +18,28 @@ use schemas::errors::{Code, Refusal};
 
 use super::addresses::Place;
 use super::refuse;
+use super::strangers::{Strangers, UntilKnown};
 
 struct Connect {
     delivery: Delivery,
     runtime: Arc<dyn Runtime>,
     ingest: Ingest,
+    strangers: Strangers,
 }
 
-/// The route that turns a handshake into a session.
+/// The route that turns a handshake into a session; so many sockets at once, at most, have not said
+/// who they are.
 pub(crate) fn connect_route(
     delivery: Delivery,
     runtime: Arc<dyn Runtime>,
     ingest: Ingest,
+    sockets_without_hello: u32,
 ) -> Router {
     let state = Arc::new(Connect {
         delivery,
         runtime,
         ingest,
+        strangers: Strangers::new(sockets_without_hello),
     });
     Router::new()
         .route("/v1/connect", any(connect))
@@ -68,12 +73,25 @@ async fn connect(
         }
     };
     let token = bearer(&head.headers).or_else(|| head.uri.query().and_then(token_of));
+    let Some(until_known) = until_known(&state, token.is_some(), place) else {
+        return refuse(&Refusal::plain(Code::TooManySessions));
+    };
     let runtime = Arc::clone(&state.runtime);
     runtime.spawn(
         "handshake",
-        Box::pin(take_over(state, upgrade, token, place)),
+        Box::pin(take_over(state, upgrade, token, until_known)),
     );
     switching.map(|()| Body::empty()).into_response()
+}
+
+/// What a socket holds until it has said who it is; none when too many have not. One with a token
+/// is known, or gone, as soon as it is a session.
+fn until_known(state: &Connect, has_token: bool, place: Arc<Place>) -> Option<UntilKnown> {
+    let stranger = match has_token {
+        true => None,
+        false => Some(state.strangers.enter()?),
+    };
+    Some(UntilKnown::new(place, stranger))
 }
 
 /// Makes a session of a connection once HTTP is through with it. The session is a task of its own:
@@ -82,7 +100,7 @@ async fn take_over(
     state: Arc<Connect>,
     upgrade: OnUpgrade,
     token: Option<String>,
-    place: Arc<Place>,
+    until_known: UntilKnown,
 ) {
     let opened = match upgrade.await {
         Ok(upgraded) => open(upgraded, &Config::default()).map_err(|e| e.to_string()),
@@ -90,7 +108,8 @@ async fn take_over(
     };
     match opened {
         Ok((reader, writer)) => {
-            let session = state.delivery.serve(reader, writer, token, Some(place));
+            let until_known = Some(Arc::new(until_known) as Arc<dyn Send + Sync>);
+            let session = state.delivery.serve(reader, writer, token, until_known);
             state.runtime.spawn("session", Box::pin(session));
         }
         Err(error) => tracing::debug!(%error, "the connection did not become a session"),

@@ -6,6 +6,7 @@ mod connect;
 mod doors;
 mod operators;
 mod server;
+mod strangers;
 
 pub(crate) use connect::connect_route;
 pub(crate) use doors::{Doors, OpenDoors};
