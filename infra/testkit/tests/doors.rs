@@ -91,7 +91,8 @@ async fn who_comes_when_nothing_is_delivered_any_more_is_told_to_go_elsewhere() 
         let report = until(address, page, |_| true).await;
         assert!(report.starts_with("HTTP/1.1 503"), "{page}: {report}");
     }
-    platform.shutdown().await;
+    let trouble = platform.try_shutdown().await.unwrap_err().to_string();
+    assert!(trouble.contains("the log is closed"), "{trouble}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

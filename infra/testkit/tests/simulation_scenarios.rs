@@ -209,3 +209,20 @@ fn a_client_that_marks_what_its_app_has_not_taken_is_found() {
     let plant = |shape: &mut Shape| shape.client_flaw = Some(ClientFlaw::MarksTooEarly);
     finds_planted("marks too early", plant, 40, 6, &["lost: "]);
 }
+
+/// What finds the flaw above is the early mark and not the trust in it: who writes down before they
+/// come for more loses nothing by trusting marks.
+#[test]
+fn a_client_that_trusts_its_marks_loses_nothing_when_they_are_made_in_time() {
+    for seed in 0..40 {
+        let mut plan = Plan::of(seed);
+        plan.shape.client_flaw = Some(ClientFlaw::TrustsMarks);
+        plan.shape.writes_late = false;
+        let choices = Choices::seeded(seed, plan.shape.chances);
+        assert_eq!(
+            run(&plan, choices, Keep::default()).failure,
+            None,
+            "seed {seed}"
+        );
+    }
+}

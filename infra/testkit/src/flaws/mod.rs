@@ -37,8 +37,10 @@ pub enum Flaw {
 /// A rule for clients to break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientFlaw {
-    /// Entries are marked as delivered when they are handed over, not when their user comes for more;
-    /// and a restart trusts these marks.
+    /// A restart trusts what the server counts as delivered, and looks for nothing else.
+    TrustsMarks,
+    /// The same; and entries are marked as delivered when they are handed over, not when their user
+    /// comes for more.
     MarksTooEarly,
 }
 

@@ -156,7 +156,7 @@ impl Device {
         runtime.spawn("user", Box::pin(user.run()));
         let marks_too_early = shape.client_flaw == Some(ClientFlaw::MarksTooEarly);
         let config = SessionConfig {
-            verify_heads: !marks_too_early,
+            verify_heads: shape.client_flaw.is_none(),
             ..SessionConfig::default()
         };
         let session = Session::new(config, &self.disk.lock());
