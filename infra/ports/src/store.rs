@@ -6,8 +6,8 @@
 //! definition. Typed access is the extension trait's, [`TableStoreExt`].
 //!
 //! Ordering: rows of a partition are in clustering key order. Atomicity: mutations of one call that
-//! share table, generation and partition key are applied together or not at all, *not* those of
-//! different partitions. Versions: a mutation whose version is lower than the row's changes
+//! share table, generation and partition key are applied together or not at all, up to
+//! [`MAX_TOGETHER_BYTES`] of them, *not* those of different partitions. Versions: a mutation whose version is lower than the row's changes
 //! nothing; an equal one is the same write again and may be applied again (a delete wins a tie).
 //! Durability: what was written may be lost by a crash only as a suffix of all writes; [`TableStore::sync`]
 //! makes everything durable.
@@ -21,6 +21,10 @@ use schemas::tables::{Cols, Table, TableDef};
 
 /// Mutations of one write of a [`TableStore::load`], about.
 const LOADED_TOGETHER: usize = 256;
+
+/// Bytes of mutations of one partition that every store applies together: 4 MiB, by
+/// [`Mutation::size_bytes`]. What is beyond may be applied in several steps.
+pub const MAX_TOGETHER_BYTES: usize = 4 << 20;
 
 /// One row to put, or to delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,6 +206,15 @@ pub enum StoreError {
     /// store is opened again. Reads go on.
     #[error("the store is poisoned: {0}")]
     Poisoned(String),
+    /// The store will not take this, however often it is tried: a table that is not as defined, a
+    /// key that is too long.
+    #[error("the store refuses {table}: {reason}")]
+    Refused {
+        /// The table.
+        table: &'static str,
+        /// Why.
+        reason: String,
+    },
     /// Bytes that are not those of a row.
     #[error("damaged row in {table}: {reason}")]
     Damaged {

@@ -97,6 +97,22 @@ impl Servers {
         self.tell("kill", server)
     }
 
+    /// Stalls a server: it keeps its connections and answers nothing.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn stall(&self, server: &str) -> anyhow::Result<()> {
+        self.tell("stall", server)
+    }
+
+    /// Lets a server go on that was stalled.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn resume(&self, server: &str) -> anyhow::Result<()> {
+        self.tell("resume", server)
+    }
+
     /// Starts a server that was killed, on its old port and data, and waits until it answers.
     ///
     /// # Errors

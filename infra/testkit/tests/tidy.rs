@@ -24,6 +24,7 @@ const RINGS: &[(&str, u32)] = &[
     ("infra-servers", 1),
     ("infra-log-embedded", 2),
     ("infra-log-kafka", 2),
+    ("infra-store-scylla", 2),
     ("infra-store-embedded", 2),
     ("infra-runtime-tokio", 2),
     ("infra-transport-websocket", 2),

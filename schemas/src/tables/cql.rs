@@ -2,88 +2,108 @@
 //!
 //! The generation is in the table's name (`messages_g1`). Every write bears the row's version as its
 //! `USING TIMESTAMP`, so older never overwrites newer; columns are bound as CQL wire bytes in the
-//! order of the definition, as [`columns_of`] takes them out of an encoded row and [`row_of`] puts
-//! them back. Prepared once and used for ever: nothing here is on the message path.
+//! order of the definition, as [`walk_row`] takes them out of an encoded row and [`row_of`] puts them
+//! back. Prepared once and used for ever: nothing here is on the message path.
 
 use super::column::{Column, ColumnRole, RowError, TableDef};
 use super::row::{EncodedRow, find, key_error};
 use super::{key, value};
 use crate::position::Generation;
 
-/// The CQL wire bytes of one column; none is left unset (the row was written before the column was
-/// added), never null.
-pub type Cell = Option<Vec<u8>>;
-
-/// Takes an encoded row apart: one cell a column, in the order of the definition.
+/// Hands the CQL wire bytes of each column of an encoded row to `take`, in the order of the
+/// definition. None is a column to leave unset (the row was written before the column was added),
+/// never a null.
 ///
 /// # Errors
-/// When the bytes are not those of a row of this table.
-pub fn columns_of(
+/// When the bytes are not those of a row of this table; columns may have been handed over by then.
+pub fn walk_row(
     def: &TableDef,
     partition: &[u8],
     cluster: &[u8],
     mut values: &[u8],
-) -> Result<Vec<Cell>, RowError> {
-    let mut cells = key_columns_of(def, partition, cluster)?;
+    mut take: impl FnMut(Option<&[u8]>),
+) -> Result<(), RowError> {
+    walk_key(def, partition, cluster, |wire| take(Some(wire)))?;
     for column in def.values() {
         if let ColumnRole::Value(tag) = column.role {
-            let wire = find(&mut values, tag).ok_or(RowError::Short(column.name))?;
-            cells.push(wire.map(<[u8]>::to_vec));
+            take(find(&mut values, tag).ok_or(RowError::Short(column.name))?);
         }
     }
-    Ok(cells)
+    Ok(())
 }
 
-/// Takes an encoded key apart: one cell a key column, in the order of the definition.
+/// Hands the CQL wire bytes of each column of an encoded key to `take`, in the order of the
+/// definition.
 ///
 /// # Errors
-/// When the bytes are not those of a key of this table.
-pub fn key_columns_of(
+/// When the bytes are not those of a key of this table; columns may have been handed over by then.
+pub fn walk_key(
+    def: &TableDef,
+    partition: &[u8],
+    cluster: &[u8],
+    mut take: impl FnMut(&[u8]),
+) -> Result<(), RowError> {
+    walk_partition(def, partition, &mut take)?;
+    let given = walk_prefix(def, cluster, take)?;
+    let wanted = def.cluster().count();
+    if given == wanted {
+        Ok(())
+    } else {
+        Err(RowError::Columns { given, wanted })
+    }
+}
+
+/// Hands the CQL wire bytes of each column of an encoded partition key to `take`.
+///
+/// # Errors
+/// As [`walk_key`].
+pub fn walk_partition(
     def: &TableDef,
     mut partition: &[u8],
-    cluster: &[u8],
-) -> Result<Vec<Cell>, RowError> {
-    let mut cells = Vec::with_capacity(def.cols.len());
+    mut take: impl FnMut(&[u8]),
+) -> Result<(), RowError> {
+    let mut wire = Vec::with_capacity(partition.len());
     for column in def.partition() {
-        cells.push(Some(key_column(column, &mut partition)?));
+        key_column(column, &mut partition, &mut wire)?;
+        take(&wire);
     }
-    let clusters = prefix_columns_of(def, cluster)?;
-    if !partition.is_empty() {
-        return Err(RowError::Trailing);
-    }
-    let wanted = def.cluster().count();
-    if clusters.len() != wanted {
-        return Err(RowError::Columns {
-            given: clusters.len(),
-            wanted,
-        });
-    }
-    cells.extend(clusters);
-    Ok(cells)
-}
-
-/// Takes the beginning of a clustering key apart, as the `prefix` or the `after` of a scan may be:
-/// one cell for each whole column in it.
-///
-/// # Errors
-/// When the bytes do not end where a column does.
-pub fn prefix_columns_of(def: &TableDef, mut prefix: &[u8]) -> Result<Vec<Cell>, RowError> {
-    let mut cells = Vec::new();
-    for column in def.cluster() {
-        if prefix.is_empty() {
-            break;
-        }
-        cells.push(Some(key_column(column, &mut prefix)?));
-    }
-    if prefix.is_empty() {
-        Ok(cells)
+    if partition.is_empty() {
+        Ok(())
     } else {
         Err(RowError::Trailing)
     }
 }
 
-fn key_column(column: &Column, bytes: &mut &[u8]) -> Result<Vec<u8>, RowError> {
-    key::take(column.cql, column.role, bytes).map_err(|e| key_error(column, &e))
+/// Hands each whole column in the beginning of a clustering key to `take`, as the `prefix` or the
+/// `after` of a scan may be, and says how many there are.
+///
+/// # Errors
+/// When the bytes do not end where a column does.
+pub fn walk_prefix(
+    def: &TableDef,
+    mut prefix: &[u8],
+    mut take: impl FnMut(&[u8]),
+) -> Result<usize, RowError> {
+    let (mut given, mut wire) = (0, Vec::with_capacity(prefix.len()));
+    for column in def.cluster() {
+        if prefix.is_empty() {
+            break;
+        }
+        key_column(column, &mut prefix, &mut wire)?;
+        take(&wire);
+        given += 1;
+    }
+    if prefix.is_empty() {
+        Ok(given)
+    } else {
+        Err(RowError::Trailing)
+    }
+}
+
+/// Takes one column off the front, in place of what `wire` holds.
+fn key_column(column: &Column, bytes: &mut &[u8], wire: &mut Vec<u8>) -> Result<(), RowError> {
+    wire.clear();
+    key::take(column.cql, column.role, bytes, wire).map_err(|e| key_error(column, &e))
 }
 
 /// Puts a row together from its columns, in the order of the definition.
@@ -131,29 +151,46 @@ pub struct Range {
 #[derive(Debug, Clone)]
 pub struct Statements {
     def: &'static TableDef,
+    /// With the keyspace.
     table: String,
+}
+
+/// The name of a build of a table, in its keyspace.
+pub fn name_of(def: &TableDef, generation: Generation) -> String {
+    format!("{}_g{generation}", def.name)
 }
 
 impl Statements {
     /// Those of a table in a keyspace.
     pub fn new(def: &'static TableDef, keyspace: &str, generation: Generation) -> Self {
-        let table = format!("{keyspace}.{}_g{generation}", def.name);
+        let table = format!("{keyspace}.{}", name_of(def, generation));
         Self { def, table }
     }
 
-    /// Creates the table, if it does not exist.
-    pub fn create(&self) -> String {
+    /// Creates the table, if it does not exist, with options as CQL writes them (`name = value`).
+    pub fn create(&self, options: &[&str]) -> String {
         let columns = list(self.def.cols, |c| format!("{} {}", c.name, c.cql.name()));
         let cluster: Vec<_> = self.def.cluster().collect();
         let mut key = format!("({})", list(self.def.partition(), |c| c.name.into()));
-        let mut order = String::new();
+        let mut with = Vec::new();
         if !cluster.is_empty() {
             key = format!("{key}, {}", list(cluster.clone(), |c| c.name.into()));
             let by = list(cluster, |c| format!("{} {}", c.name, direction(c)));
-            order = format!(" WITH CLUSTERING ORDER BY ({by})");
+            with.push(format!("CLUSTERING ORDER BY ({by})"));
+        }
+        with.extend(options.iter().map(ToString::to_string));
+        let mut with = with.join(" AND ");
+        if !with.is_empty() {
+            with.insert_str(0, " WITH ");
         }
         let table = &self.table;
-        format!("CREATE TABLE IF NOT EXISTS {table} ({columns}, PRIMARY KEY ({key})){order}")
+        format!("CREATE TABLE IF NOT EXISTS {table} ({columns}, PRIMARY KEY ({key})){with}")
+    }
+
+    /// Adds a column that the table was created without.
+    pub fn add(&self, column: &Column) -> String {
+        let (name, kind) = (column.name, column.cql.name());
+        format!("ALTER TABLE {} ADD {name} {kind}", self.table)
     }
 
     /// Drops the table, if it exists.

@@ -90,41 +90,45 @@ pub(super) fn length(cql: CqlType, role: ColumnRole, bytes: &[u8]) -> Option<usi
     (size <= bytes.len()).then_some(size)
 }
 
-/// Takes the wire bytes of a column off the front of ordered bytes.
-pub(super) fn take(cql: CqlType, role: ColumnRole, bytes: &mut &[u8]) -> Result<Vec<u8>, KeyError> {
+/// Takes the wire bytes of a column off the front of ordered bytes and appends them.
+pub(super) fn take(
+    cql: CqlType,
+    role: ColumnRole,
+    bytes: &mut &[u8],
+    wire: &mut Vec<u8>,
+) -> Result<(), KeyError> {
     let mask = mask(role);
     let size = match cql {
-        CqlType::Text | CqlType::Blob => return take_escaped(bytes, mask),
+        CqlType::Text | CqlType::Blob => return take_escaped(bytes, mask, wire),
         CqlType::Bigint | CqlType::Timestamp => 8,
         CqlType::Int => 4,
         CqlType::Boolean => 1,
     };
     let (head, rest) = bytes.split_at_checked(size).ok_or(KeyError::Short)?;
     *bytes = rest;
-    let mut wire: Vec<u8> = head.iter().map(|b| b ^ mask).collect();
-    if let (Some(first), false) = (wire.first_mut(), cql == CqlType::Boolean) {
+    let start = wire.len();
+    wire.extend(head.iter().map(|b| b ^ mask));
+    if let (Some(first), false) = (wire.get_mut(start), cql == CqlType::Boolean) {
         *first ^= SIGN;
     }
-    Ok(wire)
+    Ok(())
 }
 
-fn take_escaped(bytes: &mut &[u8], mask: u8) -> Result<Vec<u8>, KeyError> {
-    let mut wire = Vec::with_capacity(bytes.len());
+fn take_escaped(bytes: &mut &[u8], mask: u8, wire: &mut Vec<u8>) -> Result<(), KeyError> {
     let mut rest = *bytes;
     loop {
-        let (byte, after) = rest.split_first().ok_or(KeyError::Short)?;
-        rest = after;
-        if byte ^ mask != ESCAPE {
-            wire.push(byte ^ mask);
-            continue;
-        }
-        let (byte, after) = rest.split_first().ok_or(KeyError::Short)?;
+        let escape = rest.iter().position(|byte| byte ^ mask == ESCAPE);
+        let (plain, after) = rest.split_at(escape.ok_or(KeyError::Short)?);
+        wire.extend(plain.iter().map(|byte| byte ^ mask));
+        let [_, byte, after @ ..] = after else {
+            return Err(KeyError::Short);
+        };
         rest = after;
         match byte ^ mask {
             ESCAPED_ZERO => wire.push(ESCAPE),
             END => {
                 *bytes = rest;
-                return Ok(wire);
+                return Ok(());
             }
             _ => return Err(KeyError::Escape),
         }

@@ -213,7 +213,8 @@ impl Reader<'_> {
         } else {
             &mut self.cluster
         };
-        let wire = key::take(T::CQL, column.role, bytes).map_err(|e| key_error(column, &e))?;
+        let mut wire = Vec::with_capacity(bytes.len());
+        key::take(T::CQL, column.role, bytes, &mut wire).map_err(|e| key_error(column, &e))?;
         T::from_wire(&wire).map_err(|reason| RowError::Value {
             column: column.name,
             reason,

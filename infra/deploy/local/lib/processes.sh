@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # `here` and the places are set by `stack`
 # Ports, processes and waiting: what all servers share. Sourced by `stack`.
 
-START_WITHIN_S=120 # how long a server may take to answer, on a busy machine
+START_WITHIN_S=240 # how long a server may take to answer, on a busy machine
 STOP_WITHIN_S=30   # how long it may take to stop in order, before it is killed
 
 fail() {

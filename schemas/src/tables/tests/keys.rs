@@ -26,7 +26,8 @@ fn ordered<T: ColumnType + Ord + Debug>(a: &T, b: &T) {
             assert!(!x.starts_with(&y) && !y.starts_with(&x), "{a:?} {b:?}");
         }
         let mut rest = x.as_slice();
-        let wire = key::take(T::CQL, role, &mut rest).unwrap();
+        let mut wire = Vec::new();
+        key::take(T::CQL, role, &mut rest, &mut wire).unwrap();
         assert_eq!(T::from_wire(&wire).as_ref(), Ok(a));
         assert!(rest.is_empty());
     }

@@ -38,7 +38,9 @@ where
     );
     assert!(split_key(T::DEF, &whole[..bytes.partition.len() - 1]).is_err());
 
-    let cells = cql::columns_of(T::DEF, &bytes.partition, &bytes.cluster, &bytes.values).unwrap();
+    let mut cells: Vec<Option<Vec<u8>>> = Vec::new();
+    let (p, c, v) = (&bytes.partition, &bytes.cluster, &bytes.values);
+    cql::walk_row(T::DEF, p, c, v, |cell| cells.push(cell.map(<[u8]>::to_vec))).unwrap();
     let cells: Vec<Option<&[u8]>> = cells.iter().map(Option::as_deref).collect();
     assert_eq!(cql::row_of(T::DEF, &cells), Ok(bytes));
 }
@@ -62,7 +64,7 @@ fn damaged<T: Table>(seed: u64, at: usize, by: u8) {
             decode_row::<T>(&p[..shorter], c, v).is_err(),
             "a cut partition key is no key"
         );
-        let _parts: Result<_, _> = cql::columns_of(T::DEF, p, c, v);
+        let _parts: Result<_, _> = cql::walk_row(T::DEF, p, c, v, |_| ());
     }
 }
 

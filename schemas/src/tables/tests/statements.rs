@@ -1,6 +1,6 @@
 //! The statements for a store of typed columns, as text.
 
-use super::super::cql::{Range, Statements, prefix_columns_of};
+use super::super::cql::{Range, Statements, walk_prefix};
 use super::*;
 use crate::ids::{ChatId, DeviceId, UserId};
 use crate::position::{Generation, Seq};
@@ -12,16 +12,26 @@ fn statements<T: Table>() -> Statements {
 #[test]
 fn tables_are_created_with_their_key_and_order() {
     assert_eq!(
-        statements::<OverlayRow>().create(),
+        statements::<OverlayRow>().create(&[]),
         "CREATE TABLE IF NOT EXISTS cursus.overlays_g3 (chat text, bucket bigint, target bigint, \
          what text, seq bigint, at timestamp, event blob, \
          PRIMARY KEY ((chat, bucket), target, what)) \
          WITH CLUSTERING ORDER BY (target ASC, what ASC)"
     );
     assert_eq!(
-        statements::<GenerationRow>().create(),
+        statements::<GenerationRow>().create(&[]),
         "CREATE TABLE IF NOT EXISTS cursus.generations_g3 (projection text, live int, \
          previous int, building int, PRIMARY KEY ((projection)))"
+    );
+    let options = |of: &Statements| of.create(&["a = 1", "b = 2"]);
+    assert!(
+        options(&statements::<GenerationRow>()).ends_with("((projection))) WITH a = 1 AND b = 2")
+    );
+    assert!(options(&statements::<OverlayRow>()).ends_with("what ASC) AND a = 1 AND b = 2"));
+    let column = HiddenRow::DEF.values().next().unwrap();
+    assert_eq!(
+        statements::<HiddenRow>().add(column),
+        "ALTER TABLE cursus.hidden_g3 ADD at timestamp"
     );
     assert_eq!(
         statements::<ChatRow>().drop(),
@@ -86,19 +96,13 @@ fn a_prefix_is_taken_apart_where_columns_end() {
     };
     for columns in 0..=3 {
         let prefix = encode_cluster_prefix::<MarkRow>(&key, columns);
-        assert_eq!(
-            prefix_columns_of(MarkRow::DEF, &prefix).unwrap().len(),
-            columns
-        );
+        assert_eq!(walk_prefix(MarkRow::DEF, &prefix, |_| ()).unwrap(), columns);
     }
-    assert!(prefix_columns_of(MarkRow::DEF, b"ad").is_err());
+    assert!(walk_prefix(MarkRow::DEF, b"ad", |_| ()).is_err());
     let (partition, cluster) = encode_key::<MarkRow>(&key);
-    assert_eq!(
-        cql::key_columns_of(MarkRow::DEF, &partition, &cluster)
-            .unwrap()
-            .len(),
-        4
-    );
+    let mut cells = 0;
+    cql::walk_key(MarkRow::DEF, &partition, &cluster, |_| cells += 1).unwrap();
+    assert_eq!(cells, 4);
     let short = encode_cluster_prefix::<MarkRow>(&key, 2);
-    assert!(cql::key_columns_of(MarkRow::DEF, &partition, &short).is_err());
+    assert!(cql::walk_key(MarkRow::DEF, &partition, &short, |_| ()).is_err());
 }

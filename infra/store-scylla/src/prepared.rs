@@ -1,0 +1,175 @@
+//! Prepared statements of the builds in use, made when a build is first asked for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use infra_ports::store::StoreError;
+use parking_lot::RwLock;
+use schemas::position::Generation;
+use schemas::tables::cql::{Range, Statements, name_of};
+use schemas::tables::{CqlType, TableDef};
+use scylla::client::session::Session;
+use scylla::cluster::metadata::{ColumnType, NativeType};
+use scylla::statement::prepared::PreparedStatement;
+
+use crate::errors::{refused_to_prepare, unavailable};
+
+/// The statements of one build of a table.
+pub(crate) struct Prepared {
+    pub(crate) table: &'static TableDef,
+    pub(crate) insert: PreparedStatement,
+    pub(crate) delete: PreparedStatement,
+    pub(crate) get: PreparedStatement,
+    statements: Statements,
+    scans: RwLock<HashMap<Range, PreparedStatement>>,
+    table_scans: RwLock<HashMap<bool, PreparedStatement>>,
+}
+
+/// All builds in use.
+#[derive(Default)]
+pub(crate) struct Builds(RwLock<HashMap<(&'static str, Generation), Arc<Prepared>>>);
+
+impl Builds {
+    /// The statements of a build.
+    pub(crate) async fn of(
+        &self,
+        session: &Session,
+        keyspace: &str,
+        table: &'static TableDef,
+        generation: Generation,
+    ) -> Result<Arc<Prepared>, StoreError> {
+        if let Some(known) = self.0.read().get(&(table.name, generation)) {
+            return Ok(Arc::clone(known));
+        }
+        let prepared = Prepared::new(session, keyspace, table, generation).await;
+        let prepared = match prepared {
+            Err(StoreError::Refused { .. })
+                if !exists(session, keyspace, table, generation).await? =>
+            {
+                return Err(StoreError::UnknownTable {
+                    table: table.name,
+                    generation,
+                });
+            }
+            other => Arc::new(other?),
+        };
+        let mut builds = self.0.write();
+        let kept = builds.entry((table.name, generation)).or_insert(prepared);
+        Ok(Arc::clone(kept))
+    }
+
+    /// Forgets a build that was dropped or changed.
+    pub(crate) fn forget(&self, table: &TableDef, generation: Generation) {
+        self.0.write().remove(&(table.name, generation));
+    }
+}
+
+impl Prepared {
+    async fn new(
+        session: &Session,
+        keyspace: &str,
+        table: &'static TableDef,
+        generation: Generation,
+    ) -> Result<Self, StoreError> {
+        let statements = Statements::new(table, keyspace, generation);
+        let insert = prepare(session, table, statements.insert()).await?;
+        check(table, &insert)?;
+        Ok(Self {
+            table,
+            delete: prepare(session, table, statements.delete()).await?,
+            get: prepare(session, table, statements.get()).await?,
+            insert,
+            statements,
+            scans: RwLock::default(),
+            table_scans: RwLock::default(),
+        })
+    }
+
+    /// The statement that reads a range of a partition.
+    pub(crate) async fn scan(
+        &self,
+        session: &Session,
+        range: Range,
+    ) -> Result<PreparedStatement, StoreError> {
+        if let Some(known) = self.scans.read().get(&range) {
+            return Ok(known.clone());
+        }
+        let scan = prepare(session, self.table, self.statements.scan(range)).await?;
+        self.scans.write().insert(range, scan.clone());
+        Ok(scan)
+    }
+
+    /// The statement that reads partitions, behind one or from the beginning.
+    pub(crate) async fn scan_table(
+        &self,
+        session: &Session,
+        behind: bool,
+    ) -> Result<PreparedStatement, StoreError> {
+        if let Some(known) = self.table_scans.read().get(&behind) {
+            return Ok(known.clone());
+        }
+        let scan = prepare(session, self.table, self.statements.scan_table(behind)).await?;
+        self.table_scans.write().insert(behind, scan.clone());
+        Ok(scan)
+    }
+}
+
+/// Prepares a statement, all of which may be sent again: writes bear their own timestamps.
+async fn prepare(
+    session: &Session,
+    table: &TableDef,
+    statement: String,
+) -> Result<PreparedStatement, StoreError> {
+    let prepared = session.prepare(statement).await;
+    let mut prepared = prepared.map_err(|error| match refused_to_prepare(&error) {
+        Some(reason) => StoreError::Refused {
+            table: table.name,
+            reason,
+        },
+        None => unavailable(&error),
+    })?;
+    prepared.set_is_idempotent(true);
+    // Statements name their columns, so what they answer does not change with the table.
+    prepared.set_use_cached_result_metadata(true);
+    Ok(prepared)
+}
+
+/// Compares the columns' types with the definition, once and for all writes to come.
+fn check(table: &'static TableDef, insert: &PreparedStatement) -> Result<(), StoreError> {
+    let bound = insert.get_variable_col_specs();
+    for (column, spec) in table.cols.iter().zip(bound.iter()) {
+        if *spec.typ() != ColumnType::Native(native(column.cql)) {
+            return Err(StoreError::Refused {
+                table: table.name,
+                reason: format!("column {} is no {}", column.name, column.cql.name()),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn native(cql: CqlType) -> NativeType {
+    match cql {
+        CqlType::Text => NativeType::Text,
+        CqlType::Blob => NativeType::Blob,
+        CqlType::Bigint => NativeType::BigInt,
+        CqlType::Int => NativeType::Int,
+        CqlType::Boolean => NativeType::Boolean,
+        CqlType::Timestamp => NativeType::Timestamp,
+    }
+}
+
+/// True when the servers know the build.
+pub(crate) async fn exists(
+    session: &Session,
+    keyspace: &str,
+    table: &TableDef,
+    generation: Generation,
+) -> Result<bool, StoreError> {
+    let look =
+        "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
+    let of = (keyspace, name_of(table, generation));
+    let found = session.query_unpaged(look, of).await;
+    let found = found.map_err(|e| unavailable(&e))?.into_rows_result();
+    Ok(found.map_err(|e| unavailable(&e))?.rows_num() > 0)
+}
