@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use infra_log_embedded::{Config, EmbeddedLog};
-use infra_ports::laws::log::{LAW_PARTITIONS, LogPlace};
+use infra_ports::laws::log::{LAW_AT, LAW_PARTITIONS, LogPlace};
 use infra_ports::log::EventLog;
 use parking_lot::Mutex;
 use schemas::position::Timestamp;
@@ -53,7 +53,7 @@ impl LogPlace for Place {
 
     async fn expire(&self) {
         let log = Arc::clone(self.open.lock().as_ref().expect("it is open"));
-        let far = Timestamp(1_700_000_000_000 + 8 * 24 * 60 * 60 * 1000);
+        let far = Timestamp(LAW_AT.0 + 8 * 24 * 60 * 60 * 1000);
         assert!(
             log.enforce_retention(far).unwrap() > 0,
             "segments are dropped"

@@ -146,6 +146,16 @@ impl Config {
         producer
     }
 
+    /// A member of a group that fetches nothing.
+    pub(crate) fn member(&self, group: &str) -> ClientConfig {
+        let mut member = self.consumer();
+        member
+            .set("group.id", format!("{}{group}", self.topic_prefix))
+            .set("group.protocol", "consumer")
+            .set("auto.offset.reset", "earliest");
+        member
+    }
+
     /// A consumer that is told where to read and never commits.
     pub(crate) fn consumer(&self) -> ClientConfig {
         let mut consumer = self.client();

@@ -21,6 +21,7 @@ mod closing;
 mod config;
 mod delivery;
 mod errors;
+mod groups;
 mod log;
 mod producing;
 mod reading;

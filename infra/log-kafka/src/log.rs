@@ -68,6 +68,15 @@ impl KafkaLog {
         Ok(log)
     }
 
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether it has this topic.
+    pub(crate) fn has(&self, topic: Topic) -> bool {
+        self.topics.read().contains(&topic)
+    }
+
     /// Whether the log is open and has this topic, and all of these partitions.
     fn known(
         &self,
@@ -75,7 +84,7 @@ impl KafkaLog {
         partitions: impl IntoIterator<Item = Partition>,
     ) -> Result<(), LogError> {
         self.closing.check()?;
-        if !self.topics.read().contains(&topic) {
+        if !self.has(topic) {
             return Err(LogError::UnknownTopic(topic));
         }
         let mut partitions = partitions.into_iter();

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use infra_log_kafka::{Config, ConnectError, KafkaLog};
+use infra_ports::groups::{ConsumerGroups, GroupError};
 use infra_ports::laws::log::{LAW_PARTITIONS, LogPlace};
 use infra_ports::log::EventLog;
 use infra_servers::Servers;
@@ -62,7 +63,7 @@ impl LogPlace for Place {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_on_kafka_keeps_the_laws() {
+async fn log_and_groups_on_kafka_keep_the_laws() {
     let servers = Servers::start(&["kafka"]).unwrap();
     let laws = infra_ports::laws::log::run(async || Place::new(&servers));
     tokio::time::timeout(Duration::from_secs(240), laws)
@@ -84,4 +85,19 @@ async fn the_log_on_kafka_keeps_the_laws() {
             ..
         }
     ));
+    groups_keep_the_laws(&servers).await;
+}
+
+async fn groups_keep_the_laws(servers: &Servers) {
+    let log = KafkaLog::connect(Place::new(servers).0).await.unwrap();
+    log.create_topics(&[Topic::Chats]).await.unwrap();
+    let unknown = log.join("none", Topic::Users).await;
+    assert!(matches!(
+        unknown,
+        Err(GroupError::UnknownTopic(Topic::Users))
+    ));
+    let laws = infra_ports::laws::groups::run(&log);
+    tokio::time::timeout(Duration::from_secs(240), laws)
+        .await
+        .expect("no wake-up is lost");
 }

@@ -16,6 +16,7 @@
 )]
 
 pub mod ceilings;
+pub mod groups;
 pub mod log;
 pub mod metric;
 pub mod runtime;

@@ -10,6 +10,7 @@
 )]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use infra_servers::Servers;
@@ -50,6 +51,18 @@ async fn send(client: &mut RawClient, id: &str) {
     }
 }
 
+/// Reads entries, the first time that each comes: what is pushed and not marked is pushed again.
+async fn hear(mut client: RawClient, count: usize) -> Vec<String> {
+    let mut heard = Vec::new();
+    while heard.len() < count {
+        let entry = client.until("entry").await.unwrap();
+        if entry["seq"] == heard.len() + 1 {
+            heard.push(entry["client_id"].as_str().unwrap().to_owned());
+        }
+    }
+    heard
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_on_kafka_loses_nothing_when_it_or_its_broker_is_killed() {
     let servers = Servers::start(&["kafka"]).unwrap();
@@ -64,43 +77,41 @@ async fn a_node_on_kafka_loses_nothing_when_it_or_its_broker_is_killed() {
         outcome.acknowledged > 100 && outcome.delivered > 100,
         "{outcome:?}"
     );
-    the_broker_is_killed(&servers).await;
+    the_broker_is_killed(Arc::new(servers)).await;
 }
 
 /// The node lives on, and so do its sockets.
-async fn the_broker_is_killed(servers: &Servers) {
+async fn the_broker_is_killed(servers: Arc<Servers>) {
     let folder = tempfile::tempdir().unwrap();
     let mut process =
         NodeProcess::new(Path::new(PROGRAM), &folder.path().join("data"), &[]).unwrap();
-    process.environment = settings(servers, "broker.");
+    process.environment = settings(&servers, "broker.");
     let node = process.start().unwrap();
     let token = |user: &str| {
         let (user, phone) = (UserId::new(user).unwrap(), DeviceId::new("phone").unwrap());
         process.token(&user, &phone).unwrap()
     };
     let mut ada = RawClient::live(&node.url(), &token("ada")).await.unwrap();
-    let mut bob = RawClient::live(&node.url(), &token("bob")).await.unwrap();
+    let bob = RawClient::live(&node.url(), &token("bob")).await.unwrap();
     let ids: Vec<String> = (0..60).map(|n| format!("m{n}")).collect();
+    let hearing = tokio::spawn(hear(bob, ids.len()));
     for (n, id) in ids.iter().enumerate() {
         if n == 20 {
             servers.kill("kafka-1").unwrap();
-            let ((), restarted) = tokio::join!(send(&mut ada, id), async {
-                tokio::task::block_in_place(|| servers.restart("kafka-1"))
-            });
-            restarted.unwrap();
+            let servers = Arc::clone(&servers);
+            let restart = move || servers.restart("kafka-1");
+            let restart = tokio::task::spawn_blocking(restart);
+            send(&mut ada, id).await;
+            restart.await.unwrap().unwrap();
         } else {
             send(&mut ada, id).await;
         }
     }
-    // What is pushed and not marked is pushed again: the first time counts.
-    let mut heard: Vec<String> = Vec::new();
-    while heard.len() < ids.len() {
-        let entry = bob.until("entry").await.unwrap();
-        if entry["seq"] == heard.len() + 1 {
-            heard.push(entry["client_id"].as_str().unwrap().to_owned());
-        }
-    }
-    assert_eq!(heard, ids, "in the order in which they were sent");
+    assert_eq!(
+        hearing.await.unwrap(),
+        ids,
+        "in the order in which they were sent"
+    );
     assert!(node.terminate().unwrap().1, "it ends in order");
     let verified = process.verify().unwrap();
     assert!(verified.equal, "{}", verified.said);

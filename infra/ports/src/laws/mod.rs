@@ -1,5 +1,6 @@
 //! The laws of the ports, run by every adapter.
 
+pub mod groups;
 pub mod log;
 pub mod runtime;
 pub mod store;

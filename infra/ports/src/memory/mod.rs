@@ -1,12 +1,14 @@
 //! In-memory adapters: fast tests and the simulation run on them.
 
 pub mod faults;
+pub mod groups;
 pub mod log;
 pub mod runtime;
 pub mod store;
 pub mod transport;
 
 pub use faults::{Faults, NoFaults};
+pub use groups::MemoryGroups;
 pub use log::MemoryLog;
 pub use runtime::{Chances, Executor, Halt, Node, SimFaults, SimRuntime};
 pub use store::MemoryStore;

@@ -27,6 +27,10 @@ use crate::log::{EventLog, LogTail, NewRecord, Positions, Record, RecordBatch, V
 /// Partitions of a log that is handed to the laws.
 pub const LAW_PARTITIONS: u32 = 4;
 
+/// The time of the laws' records: 2100. A real log drops by itself what is older than its topic keeps
+/// records, by their own times, and that while the laws run.
+pub const LAW_AT: Timestamp = Timestamp(4_102_444_800_000);
+
 /// A topic that is durable with each append, and one that is synced.
 const EACH: Topic = Topic::Chats;
 const SYNCED: Topic = Topic::Users;
@@ -68,7 +72,7 @@ fn record(value: &str) -> NewRecord {
     NewRecord {
         key: Bytes::from(format!("key of {value}")),
         value: Bytes::from(value.to_owned()),
-        at: Timestamp(1_700_000_000_000),
+        at: LAW_AT,
     }
 }
 
