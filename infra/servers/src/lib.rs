@@ -89,6 +89,11 @@ impl Servers {
         self.address("REDIS")
     }
 
+    /// Where a Redis in cluster mode listens (`redis-cluster`), one node with all slots; `host:port`.
+    pub fn redis_cluster(&self) -> &str {
+        self.address("REDIS_CLUSTER")
+    }
+
     /// Kills a server (`kafka-2`, `cassandra`, `redis`) as `kill -9` does.
     ///
     /// # Errors
