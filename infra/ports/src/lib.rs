@@ -19,6 +19,7 @@ pub mod ceilings;
 pub mod groups;
 pub mod log;
 pub mod metric;
+pub mod registry;
 pub mod runtime;
 pub mod store;
 pub mod transport;
@@ -29,6 +30,7 @@ pub mod memory;
 pub mod laws;
 
 pub use log::{EventLog, LogError, LogTail, Positions, Record, RecordBatch, Visibility};
+pub use registry::{RegistryError, SessionRegistry};
 pub use runtime::{BoxFuture, Runtime};
 pub use store::{Mutation, ScanRange, StoreError, StoredRow, TableStore, TableStoreExt};
 pub use transport::{FrameReader, FrameWriter, Inbound, TransportError};

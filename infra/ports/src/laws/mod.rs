@@ -2,6 +2,7 @@
 
 pub mod groups;
 pub mod log;
+pub mod registry;
 pub mod runtime;
 pub mod store;
 pub mod transport;

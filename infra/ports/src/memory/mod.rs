@@ -3,6 +3,7 @@
 pub mod faults;
 pub mod groups;
 pub mod log;
+pub mod registry;
 pub mod runtime;
 pub mod store;
 pub mod transport;
@@ -10,5 +11,6 @@ pub mod transport;
 pub use faults::{Faults, NoFaults};
 pub use groups::MemoryGroups;
 pub use log::MemoryLog;
+pub use registry::MemoryRegistry;
 pub use runtime::{Chances, Executor, Halt, Node, SimFaults, SimRuntime};
 pub use store::MemoryStore;
