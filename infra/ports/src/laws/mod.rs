@@ -1,6 +1,7 @@
 //! The laws of the ports, run by every adapter.
 
 pub mod groups;
+pub mod link;
 pub mod log;
 pub mod registry;
 pub mod runtime;

@@ -2,6 +2,7 @@
 
 pub mod faults;
 pub mod groups;
+pub mod link;
 pub mod log;
 pub mod registry;
 pub mod runtime;
@@ -10,6 +11,7 @@ pub mod transport;
 
 pub use faults::{Faults, NoFaults};
 pub use groups::MemoryGroups;
+pub use link::LocalLink;
 pub use log::MemoryLog;
 pub use registry::MemoryRegistry;
 pub use runtime::{Chances, Executor, Halt, Node, SimFaults, SimRuntime};

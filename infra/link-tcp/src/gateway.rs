@@ -1,0 +1,207 @@
+//! The gateway's end: keeps a connection to one worker, and hands on what it tells.
+
+use std::io;
+use std::sync::Arc;
+
+use infra_ports::link::{Deliveries, Link, SubscriberId, Subscribing, Told};
+use infra_ports::registry::NodeName;
+use parking_lot::Mutex;
+use schemas::avro::LogEvent;
+use schemas::events::UserEvent;
+use schemas::ids::UserId;
+use tokio::net::TcpStream;
+
+use crate::config::{Config, Secret};
+use crate::connection::{End, serve};
+use crate::frames::Frame;
+use crate::hello::{self, Refused};
+use crate::outbox::Outbox;
+use crate::subscribers::Subscribers;
+use crate::thread::Thread;
+
+/// How a gateway stands with its worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum State {
+    /// There is no connection; why there is none.
+    Apart(String),
+    /// Subscriptions and records flow, in this version of the protocol.
+    Linked(u16),
+    /// The two ends will not talk until one of them is changed; it is tried again all the same.
+    Refused(String),
+}
+
+/// The link to one worker, as long as it is held.
+pub struct TcpLink {
+    shared: Arc<Shared>,
+    _thread: Thread,
+}
+
+struct Shared {
+    worker: String,
+    name: NodeName,
+    secret: Secret,
+    config: Config,
+    deliveries: Arc<dyn Deliveries>,
+    subscribers: Mutex<Subscribers>,
+    state: Mutex<State>,
+}
+
+impl TcpLink {
+    /// Keeps a connection to the worker at `worker` (`host:port`) for the gateway of this name.
+    /// Connects in the background, for ever again.
+    ///
+    /// # Errors
+    /// When a thread cannot be had.
+    pub fn start(
+        worker: &str,
+        name: NodeName,
+        secret: Secret,
+        config: Config,
+        deliveries: Arc<dyn Deliveries>,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            worker: worker.to_owned(),
+            name,
+            secret,
+            config,
+            deliveries,
+            subscribers: Mutex::default(),
+            state: Mutex::new(State::Apart("not connected yet".to_owned())),
+        });
+        let run = {
+            let shared = Arc::clone(&shared);
+            move || async move { shared.keep_connected().await }
+        };
+        Ok(Self {
+            shared,
+            _thread: Thread::start("link-gateway", run)?,
+        })
+    }
+
+    /// How it stands now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.shared.state.lock().clone()
+    }
+}
+
+impl Link for TcpLink {
+    fn subscribe(&self, user: &UserId, subscriber: SubscriberId) -> Subscribing {
+        let mut subscribers = self.shared.subscribers.lock();
+        subscribers.subscribe(user, subscriber)
+    }
+
+    fn unsubscribe(&self, user: &UserId) {
+        self.shared.subscribers.lock().unsubscribe(user);
+    }
+
+    fn subscribers(&self) -> usize {
+        self.shared.subscribers.lock().known()
+    }
+}
+
+impl Shared {
+    async fn keep_connected(&self) {
+        let Config {
+            first_pause,
+            longest_pause,
+            ..
+        } = self.config;
+        let mut pause = first_pause;
+        loop {
+            match self.connect().await {
+                Ok((socket, version)) => {
+                    self.linked(socket, version).await;
+                    pause = first_pause;
+                }
+                Err(refused) => {
+                    let why = refused.to_string();
+                    tracing::warn!(worker = self.worker, error = why, "a worker is not reached");
+                    *self.state.lock() = match refused {
+                        Refused::Lost(_) | Refused::Late => State::Apart(why),
+                        _ => State::Refused(why),
+                    };
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(longest_pause);
+        }
+    }
+
+    async fn connect(&self) -> Result<(TcpStream, u16), Refused> {
+        let connected = async {
+            let mut socket = TcpStream::connect(&self.worker).await?;
+            socket.set_nodelay(true)?;
+            let versions = &self.config.versions;
+            let version = hello::greet(&mut socket, &self.secret, versions, &self.name).await?;
+            Ok((socket, version))
+        };
+        let connected = tokio::time::timeout(self.config.hello_within, connected);
+        connected.await.unwrap_or(Err(Refused::Late))
+    }
+
+    /// Serves one connection to its end.
+    async fn linked(&self, socket: TcpStream, version: u16) {
+        let socket = Arc::new(socket);
+        let outbox = Arc::new(Outbox::new(Arc::clone(&socket), self.config.queue_bytes));
+        self.subscribers.lock().connected(&outbox);
+        *self.state.lock() = State::Linked(version);
+        tracing::info!(worker = self.worker, version, "linked to a worker");
+        let end = serve(&socket, &outbox, &self.config, |frames| self.take(frames)).await;
+        tracing::warn!(worker = self.worker, %end, "the link to a worker ended");
+        *self.state.lock() = State::Apart(end.to_string());
+        let partitions = self.subscribers.lock().broken();
+        if !partitions.is_empty() {
+            self.deliveries.detached(&partitions);
+        }
+    }
+
+    /// Hands on what came: as much of it together as stands together.
+    fn take(&self, frames: Vec<Frame>) -> Result<(), End> {
+        let mut batch = Vec::new();
+        for frame in frames {
+            match frame {
+                Frame::Told(to, record) => batch.extend(told(to, record)),
+                Frame::Subscribed(subscribed) => {
+                    if !self.subscribers.lock().answered(subscribed) {
+                        return Err(End::Unexpected);
+                    }
+                }
+                Frame::Detached(partitions) => {
+                    self.deliver(&mut batch);
+                    self.deliveries.detached(&partitions);
+                }
+                Frame::Ended => {
+                    self.deliver(&mut batch);
+                    self.deliveries.ended();
+                }
+                Frame::Ping => {}
+                Frame::Subscribe(..) | Frame::Unsubscribe(_) => return Err(End::Unexpected),
+            }
+        }
+        self.deliver(&mut batch);
+        Ok(())
+    }
+
+    fn deliver(&self, batch: &mut Vec<Told>) {
+        if !batch.is_empty() {
+            self.deliveries.deliver(std::mem::take(batch));
+        }
+    }
+}
+
+/// What a worker told; nothing when this build cannot read it.
+fn told(to: Vec<SubscriberId>, record: bytes::Bytes) -> Option<Told> {
+    match UserEvent::decode(&record) {
+        Ok(event) => Some(Told {
+            to,
+            event: Arc::new(event),
+            record,
+        }),
+        Err(error) => {
+            tracing::error!(%error, "a record of users cannot be read and is passed over");
+            None
+        }
+    }
+}
