@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use infra_ports::link::Deliveries;
+use infra_ports::memory::LocalLink;
 use infra_ports::{EventLog, FrameReader, FrameWriter, LogError, Runtime, TableStore, watch};
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
 use schemas::position::Offset;
@@ -13,7 +15,6 @@ use crate::gateway::session;
 use crate::gateway::{Gateway, Parts};
 use crate::generation::LiveGeneration;
 use crate::http;
-use crate::link::{Deliveries, LocalLink};
 use crate::reads::Reads;
 use crate::seams::{Applied, Commands};
 use crate::watch::VerdictWatch;
@@ -61,17 +62,16 @@ impl Delivery {
             commands,
             applied,
             reads: Reads::new(store, live),
-            link: Arc::new(LocalLink::new(Arc::clone(&subscriptions))),
         }));
+        let link = LocalLink::new(Arc::clone(&subscriptions) as _, Arc::clone(&gateway) as _);
+        gateway.link_to(Arc::new(link));
         let pulse = Arc::new(Pulse::default());
         let (stop, stopped) = watch::channel(false);
-        let deliveries: Arc<dyn Deliveries> = Arc::clone(&gateway) as _;
         let tasks = Arc::clone(&runtime);
         let worker = Worker::new(
             log,
             runtime,
             Arc::clone(&subscriptions),
-            deliveries,
             Arc::clone(&pulse),
             batch,
             stopped.clone(),
@@ -152,7 +152,8 @@ impl Delivery {
         http::router(Arc::clone(&self.gateway))
     }
 
-    /// Begins to watch for the entry or verdict of a command; effective when it returns.
+    /// Begins to watch for the entry or verdict of a command; effective when it returns, if the worker is
+    /// in this process.
     pub fn watch(
         &self,
         user: &UserId,
@@ -203,7 +204,7 @@ async fn until_stopped(
     mut stopped: watch::Receiver<bool>,
     task: impl Future<Output = ()>,
 ) {
-    let _farewell = Farewell(Arc::clone(gateway) as _);
+    let _farewell = Farewell(|| gateway.ended());
     tokio::select! {
         biased;
         // The sender is gone when the delivery is: that is a stop too.
@@ -214,6 +215,7 @@ async fn until_stopped(
 
 #[cfg(test)]
 mod tests {
+    use infra_ports::link::{Feed, GatewayId};
     use schemas::ids::UserId;
 
     use crate::testing::*;
@@ -225,9 +227,8 @@ mod tests {
         let delivery = scene.delivery.clone();
         assert!(delivery.link_is_whole());
         assert_eq!(delivery.handing_out_for(), std::time::Duration::ZERO);
-        delivery
-            .subscriptions
-            .unsubscribe(&UserId::new("ada").unwrap());
+        let ada = UserId::new("ada").unwrap();
+        delivery.subscriptions.unsubscribe(GatewayId(1), &ada);
         assert!(!delivery.link_is_whole(), "ada would be told nothing");
         let _bob = scene.live("bob/phone");
         assert!(!delivery.link_is_whole());

@@ -28,7 +28,6 @@ pub mod metrics;
 mod seams;
 
 mod gateway;
-mod link;
 mod worker;
 
 mod http;

@@ -27,8 +27,10 @@ impl VerdictWatch {
     ) -> Self {
         let (tell, told) = oneshot::channel();
         let mut number = 0;
-        let hub = gateway.listen(user, |hub| {
-            number = hub.watch(chat, device, client_id, tell)
+        // Whoever is on another host may have it a moment later than the command is in the log: then its
+        // verdict is not seen here, and the one who waits is answered as when it is late.
+        let (hub, _subscribing) = gateway.listen(user, |hub| {
+            number = hub.watch(chat, device, client_id, tell);
         });
         Self {
             gateway: Arc::clone(gateway),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use infra_ports::link::{Deliveries, SubscriberId, Told};
 use schemas::avro::LogEvent;
 use schemas::errors::Code;
 use schemas::events::{AccountEvent, EntryTold, MarkTold, StatusTold, UserEvent, VerdictTold};
@@ -17,7 +18,6 @@ use super::Gateway;
 use super::hubs::Hub;
 use super::pushed::Pushed;
 use super::session::{Session, wire};
-use crate::link::{Deliveries, SubscriberId, Told};
 use crate::metrics;
 
 /// What a record tells, made ready once for all whom it concerns.

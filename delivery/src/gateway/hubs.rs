@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use infra_ports::link::SubscriberId;
 use parking_lot::Mutex;
 use schemas::frames::Verdict;
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
 use tokio::sync::oneshot;
 
 use super::session::{Session, SessionId};
-use crate::link::SubscriberId;
 
 /// Somebody who waits for the entry or verdict of one command.
 pub(crate) struct Watcher {

@@ -19,11 +19,12 @@ use deliver::since;
 pub(crate) use hubs::Hub;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use infra_ports::link::{Link, Subscribing};
 use infra_ports::{EventLog, FrameWriter, Runtime};
 use parking_lot::Mutex;
 use schemas::errors::{Code, close};
@@ -41,7 +42,6 @@ use self::session::track::Track;
 use self::session::{Bounds, Session, SessionId, SignedIn, wire};
 use self::wheel::{Alarm, Wheel};
 use crate::config::Config;
-use crate::link::{Link, Subscribed};
 use crate::metrics;
 use crate::reads::Reads;
 use crate::seams::{Applied, CHATS, Commands};
@@ -57,7 +57,6 @@ pub(crate) struct Parts {
     pub(crate) commands: Arc<dyn Commands>,
     pub(crate) applied: Arc<dyn Applied>,
     pub(crate) reads: Reads,
-    pub(crate) link: Arc<dyn Link>,
 }
 
 /// A gateway.
@@ -68,7 +67,8 @@ pub(crate) struct Gateway {
     pub(crate) commands: Arc<dyn Commands>,
     pub(crate) applied: Arc<dyn Applied>,
     pub(crate) reads: Reads,
-    link: Arc<dyn Link>,
+    /// To the workers; the link knows the gateway, so it comes second.
+    link: OnceLock<Arc<dyn Link>>,
     wheel: Wheel,
     pub(crate) desk: Desk,
     pub(crate) answers: Answers,
@@ -91,7 +91,7 @@ impl Gateway {
             commands: parts.commands,
             applied: parts.applied,
             reads: parts.reads,
-            link: parts.link,
+            link: OnceLock::new(),
             wheel: Wheel::new(),
             desk: Desk::default(),
             answers: Answers::default(),
@@ -102,6 +102,17 @@ impl Gateway {
             stopping: AtomicBool::new(false),
             ended: Notify::new(),
         }
+    }
+
+    /// Puts the link to the workers in place, before the first socket comes.
+    pub(crate) fn link_to(&self, link: Arc<dyn Link>) {
+        let placed = self.link.set(link);
+        debug_assert!(placed.is_ok(), "a gateway is linked once");
+    }
+
+    fn link(&self) -> &dyn Link {
+        let link = self.link.get();
+        &**link.expect("it is put in place before the first socket comes")
     }
 
     /// True while there is room for another socket.
@@ -174,33 +185,42 @@ impl Gateway {
     }
 
     /// The token of a session is known: it is welcomed and hears from now on what its user is told.
-    /// False, and nothing was done, when the user has as many sessions as they may.
-    pub(crate) fn join(&self, session: &Arc<Session>, identity: Identity, welcome: Bytes) -> bool {
+    /// Its commands have to wait for the answer: no verdict may pass by unheard. None, and nothing was
+    /// done, when the user has as many sessions as they may.
+    pub(crate) fn join(
+        &self,
+        session: &Arc<Session>,
+        identity: Identity,
+        welcome: Bytes,
+    ) -> Option<Subscribing> {
         let mut hubs = self.hubs.lock();
         let hub = hubs.of(&identity.user);
         if hub.sessions() >= self.config.sessions_per_user {
             self.drop_if_unused(&mut hubs, &hub);
-            return false;
+            return None;
         }
         // First of all: nothing is told before the session is in the hub.
         session.put(welcome);
         if session.sign_in(identity, Arc::clone(&hub)) {
             hub.join(Arc::clone(session));
-            // Before any command of the session: no verdict may pass by unheard.
-            self.link.subscribe(&hub.user, hub.id);
         }
+        let subscribing = self.link().subscribe(&hub.user, hub.id);
         drop(hubs);
         session.wake();
-        true
+        Some(subscribing)
     }
 
-    /// Hears what a user is told, session or not: for watches.
-    pub(crate) fn listen(&self, user: &UserId, enter: impl FnOnce(&Hub)) -> Arc<Hub> {
+    /// Hears what a user is told, session or not, from the answer on: for watches.
+    pub(crate) fn listen(
+        &self,
+        user: &UserId,
+        enter: impl FnOnce(&Hub),
+    ) -> (Arc<Hub>, Subscribing) {
         let mut hubs = self.hubs.lock();
         let hub = hubs.of(user);
         enter(&hub);
-        self.link.subscribe(user, hub.id);
-        hub
+        let subscribing = self.link().subscribe(user, hub.id);
+        (hub, subscribing)
     }
 
     /// Ends what [`Gateway::listen`] began.
@@ -212,13 +232,13 @@ impl Gateway {
 
     fn drop_if_unused(&self, hubs: &mut Hubs, hub: &Arc<Hub>) {
         if hub.is_unused() && hubs.remove(hub) {
-            self.link.unsubscribe(&hub.user);
+            self.link().unsubscribe(&hub.user);
         }
     }
 
     /// From where on a user is told what comes.
-    pub(crate) fn subscribe(&self, hub: &Hub) -> Subscribed {
-        self.link.subscribe(&hub.user, hub.id)
+    pub(crate) fn subscribe(&self, hub: &Hub) -> Subscribing {
+        self.link().subscribe(&hub.user, hub.id)
     }
 
     /// Waits for the tables to have what stands at an offset of a chat's partition.
@@ -300,7 +320,7 @@ impl Gateway {
     /// the same lock, so the two differ only when one side lost its memory of the other.
     pub(crate) fn link_is_whole(&self) -> bool {
         let hubs = self.hubs.lock();
-        hubs.len() == self.link.subscribers()
+        hubs.len() == self.link().subscribers()
     }
 
     /// Looks at what waits for sockets to have room, for the metrics.

@@ -167,7 +167,7 @@ fn a_session_whose_worker_lost_records_resumes_as_if_it_had_just_come() {
     scene.fill(&chat, "bob", 1..=3);
     scene.inbox("ada", &chat, 3, 1);
     let gateway = scene.delivery.gateway_for_tests();
-    crate::link::Deliveries::detached(&*gateway, &[schemas::position::Partition(0)]);
+    infra_ports::link::Deliveries::detached(&*gateway, &[schemas::position::Partition(0)]);
     assert_eq!(seqs(&scene.frames(&client)), [2, 3]);
     scene.tell(4, &message(&chat, "bob", "4"), &["ada"]);
     assert_eq!(seqs(&scene.frames(&client)), [4]);

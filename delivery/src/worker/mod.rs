@@ -20,7 +20,6 @@ use schemas::events::UserEvent;
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 
-use crate::link::Deliveries;
 use crate::metrics;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -31,18 +30,17 @@ pub(crate) struct Worker {
     log: Arc<dyn EventLog>,
     runtime: Arc<dyn Runtime>,
     subscriptions: Arc<Subscriptions>,
-    deliveries: Arc<dyn Deliveries>,
     pulse: Arc<Pulse>,
     batch: usize,
     stopped: watch::Receiver<bool>,
 }
 
 /// Says that nothing more is delivered, whatever ends the one who holds it.
-pub(crate) struct Farewell(pub(crate) Arc<dyn Deliveries>);
+pub(crate) struct Farewell<F: Fn()>(pub(crate) F);
 
-impl Drop for Farewell {
+impl<F: Fn()> Drop for Farewell<F> {
     fn drop(&mut self) {
-        self.0.ended();
+        (self.0)();
     }
 }
 
@@ -60,7 +58,6 @@ impl Worker {
         log: Arc<dyn EventLog>,
         runtime: Arc<dyn Runtime>,
         subscriptions: Arc<Subscriptions>,
-        deliveries: Arc<dyn Deliveries>,
         pulse: Arc<Pulse>,
         batch: usize,
         stopped: watch::Receiver<bool>,
@@ -69,7 +66,6 @@ impl Worker {
             log,
             runtime,
             subscriptions,
-            deliveries,
             pulse,
             batch,
             stopped,
@@ -77,9 +73,10 @@ impl Worker {
     }
 
     /// Runs until it is told to stop or the log is closed. However it ends, by a panic too, the
-    /// deliveries hear of it.
+    /// gateways hear of it.
     pub(crate) async fn run(mut self) {
-        let _farewell = Farewell(Arc::clone(&self.deliveries));
+        let subscriptions = Arc::clone(&self.subscriptions);
+        let _farewell = Farewell(move || subscriptions.end());
         let mut pause = FIRST_PAUSE;
         loop {
             let from = self.subscriptions.next();
@@ -138,7 +135,7 @@ impl Worker {
         for batch in batches {
             for record in &batch.records {
                 match UserEvent::decode(&record.value) {
-                    Ok(event) => events.push(Arc::new(event)),
+                    Ok(event) => events.push((Arc::new(event), record.value.clone())),
                     Err(error) => {
                         metrics::unreadable();
                         tracing::error!(partition = %batch.partition, offset = %record.offset,
@@ -154,7 +151,9 @@ impl Worker {
         if !told.is_empty() {
             let begun = self.runtime.elapsed();
             self.pulse.begin(begun);
-            self.deliveries.deliver(told);
+            for (gateway, told) in told {
+                gateway.deliver(told);
+            }
             self.pulse.end();
             metrics::handed_out(self.runtime.elapsed().saturating_sub(begun));
         }
@@ -169,7 +168,9 @@ impl Worker {
         {
             tracing::warn!(%partition, %first, "records of users were dropped before delivery");
             self.subscriptions.skip(*partition, *first);
-            self.deliveries.detached(&[*partition]);
+            for gateway in self.subscriptions.gateways() {
+                gateway.detached(&[*partition]);
+            }
             return true;
         }
         if error.is_retryable() {
@@ -181,7 +182,7 @@ impl Worker {
         } else {
             tracing::error!(%error, "the tail of users broke for good, the worker ends");
         }
-        self.deliveries.ended();
+        self.subscriptions.end();
         false
     }
 }

@@ -1,20 +1,61 @@
 //! Who is subscribed, and up to where each partition was handed out: one lock for both, so that a
 //! new subscriber's offset says exactly which records it will get.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use bytes::Bytes;
+use infra_ports::link::{Deliveries, Feed, GatewayId, Subscribed, SubscriberId, Told};
 use parking_lot::Mutex;
 use schemas::events::UserEvent;
 use schemas::ids::UserId;
 use schemas::position::{Offset, Partition};
 use schemas::topics::partition_of;
 
-use crate::link::{Subscribed, SubscriberId, Told};
+/// Where a user is subscribed: as good as always at one gateway.
+enum Places {
+    One(GatewayId, SubscriberId),
+    Many(Vec<(GatewayId, SubscriberId)>),
+}
+
+impl Places {
+    fn all(&self) -> Vec<(GatewayId, SubscriberId)> {
+        match self {
+            Self::One(gateway, subscriber) => vec![(*gateway, *subscriber)],
+            Self::Many(places) => places.clone(),
+        }
+    }
+
+    /// Calls for each place.
+    fn each(&self, mut act: impl FnMut(GatewayId, SubscriberId)) {
+        match self {
+            Self::One(gateway, subscriber) => act(*gateway, *subscriber),
+            Self::Many(places) => places.iter().for_each(|(one, other)| act(*one, *other)),
+        }
+    }
+
+    /// Those places; none when there is none.
+    fn of(places: &[(GatewayId, SubscriberId)]) -> Option<Self> {
+        match places {
+            [] => None,
+            [(gateway, subscriber)] => Some(Self::One(*gateway, *subscriber)),
+            places => Some(Self::Many(places.to_vec())),
+        }
+    }
+}
+
+/// A gateway that is told.
+struct Attached {
+    deliveries: Arc<dyn Deliveries>,
+    /// How many users it has subscribed.
+    users: usize,
+}
 
 struct Table {
-    /// Looked up only, never walked: its order is of no account.
-    users: HashMap<UserId, SubscriberId, ahash::RandomState>,
+    /// Walked only to forget a gateway; its order is of no account.
+    users: HashMap<UserId, Places, ahash::RandomState>,
+    gateways: BTreeMap<GatewayId, Attached>,
+    attached: u64,
     /// The next offset to hand out, by partition.
     next: Vec<Offset>,
 }
@@ -31,6 +72,8 @@ impl Subscriptions {
         let partitions = u32::try_from(next.len()).unwrap_or(u32::MAX);
         let table = Table {
             users: HashMap::default(),
+            gateways: BTreeMap::new(),
+            attached: 0,
             next,
         };
         Self {
@@ -39,50 +82,61 @@ impl Subscriptions {
         }
     }
 
-    pub(crate) fn subscribe(&self, user: &UserId, subscriber: SubscriberId) -> Subscribed {
-        let partition = partition_of(user.as_str().as_bytes(), self.partitions);
-        let mut table = self.table.lock();
-        table.users.insert(user.clone(), subscriber);
-        let from = table
-            .next
-            .get(index(partition))
-            .copied()
-            .unwrap_or_default();
-        Subscribed { partition, from }
+    /// All gateways, to be told something that concerns each.
+    pub(crate) fn gateways(&self) -> Vec<Arc<dyn Deliveries>> {
+        let table = self.table.lock();
+        let each = table.gateways.values();
+        each.map(|gateway| Arc::clone(&gateway.deliveries))
+            .collect()
     }
 
-    pub(crate) fn unsubscribe(&self, user: &UserId) {
-        self.table.lock().users.remove(user);
+    /// Nothing is delivered any more: all gateways hear so and are let go.
+    pub(crate) fn end(&self) {
+        let gateways = {
+            let mut table = self.table.lock();
+            table.users.clear();
+            std::mem::take(&mut table.gateways)
+        };
+        gateways.values().for_each(|one| one.deliveries.ended());
     }
 
-    /// How many users are subscribed.
-    pub(crate) fn len(&self) -> usize {
-        self.table.lock().users.len()
-    }
-
-    /// Picks out what concerns subscribers, and notes how far each partition has come. Events are
-    /// in log order within a partition.
+    /// Picks out what concerns subscribers, by gateway, and notes how far each partition has come.
+    /// Events are in log order within a partition.
     pub(crate) fn pick(
         &self,
-        events: Vec<Arc<UserEvent>>,
+        events: Vec<(Arc<UserEvent>, Bytes)>,
         next: &[(Partition, Offset)],
-    ) -> Vec<Told> {
+    ) -> Vec<(Arc<dyn Deliveries>, Vec<Told>)> {
         let mut table = self.table.lock();
-        let told = events.into_iter().filter_map(|event| {
-            let to: Vec<_> = event
-                .recipients()
-                .iter()
-                .filter_map(|user| table.users.get(user).copied())
-                .collect();
-            (!to.is_empty()).then_some(Told { to, event })
-        });
-        let told = told.collect();
+        let mut told: BTreeMap<GatewayId, Vec<Told>> = BTreeMap::new();
+        for (event, record) in &events {
+            for user in event.recipients() {
+                let Some(places) = table.users.get(user) else {
+                    continue;
+                };
+                places.each(|gateway, subscriber| {
+                    let told = told.entry(gateway).or_default();
+                    match told.last_mut() {
+                        Some(last) if Arc::ptr_eq(&last.event, event) => last.to.push(subscriber),
+                        _ => told.push(Told {
+                            to: vec![subscriber],
+                            event: Arc::clone(event),
+                            record: record.clone(),
+                        }),
+                    }
+                });
+            }
+        }
         for (partition, offset) in next {
             if let Some(place) = table.next.get_mut(index(*partition)) {
                 *place = *offset;
             }
         }
-        told
+        let told = told.into_iter().filter_map(|(gateway, told)| {
+            let gateway = table.gateways.get(&gateway)?;
+            Some((Arc::clone(&gateway.deliveries), told))
+        });
+        told.collect()
     }
 
     /// The next offset of each partition, in partition order.
@@ -102,37 +156,122 @@ impl Subscriptions {
     }
 }
 
+impl Table {
+    /// Changes where a user is subscribed at a gateway: under this number, or not at all.
+    fn put(&mut self, gateway: GatewayId, user: &UserId, subscriber: Option<SubscriberId>) {
+        let Some(attached) = self.gateways.get_mut(&gateway) else {
+            // It is gone: what it still asks for is too.
+            return;
+        };
+        let mut places = self.users.get(user).map(Places::all).unwrap_or_default();
+        let before = places.len();
+        places.retain(|(other, _)| *other != gateway);
+        attached.users -= before - places.len();
+        if let Some(subscriber) = subscriber {
+            places.push((gateway, subscriber));
+            attached.users += 1;
+        }
+        match Places::of(&places) {
+            Some(places) => self.users.insert(user.clone(), places),
+            None => self.users.remove(user),
+        };
+    }
+}
+
+impl Feed for Subscriptions {
+    fn attach(&self, deliveries: Arc<dyn Deliveries>) -> GatewayId {
+        let mut table = self.table.lock();
+        table.attached += 1;
+        let id = GatewayId(table.attached);
+        let users = 0;
+        table.gateways.insert(id, Attached { deliveries, users });
+        id
+    }
+
+    fn subscribe(&self, gateway: GatewayId, user: &UserId, subscriber: SubscriberId) -> Subscribed {
+        let partition = partition_of(user.as_str().as_bytes(), self.partitions);
+        let mut table = self.table.lock();
+        table.put(gateway, user, Some(subscriber));
+        let from = table
+            .next
+            .get(index(partition))
+            .copied()
+            .unwrap_or_default();
+        Subscribed { partition, from }
+    }
+
+    fn unsubscribe(&self, gateway: GatewayId, user: &UserId) {
+        self.table.lock().put(gateway, user, None);
+    }
+
+    fn subscribers(&self, gateway: GatewayId) -> usize {
+        let table = self.table.lock();
+        table.gateways.get(&gateway).map_or(0, |one| one.users)
+    }
+
+    fn leave(&self, gateway: GatewayId) {
+        let mut table = self.table.lock();
+        table.gateways.remove(&gateway);
+        table.users.retain(|_, places| {
+            let mut left = places.all();
+            left.retain(|(other, _)| *other != gateway);
+            match Places::of(&left) {
+                Some(left) => {
+                    *places = left;
+                    true
+                }
+                None => false,
+            }
+        });
+    }
+}
+
 fn index(partition: Partition) -> usize {
     usize::try_from(partition.0).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use infra_ports::laws::link::LawGateway;
+    use schemas::avro::LogEvent;
     use schemas::events::{MarkKind, MarkTold};
     use schemas::ids::{ChatId, DeviceId};
     use schemas::position::{Ordinal, Seq};
 
     use super::*;
 
-    fn told(user: &UserId) -> Arc<UserEvent> {
-        Arc::new(UserEvent::MarkTold(MarkTold {
-            recipients: vec![user.clone()],
+    fn told(users: &[&UserId]) -> (Arc<UserEvent>, Bytes) {
+        let event = UserEvent::MarkTold(MarkTold {
+            recipients: users.iter().map(|user| (*user).clone()).collect(),
             chat: ChatId::new("d.a.b").unwrap(),
             device: DeviceId::new("phone").unwrap(),
             kind: MarkKind::Read,
             seq: Seq(1),
             ordinal: Ordinal(1),
             origin: Offset(0),
-        }))
+        });
+        let record = event.encode().unwrap();
+        (Arc::new(event), record)
+    }
+
+    fn attached(subscriptions: &Subscriptions) -> GatewayId {
+        subscriptions.attach(Arc::new(LawGateway::default()))
+    }
+
+    fn picked(subscriptions: &Subscriptions, users: &[&UserId]) -> Vec<Vec<u64>> {
+        let picked = subscriptions.pick(vec![told(users)], &[]);
+        let to = |(_, told): &(_, Vec<Told>)| told[0].to.iter().map(|id| id.0).collect();
+        picked.iter().map(to).collect()
     }
 
     #[test]
     fn a_subscriber_gets_exactly_what_comes_from_its_offset_on() {
         let user = UserId::new("a").unwrap();
         let subscriptions = Subscriptions::new(vec![Offset(7)]);
+        let gateway = attached(&subscriptions);
         let next = [(Partition(0), Offset(8))];
-        assert!(subscriptions.pick(vec![told(&user)], &next).is_empty());
-        let subscribed = subscriptions.subscribe(&user, SubscriberId(3));
+        assert!(subscriptions.pick(vec![told(&[&user])], &next).is_empty());
+        let subscribed = subscriptions.subscribe(gateway, &user, SubscriberId(3));
         assert_eq!(
             subscribed,
             Subscribed {
@@ -140,10 +279,31 @@ mod tests {
                 from: Offset(8)
             }
         );
-        let picked = subscriptions.pick(vec![told(&user)], &[(Partition(0), Offset(9))]);
-        assert_eq!(picked[0].to, [SubscriberId(3)]);
-        subscriptions.unsubscribe(&user);
-        assert!(subscriptions.pick(vec![told(&user)], &[]).is_empty());
+        let picked = subscriptions.pick(vec![told(&[&user])], &[(Partition(0), Offset(9))]);
+        assert_eq!(picked[0].1[0].to, [SubscriberId(3)]);
+        subscriptions.unsubscribe(gateway, &user);
+        assert!(subscriptions.pick(vec![told(&[&user])], &[]).is_empty());
         assert_eq!(subscriptions.next(), [(Partition(0), Offset(9))]);
+    }
+
+    #[test]
+    fn a_record_is_told_once_to_each_gateway_with_all_whom_it_concerns_there() {
+        let [a, b, c] = ["a", "b", "c"].map(|name| UserId::new(name).unwrap());
+        let subscriptions = Subscriptions::new(vec![Offset(0)]);
+        let (one, other) = (attached(&subscriptions), attached(&subscriptions));
+        for (gateway, user, id) in [(one, &a, 1), (one, &b, 2), (other, &b, 1), (one, &a, 3)] {
+            subscriptions.subscribe(gateway, user, SubscriberId(id));
+        }
+        assert_eq!(picked(&subscriptions, &[&a, &b, &c]), [vec![3, 2], vec![1]]);
+        assert_eq!(subscriptions.subscribers(one), 2);
+        assert_eq!(subscriptions.subscribers(other), 1);
+        subscriptions.unsubscribe(other, &a);
+        assert_eq!(picked(&subscriptions, &[&a]), [vec![3]], "not its own");
+        subscriptions.leave(one);
+        assert_eq!(picked(&subscriptions, &[&a, &b]), [vec![1]]);
+        subscriptions.subscribe(one, &a, SubscriberId(9));
+        assert!(picked(&subscriptions, &[&a]).is_empty(), "it is gone");
+        subscriptions.end();
+        assert!(picked(&subscriptions, &[&b]).is_empty());
     }
 }

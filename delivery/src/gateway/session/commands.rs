@@ -108,13 +108,14 @@ impl Task {
                 .unwrap_or(u64::MAX),
         };
         let welcome = answer(reference, &Frame::Welcome(welcome));
-        if !self.gateway.join(&self.session, identity, welcome) {
+        let Some(subscribing) = self.gateway.join(&self.session, identity, welcome) else {
             let refused = Refusal::plain(Code::TooManySessions);
             let reason = refused.code.as_str();
             self.refuse(reference, refused);
             self.session.close(close::TRY_LATER, reason, None);
             return;
-        }
+        };
+        self.joining = (!subscribing.is_done()).then_some(subscribing);
         self.until_known = None;
         self.gateway
             .alarm_at(expires_at, self.session.id, Alarm::Expiry);

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use infra_ports::link::Subscribed;
 use infra_ports::{LogError, StoreError, Visibility};
 use schemas::avro::LogEvent;
 use schemas::events::UserEvent;
@@ -18,7 +19,6 @@ use schemas::topics::Topic;
 
 use super::{Session, SignedIn};
 use crate::gateway::Gateway;
-use crate::link::Subscribed;
 use crate::metrics;
 use crate::reads::DeviceView;
 use crate::seams::INBOX;
@@ -65,7 +65,11 @@ pub(super) async fn load(gateway: Arc<Gateway>, session: Arc<Session>) {
         return;
     };
     let round = signed_in.track.lock().round;
-    let (subscribed, begun) = (gateway.subscribe(&signed_in.hub), gateway.runtime.elapsed());
+    let begun = gateway.runtime.elapsed();
+    let Ok(subscribed) = gateway.subscribe(&signed_in.hub).await else {
+        // Delivery is going down, and the session with it.
+        return std::future::pending().await;
+    };
     match gather(&gateway, signed_in, subscribed).await {
         Ok((heads, device)) => {
             metrics::resumed(gateway.runtime.elapsed().saturating_sub(begun));

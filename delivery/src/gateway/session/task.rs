@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::stream::FuturesUnordered;
+use infra_ports::link::{LinkGone, Subscribed, Subscribing};
 use infra_ports::runtime::BoxFuture;
 use infra_ports::{FrameReader, Inbound, TransportError};
 use schemas::errors::{Code, Refusal, close};
@@ -42,6 +43,8 @@ pub(super) struct Task {
     linger: Option<BoxFuture<'static, ()>>,
     /// Held until the session is known to be somebody's.
     pub(super) until_known: Option<Arc<dyn Send + Sync>>,
+    /// The session's subscription, until the worker has it: no command is read before.
+    pub(super) joining: Option<Subscribing>,
     /// The peer broke the protocol: what it still sends is thrown away until it is done.
     drains: bool,
 }
@@ -54,6 +57,7 @@ enum Woken {
     Stepped,
     Came(Result<Inbound, TransportError>),
     LingeredOut,
+    Joined,
 }
 
 /// Serves a session until its connection ends; then, or when the future is dropped, the session is
@@ -73,6 +77,7 @@ pub(crate) fn run(
         step: None,
         linger: None,
         until_known,
+        joining: None,
         drains: false,
     };
     // The task stays where it is built: an async function would hold it twice, as what it was given
@@ -146,7 +151,8 @@ impl Task {
         let outbox = &self.session.outbox;
         let closing = self.linger.is_some();
         let has_room = outbox.has_room();
-        let reads = closing || (has_room && !self.is_busy());
+        let joins = self.joining.is_some();
+        let reads = closing || (has_room && !joins && !self.is_busy());
         tokio::select! {
             biased;
             // First, or a peer that never stops talking would keep a closing session for ever.
@@ -156,6 +162,8 @@ impl Task {
             Some(frames) = self.others.next(), if !self.others.is_empty() => {
                 Woken::Frames(frames)
             }
+            // When the link is gone nothing follows, and the session is sent away.
+            _ = joined(&mut self.joining), if joins => Woken::Joined,
             () = ready(&mut self.step), if self.step.is_some() && has_room => Woken::Stepped,
             came = self.reader.next(), if reads => Woken::Came(came),
         }
@@ -176,6 +184,7 @@ impl Task {
             }
             Woken::Frames(frames) => frames.into_iter().for_each(|f| self.session.put(f)),
             Woken::Stepped => self.step = None,
+            Woken::Joined => self.joining = None,
             Woken::Came(came) => return self.take_all(came),
             Woken::LingeredOut => return false,
         }
@@ -190,7 +199,7 @@ impl Task {
             if !self.take(came) {
                 return false;
             }
-            if left == 0 || self.is_busy() || self.linger.is_some() {
+            if left == 0 || self.is_busy() || self.linger.is_some() || self.joining.is_some() {
                 return true;
             }
             match self.reader.next().now_or_never() {
@@ -258,6 +267,14 @@ impl Task {
                     .put(refusal(received.reference.as_deref(), refused));
             }
         }
+    }
+}
+
+/// Waits for a subscription that may not be there.
+async fn joined(slot: &mut Option<Subscribing>) -> Option<Result<Subscribed, LinkGone>> {
+    match slot {
+        Some(subscribing) => Some(subscribing.await),
+        None => None,
     }
 }
 
