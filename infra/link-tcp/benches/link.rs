@@ -102,11 +102,16 @@ fn linked(told: &Told) -> (f64, Duration, Duration) {
     let secret = Secret::new(b"of a bench, and of nothing else").unwrap();
     let config = Config::default();
     let server = LinkServer::start(listener, feed.clone(), secret.clone(), config.clone()).unwrap();
-    let (counting, name) = (Arc::new(Counting::default()), NodeName::new("bench").unwrap());
+    let (counting, name) = (
+        Arc::new(Counting::default()),
+        NodeName::new("bench").unwrap(),
+    );
     let address = server.address().to_string();
     let link = TcpLink::start(&address, name, secret, config, counting.clone()).unwrap();
     let subscribing = link.subscribe(&UserId::new("ada").unwrap(), SubscriberId(1));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     runtime.block_on(subscribing).unwrap();
     let deliveries = feed.0.lock().clone().unwrap();
 
@@ -171,7 +176,11 @@ fn bare(frame: &Bytes) -> (f64, Duration, Duration) {
 
 fn percentiles(ways: &mut [Duration]) -> (Duration, Duration) {
     ways.sort_unstable();
-    let at = |percent: usize| ways.get(ways.len() * percent / 100).copied().unwrap_or_default();
+    let at = |percent: usize| {
+        ways.get(ways.len() * percent / 100)
+            .copied()
+            .unwrap_or_default()
+    };
     (at(50), at(99))
 }
 

@@ -120,7 +120,9 @@ impl Shared {
                     tracing::warn!(worker = self.worker, error = why, "a worker is not reached");
                     *self.state.lock() = match refused {
                         Refused::Lost(_) | Refused::Late => State::Apart(why),
-                        _ => State::Refused(why),
+                        Refused::Stranger | Refused::Version(..) | Refused::Secret => {
+                            State::Refused(why)
+                        }
                     };
                 }
             }

@@ -29,6 +29,7 @@
         clippy::unwrap_used,
         clippy::indexing_slicing,
         clippy::cast_possible_truncation,
+        clippy::wildcard_enum_match_arm,
         reason = "tests may fail loudly"
     )
 )]
