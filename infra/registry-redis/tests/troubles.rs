@@ -117,7 +117,7 @@ async fn a_redis_that_is_killed_or_stalled_fails_calls_in_time_and_heals() {
     }
     let error = ask_all(&registry).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
-    servers.wake("redis").unwrap();
+    servers.resume("redis").unwrap();
     heals(&registry).await;
     let found = registry.sessions_of(&all[7].user).await.unwrap();
     assert_eq!(found, all[7..8], "it held what it had");
