@@ -12,7 +12,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
-pub use crate::adapters::log;
+pub use crate::adapters::{log, store};
 use crate::traces;
 
 /// What can be configured, and its defaults.
@@ -51,8 +51,8 @@ pub struct Config {
     pub sockets_without_hello: u32,
     /// Which log, and its settings.
     pub log: log::Config,
-    /// The embedded store.
-    pub store: infra_store_embedded::Config,
+    /// Which store, and its settings.
+    pub store: store::Config,
     /// Checks and limits of commands.
     pub ingest: ingest::Config,
     /// The projector engine.
@@ -76,7 +76,7 @@ impl Default for Config {
             connections_per_address: 1_024,
             sockets_without_hello: 2_048,
             log: log::Config::default(),
-            store: infra_store_embedded::Config::default(),
+            store: store::Config::default(),
             ingest: ingest::Config::default(),
             projectors: projectors::Config::default(),
             delivery: delivery::Config::default(),
@@ -163,6 +163,7 @@ mod tests {
             "listen = 7",
             "[log.embedded]\nsegment_bytes = -1",
             "[log]\nkind = \"paper\"",
+            "[store.cassandra]\npassword = \"hunter2\"",
         ] {
             std::fs::write(&file, bad).unwrap();
             assert!(

@@ -16,7 +16,7 @@ use infra_node::contradictions::{self, Contradiction};
 use serde_json::Value;
 
 /// Each table of the page: its heading, the prefix of its keys, where its settings are declared.
-const TABLES: [(&str, &str, &str); 9] = [
+const TABLES: [(&str, &str, &str); 11] = [
     ("The node", "", "infra/node/src/config.rs"),
     ("Spans", "telemetry.", "infra/node/src/traces/mod.rs"),
     ("The log", "log.", "infra/node/src/adapters/log.rs"),
@@ -30,7 +30,17 @@ const TABLES: [(&str, &str, &str); 9] = [
         "log.kafka.",
         "infra/log-kafka/src/config.rs",
     ),
-    ("The tables", "store.", "infra/store-embedded/src/config.rs"),
+    ("The tables", "store.", "infra/node/src/adapters/store.rs"),
+    (
+        "The embedded tables",
+        "store.embedded.",
+        "infra/store-embedded/src/config.rs",
+    ),
+    (
+        "The tables on Cassandra",
+        "store.cassandra.",
+        "infra/store-scylla/src/config.rs",
+    ),
     ("Commands", "ingest.", "ingest/src/config.rs"),
     (
         "Projections (`chats`, `inbox`, `receipts`, `settings`, each with its own)",
@@ -150,7 +160,7 @@ fn kind(setting: &Setting) -> String {
         "String" => "text",
         "Duration" => "duration",
         "Rate" => "rate",
-        "Kind" => "one of a few words",
+        "Kind" | "Compaction" => "one of a few words",
         "BTreeMap<String, String>" => "table of texts",
         _ if setting.name.ends_with("_bytes") => "bytes",
         "u16" | "u32" | "u64" | "usize" | "NonZeroU32" => "count",

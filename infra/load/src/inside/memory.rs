@@ -129,9 +129,9 @@ fn configured() -> f64 {
         .iter()
         .map(|e| count(e.cache_weight) * CACHED_STATE_BYTES)
         .sum();
-    let tables = 2 * store.memtable_bytes * count(TABLES.len());
+    let tables = 2 * store.embedded.memtable_bytes * count(TABLES.len());
     let newest = log.embedded.memory_bytes * count(TOPICS.len());
-    (store.block_cache_bytes + tables + newest + states) as f64 / MIB
+    (store.embedded.block_cache_bytes + tables + newest + states) as f64 / MIB
 }
 
 /// How memory grew over the second half: the last quarter against the third, each by its median.

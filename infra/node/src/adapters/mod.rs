@@ -1,19 +1,17 @@
 //! The adapters that a node runs on: opened before it, closed after it. Where log and tables are.
 
 pub mod log;
+pub mod store;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
 use infra_log_embedded::EmbeddedLog;
 use infra_ports::{EventLog, LogError, Runtime, TableStore};
 use infra_runtime_tokio::TokioRuntime;
-use infra_store_embedded::{EmbeddedStore, is_store};
+use infra_store_embedded::EmbeddedStore;
 use tokio::sync::Notify;
 
-use self::log::Kind;
 use crate::config::Config;
 use crate::telemetry;
 use crate::troubles::Troubles;
@@ -33,8 +31,8 @@ pub struct Adapters {
     pub log: Arc<dyn EventLog>,
     /// The store.
     pub store: Arc<dyn TableStore>,
-    /// The tables under it, which may still be being opened.
-    pub tables: EmbeddedStore,
+    /// The embedded tables under it, which may still be being opened; none on Cassandra.
+    pub tables: Option<EmbeddedStore>,
     /// Tasks, time and chance, as the domain sees them.
     pub runtime: Arc<dyn Runtime>,
     /// The same, to be waited for at the end.
@@ -44,34 +42,40 @@ pub struct Adapters {
 }
 
 impl Adapters {
-    /// The log that the configuration names, and the embedded store in its data folder. The tables
-    /// are opened beside: see [`no_tables`](Self::no_tables).
+    /// The log and the store that the configuration names. Embedded tables are opened beside: see
+    /// [`no_tables`](Self::no_tables).
     ///
     /// # Errors
     /// When they cannot be opened: another process has them, the log is damaged before its tail, no
-    /// broker answers, or they are of another format or partition count. The message names the place.
+    /// server answers, or they are of another format or partition count. The message names the place.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         telemetry::start_metrics()?;
         let tasks = TokioRuntime::new(tokio::runtime::Handle::current()).sharing(&HAND_IN_HAND);
         let runtime: Arc<dyn Runtime> = Arc::new(tasks.clone());
         let ending = Arc::new(Notify::new());
         let log: Arc<dyn EventLog> = match config.log.kind {
-            Kind::Embedded => {
+            log::Kind::Embedded => {
                 let log = log::open_embedded(config)?;
                 let kept = (Arc::clone(&log), Arc::clone(&runtime), Arc::clone(&ending));
                 let retention = keep_retention(kept.0, kept.1, kept.2);
                 runtime.spawn_dedicated("retention", Box::pin(retention));
                 log
             }
-            Kind::Kafka => log::connect_kafka(config).await?,
+            log::Kind::Kafka => log::connect_kafka(config).await?,
         };
-        let store = open_store(config)?;
-        let stock = keep_stock(store.clone(), Arc::clone(&runtime));
-        runtime.spawn("store-stock", Box::pin(stock));
+        let (store, tables): (Arc<dyn TableStore>, _) = match config.store.kind {
+            store::Kind::Embedded => {
+                let store = store::open_embedded(config)?;
+                let stock = keep_stock(store.clone(), Arc::clone(&runtime));
+                runtime.spawn("store-stock", Box::pin(stock));
+                (Arc::new(store.clone()), Some(store))
+            }
+            store::Kind::Cassandra => (store::connect_cassandra(config).await?, None),
+        };
         Ok(Self {
             log,
-            store: Arc::new(store.clone()),
-            tables: store,
+            store,
+            tables,
             runtime,
             tasks,
             ending,
@@ -80,10 +84,12 @@ impl Adapters {
 
     /// Waits until it turns out that the tables do not open, and says why; for ever when they do.
     pub async fn no_tables(&self) -> anyhow::Error {
-        match self.tables.opened().await {
-            Ok(()) => std::future::pending().await,
-            Err(error) => anyhow::Error::new(error).context("the tables"),
+        if let Some(tables) = &self.tables
+            && let Err(error) = tables.opened().await
+        {
+            return anyhow::Error::new(error).context("the tables");
         }
+        std::future::pending().await
     }
 
     /// Closes log and store, and waits for the dedicated tasks. Each is tried, whatever became of
@@ -129,25 +135,4 @@ async fn keep_stock(store: EmbeddedStore, runtime: Arc<dyn Runtime>) {
     while store.take_stock() {
         runtime.sleep(STOCK_EVERY).await;
     }
-}
-
-/// Refuses a data folder without tables, for the same reason.
-pub(crate) fn must_have_tables(config: &Config) -> anyhow::Result<()> {
-    let folder = tables_folder(config);
-    let found = is_store(&folder);
-    ensure!(found, "there are no tables in {}", folder.display());
-    Ok(())
-}
-
-pub(crate) fn tables_folder(config: &Config) -> PathBuf {
-    config.data.join("tables")
-}
-
-fn open_store(config: &Config) -> anyhow::Result<EmbeddedStore> {
-    let settings = infra_store_embedded::Config {
-        path: tables_folder(config),
-        ..config.store.clone()
-    };
-    let store = EmbeddedStore::open_behind(&settings);
-    store.with_context(|| format!("the tables in {}", settings.path.display()))
 }

@@ -6,14 +6,15 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use infra_ports::EventLog;
 use infra_store_embedded::hold;
 use projectors::{Ports, rebuild};
 use schemas::topics::TOPICS;
 
+use crate::adapters::Adapters;
 use crate::adapters::log::{Kind, must_have_log, open_embedded};
-use crate::adapters::{Adapters, tables_folder};
+use crate::adapters::store::{self, tables_folder};
 use crate::config::Config;
 use crate::node::FIRST_GENERATION;
 
@@ -24,6 +25,10 @@ pub(super) async fn rebuild(
     adapters: impl AsyncFnOnce(&Config) -> anyhow::Result<Adapters>,
 ) -> anyhow::Result<()> {
     must_have_log(config)?;
+    ensure!(
+        config.store.kind == store::Kind::Embedded,
+        "tables on Cassandra cannot be set aside: only embedded ones are rebuilt"
+    );
     let aside = set_aside(config).await?;
     let adapters = adapters(config).await?;
     let made = make(&adapters, config).await;

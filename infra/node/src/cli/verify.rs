@@ -10,8 +10,9 @@ use projectors::rebuild::{self, Compared};
 use schemas::position::Generation;
 use schemas::topics::TOPICS;
 
+use crate::adapters::Adapters;
 use crate::adapters::log::must_have_log;
-use crate::adapters::{Adapters, must_have_tables};
+use crate::adapters::store::must_have_tables;
 use crate::config::Config;
 use crate::node::FIRST_GENERATION;
 

@@ -47,7 +47,8 @@ const DELIVERY: &str = "delivery";
 pub(crate) struct Watched {
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) log: Arc<dyn EventLog>,
-    pub(crate) tables: EmbeddedStore,
+    /// Embedded ones, which may still be being opened.
+    pub(crate) tables: Option<EmbeddedStore>,
     pub(crate) ingest: Ingest,
     pub(crate) projections: Vec<Status>,
     pub(crate) delivery: Delivery,
@@ -208,7 +209,8 @@ impl Health {
     }
 
     fn tables(&self) -> Part {
-        let open = self.watched.tables.is_open();
+        let tables = self.watched.tables.as_ref();
+        let open = tables.is_none_or(EmbeddedStore::is_open);
         Part::unless((!open).then_some(("opening", None)))
     }
 
