@@ -36,8 +36,8 @@ pub struct Config {
     /// How long the brokers may take to answer a question.
     #[serde(with = "humantime_serde")]
     pub answer_within: Duration,
-    /// Passed on to librdkafka as they are: TLS, SASL, compression. What Cursus relies on cannot be
-    /// set here. Values are not printed.
+    /// Passed on to librdkafka as they are: SASL, compression; it is built without TLS. What Cursus
+    /// relies on cannot be set here. Values are not printed.
     #[serde(serialize_with = "names_only")]
     pub properties: BTreeMap<String, String>,
     /// File with more of them, `name=value` a line: passwords and keys.

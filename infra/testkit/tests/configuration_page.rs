@@ -79,7 +79,7 @@ In TOML a dot is a table:
 
     [log.kafka]
     brokers = \"10.0.0.1:9092,10.0.0.2:9092\"
-    properties = { \"security.protocol\" = \"sasl_ssl\" }
+    properties = { \"security.protocol\" = \"sasl_plaintext\", \"sasl.mechanism\" = \"PLAIN\" }
 
 Durations are texts with their unit (`\"50ms\"`, `\"5s\"`, `\"2m\"`), sizes are bytes, and a rate is so many a
 second in the long run and so many at once after a pause. What to set beyond one machine:
