@@ -8,6 +8,7 @@ use delivery::Delivery;
 use infra_ports::Runtime;
 use infra_ports::metric::{Described, Kind};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::Mutex;
 
 use crate::process;
 
@@ -27,14 +28,17 @@ pub fn metrics() -> impl Iterator<Item = &'static dyn Described> {
     crates.into_iter().flatten().copied()
 }
 
-/// Starts metrics; one recorder serves all nodes of a process. To be called before anything is
-/// opened: what happens before is not counted.
+/// Starts metrics; one recorder serves all nodes of a process, those too that start at the same
+/// time. To be called before anything is opened: what happens before is not counted.
 ///
 /// # Errors
-/// When the buckets are not ascending, which is a defect.
+/// When the process has a recorder of somebody else, whose page this node could not show; when
+/// the buckets are not ascending, which is a defect.
 pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
-    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
+    static STARTED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    // Held until the recorder is in its place: a node must not get the page of another one.
+    let mut started = STARTED.lock();
+    if let Some(handle) = &*started {
         return Ok(handle.clone());
     }
     let mut builder = PrometheusBuilder::new();
@@ -45,11 +49,10 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
         }
     }
     let recorder = builder.build_recorder();
-    let handle = HANDLE.get_or_init(|| recorder.handle()).clone();
-    // Only the first recorder of a process takes effect; its handle is the one kept above.
-    drop(::metrics::set_global_recorder(recorder));
+    let handle = recorder.handle();
+    ::metrics::set_global_recorder(recorder)?;
     metrics().for_each(Described::register);
-    Ok(handle)
+    Ok(started.insert(handle).clone())
 }
 
 /// Folds what histograms have gathered and looks at what is only looked at, until delivery ends:
@@ -65,5 +68,29 @@ pub(crate) async fn keep_up(
         process::take_stock(&log);
         metrics.run_upkeep();
         runtime.sleep(UPKEEP_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn nodes_that_start_at_the_same_time_show_the_metrics_of_all() {
+        let at_once = Barrier::new(16);
+        let start = || {
+            at_once.wait();
+            start_metrics().unwrap()
+        };
+        let pages = std::thread::scope(|scope| {
+            let starting: Vec<_> = (0..16).map(|_| scope.spawn(start)).collect();
+            let started = starting.into_iter().map(|node| node.join().unwrap());
+            started.map(|page| page.render()).collect::<Vec<_>>()
+        });
+        assert!(pages.iter().all(|page| page.contains("\ncursus_ready ")));
     }
 }
