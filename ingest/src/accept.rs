@@ -174,21 +174,15 @@ impl Ingest {
         let name = metrics::name_of(&command);
         let span = tracing::debug_span!("accept", command = name, user = %who.user,
             device = %who.device, topic = Empty, partition = Empty, offset = Empty);
-        let made: Result<_, Refusal> = span.in_scope(|| {
+        let made = span.in_scope(|| {
             let checked = self.check(who, command)?;
             let done = before(&checked);
             Ok((self.ready(checked)?, done))
         });
-        match made {
-            Ok((ready, done)) => {
-                let appending = append(Arc::clone(&self.inner), name, ready);
-                Ok((appending.instrument(span), done))
-            }
-            Err(refusal) => {
-                metrics::answered(name, Some(refusal.code));
-                Err(refusal)
-            }
-        }
+        let refused = |refusal: &Refusal| metrics::answered(name, Some(refusal.code));
+        let (ready, done) = made.inspect_err(refused)?;
+        let appending = append(Arc::clone(&self.inner), name, ready);
+        Ok((appending.instrument(span), done))
     }
 
     /// Takes marks that sessions stamped, and appends them together. Each is answered, in their
