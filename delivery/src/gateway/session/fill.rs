@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::errors::{Code, Refusal};
-use schemas::frames::{Accepted, Entries, Frame, MAX_BATCH};
+use schemas::frames::{Entries, Frame, MAX_BATCH};
 use schemas::ids::ChatId;
 use schemas::position::{Offset, Seq};
 
@@ -90,13 +90,8 @@ fn sent(
     let own = &signed_in.identity;
     for entry in page.iter().flat_map(|page| &page.entries) {
         if entry.author == own.user && entry.device == own.device {
-            let accepted = Accepted {
-                chat: chat.clone(),
-                client_id: entry.client_id.clone(),
-                id: entry.id.clone(),
-                at: entry.at,
-            };
-            session.sent_before_entry(signed_in, accepted);
+            let name = (chat, &entry.client_id);
+            session.sent_before_entry(signed_in, name, &entry.id, entry.at);
         }
     }
     let mut track = signed_in.track.lock();

@@ -26,13 +26,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use compact_str::CompactString;
 use infra_ports::FrameWriter;
 use infra_ports::transport::{encode_close, encode_ping, encode_text};
 use parking_lot::Mutex;
 use schemas::errors::{Code, Refusal, close};
 use schemas::events::{MarkKind, MarkTold, StatusTold, VerdictTold};
 use schemas::frames::{Accepted, Closing, Frame, Ticks, encode_frame};
-use schemas::ids::{Identity, UserId};
+use schemas::ids::{ChatId, ClientId, Identity, UserId};
+use schemas::position::Timestamp;
 use tokio::sync::Notify;
 
 use self::marks::Marks;
@@ -220,13 +222,8 @@ impl Session {
             return false;
         };
         if signed_in.is_own(&pushed.author) && pushed.device == signed_in.identity.device {
-            let named = Accepted {
-                chat: pushed.chat.clone(),
-                client_id: pushed.client_id.clone(),
-                id: pushed.id.clone(),
-                at: pushed.taken_at,
-            };
-            self.sent_before_entry(signed_in, named);
+            let (name, id) = ((&pushed.chat, &pushed.client_id), &pushed.id);
+            self.sent_before_entry(signed_in, name, id, pushed.taken_at);
         }
         let mut track = signed_in.track.lock();
         match track.offer(pushed) {
@@ -248,12 +245,24 @@ impl Session {
 
     /// An entry of this device is about to be sent: where the answer to its command is still owed,
     /// it goes first.
-    fn sent_before_entry(&self, signed_in: &SignedIn, accepted: Accepted) {
+    fn sent_before_entry(
+        &self,
+        signed_in: &SignedIn,
+        (chat, client_id): (&ChatId, &ClientId),
+        id: &CompactString,
+        at: Timestamp,
+    ) {
         let mut unsettled = signed_in.unsettled.lock();
-        let waiting = unsettled.forget(&accepted.chat, &accepted.client_id);
-        if let Some(Waiting::Answer(reference)) = waiting {
-            self.put(answer(reference.as_deref(), &Frame::Sent(accepted)));
-        }
+        let Some(Waiting::Answer(reference)) = unsettled.forget(chat, client_id) else {
+            return;
+        };
+        let accepted = Accepted {
+            chat: chat.clone(),
+            client_id: client_id.clone(),
+            id: id.clone(),
+            at,
+        };
+        self.put(answer(reference.as_deref(), &Frame::Sent(accepted)));
     }
 
     /// Tells the author's own device what became of a command; false when this is another one.
