@@ -76,7 +76,7 @@ impl Subscribing {
         Self(Answer::Later(answer))
     }
 
-    /// The answer, when it is there without waiting.
+    /// True when the answer is there without waiting.
     #[must_use]
     pub fn is_done(&self) -> bool {
         matches!(self.0, Answer::Now(_))
