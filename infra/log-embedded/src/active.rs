@@ -133,81 +133,10 @@ mod tests {
     use super::*;
     use crate::format::header::Header;
 
-    /// A file in which making room takes until both barriers were passed.
-    struct Slow {
-        begun: Barrier,
-        go_on: Barrier,
-    }
+    /// A file that does nothing but what is to be done when room is made in it.
+    struct Making<F>(F);
 
-    impl StorageFile for Slow {
-        fn read_at(&self, _buffer: &mut [u8], _position: u64) -> io::Result<usize> {
-            Ok(0)
-        }
-        fn write_at(&self, bytes: &[u8], _position: u64) -> io::Result<usize> {
-            Ok(bytes.len())
-        }
-        fn sync_data(&self) -> io::Result<()> {
-            Ok(())
-        }
-        fn length(&self) -> io::Result<u64> {
-            Ok(0)
-        }
-        fn set_length(&self, _length: u64) -> io::Result<()> {
-            Ok(())
-        }
-        fn allocate(&self, _position: u64, _length: u64) -> io::Result<()> {
-            self.begun.wait();
-            self.go_on.wait();
-            Ok(())
-        }
-        fn try_lock(&self) -> io::Result<bool> {
-            Ok(true)
-        }
-    }
-
-    #[test]
-    fn a_write_into_a_range_that_is_being_zeroed_waits_for_the_zeros() {
-        let header = Header {
-            topic: Topic::Chats,
-            number: 0,
-            salt: 0,
-            base: vec![0],
-        };
-        let segment = Arc::new(Segment::new(header, std::path::Path::new("/")));
-        let slow = Arc::new(Slow {
-            begun: Barrier::new(2),
-            go_on: Barrier::new(2),
-        });
-        let active = Active::new(segment, Arc::clone(&slow) as Arc<dyn StorageFile>, 1000);
-        let taken = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| assert!(active.zero_ahead(500, 4000).is_ok()));
-            slow.begun.wait();
-            assert_eq!(active.take(900), 1000, "before the range nobody waits");
-            let writer = scope.spawn(|| {
-                let before = active.take(1200);
-                taken.store(true, Ordering::SeqCst);
-                before
-            });
-            for _ in 0..20_000 {
-                std::thread::yield_now();
-                assert!(
-                    !taken.load(Ordering::SeqCst),
-                    "zeros would go over the write"
-                );
-            }
-            slow.go_on.wait();
-            assert_eq!(writer.join().unwrap(), 1500);
-        });
-    }
-
-    /// A file with room for so many bytes, which keeps book of what was allocated.
-    struct Pieces {
-        room: u64,
-        allocated: Mutex<Vec<(u64, u64)>>,
-    }
-
-    impl StorageFile for Pieces {
+    impl<F: Fn(u64, u64) -> io::Result<()> + Send + Sync> StorageFile for Making<F> {
         fn read_at(&self, _buffer: &mut [u8], _position: u64) -> io::Result<usize> {
             Ok(0)
         }
@@ -224,20 +153,15 @@ mod tests {
             Ok(())
         }
         fn allocate(&self, position: u64, length: u64) -> io::Result<()> {
-            if position + length > self.room {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            self.allocated.lock().push((position, length));
-            Ok(())
+            self.0(position, length)
         }
         fn try_lock(&self) -> io::Result<bool> {
             Ok(true)
         }
     }
 
-    /// Zeroes two and a half pieces ahead of 1,000; what was allocated, up to where there are zeros,
-    /// and whether it went well.
-    fn zeroed(room: u64) -> (Vec<(u64, u64)>, u64, bool) {
+    /// A segment of 1,000 bytes in such a file.
+    fn active(allocate: impl Fn(u64, u64) -> io::Result<()> + Send + Sync + 'static) -> Active {
         let header = Header {
             topic: Topic::Chats,
             number: 0,
@@ -245,18 +169,60 @@ mod tests {
             base: vec![0],
         };
         let segment = Arc::new(Segment::new(header, std::path::Path::new("/")));
-        let file = Arc::new(Pieces {
-            room,
-            allocated: Mutex::default(),
+        Active::new(segment, Arc::new(Making(allocate)), 1_000)
+    }
+
+    #[test]
+    fn a_write_into_a_range_that_is_being_zeroed_waits_for_the_zeros() {
+        let barriers = Arc::new((Barrier::new(2), Barrier::new(2)));
+        let (begun, go_on) = (&barriers.0, &barriers.1);
+        let inside = Arc::clone(&barriers);
+        let active = active(move |_, _| {
+            inside.0.wait();
+            inside.1.wait();
+            Ok(())
         });
-        let active = Active::new(segment, Arc::clone(&file) as Arc<dyn StorageFile>, 1_000);
+        let taken = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert!(active.zero_ahead(500, 4000).is_ok()));
+            begun.wait();
+            assert_eq!(active.take(900), 1000, "before the range nobody waits");
+            let writer = scope.spawn(|| {
+                let before = active.take(1200);
+                taken.store(true, Ordering::SeqCst);
+                before
+            });
+            for _ in 0..20_000 {
+                std::thread::yield_now();
+                assert!(
+                    !taken.load(Ordering::SeqCst),
+                    "zeros would go over the write"
+                );
+            }
+            go_on.wait();
+            assert_eq!(writer.join().unwrap(), 1500);
+        });
+    }
+
+    /// Zeroes two and a half pieces ahead of 1,000, in a file with room for so many bytes; what was allocated, up to where there are zeros,
+    /// and whether it went well.
+    fn zeroed(room: u64) -> (Vec<(u64, u64)>, u64, bool) {
+        let allocated = Arc::new(Mutex::new(Vec::new()));
+        let book = Arc::clone(&allocated);
+        let active = active(move |position, length| {
+            if position + length > room {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            book.lock().push((position, length));
+            Ok(())
+        });
         assert!(active.want_zeros(1_000, 5 * ZERO_PIECE_BYTES, u64::MAX));
         let well = active
             .zero_ahead(5 * ZERO_PIECE_BYTES / 2, u64::MAX)
             .is_ok();
         let again = active.want_zeros(1_000, u64::MAX, u64::MAX);
         assert_eq!(again, well, "after a failure no more are asked for");
-        let allocated = file.allocated.lock().clone();
+        let allocated = allocated.lock().clone();
         (allocated, active.take(0), well)
     }
 
