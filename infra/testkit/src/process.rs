@@ -64,6 +64,14 @@ impl NodeProcess {
         Ok(keys.mint(user, device, now, TOKEN_FOR)?)
     }
 
+    /// The same by names, for a device called `phone`.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token); when it is no name.
+    pub fn token_of(&self, user: &str) -> anyhow::Result<String> {
+        self.token(&UserId::new(user)?, &DeviceId::new("phone")?)
+    }
+
     /// Has every table made again from the log and compared with the live ones. The node must not
     /// run. With this node's settings, and nothing else of its arguments and environment: what
     /// verifies is sound.

@@ -9,15 +9,13 @@
     reason = "a test may fail loudly"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use infra_servers::Servers;
 use infra_testkit::process::NodeProcess;
 use infra_testkit::raw::RawClient;
 use infra_testkit::torture::{self, Plan};
-use schemas::ids::{DeviceId, UserId};
 use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cursus-under-test");
@@ -40,8 +38,7 @@ fn settings(servers: &Servers, keyspace: &str) -> Vec<(String, String)> {
 async fn a_node_on_cassandra_ends_with_the_tables_that_the_embedded_store_has() {
     let servers = Servers::start(&["cassandra"]).unwrap();
     the_same_commands(&servers).await;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let mut plan = Plan::new(PathBuf::from(PROGRAM), KILLS, now.subsec_nanos().into());
+    let mut plan = Plan::of_chance(Path::new(PROGRAM), KILLS);
     plan.environment = settings(&servers, "torture");
     println!("seed {}", plan.seed);
     let outcome = torture::run(&plan, |_| {}).await.unwrap();
@@ -56,12 +53,12 @@ async fn the_same_commands(servers: &Servers) {
     let mut process = NodeProcess::new(Path::new(PROGRAM), &data, &[]).unwrap();
     process.environment = settings(servers, "same");
     let node = process.start().unwrap();
-    let token = |user: &str| {
-        let (user, phone) = (UserId::new(user).unwrap(), DeviceId::new("phone").unwrap());
-        process.token(&user, &phone).unwrap()
-    };
-    let mut ada = RawClient::live(&node.url(), &token("ada")).await.unwrap();
-    let mut bob = RawClient::live(&node.url(), &token("bob")).await.unwrap();
+    let mut ada = RawClient::live(&node.url(), &process.token_of("ada").unwrap())
+        .await
+        .unwrap();
+    let mut bob = RawClient::live(&node.url(), &process.token_of("bob").unwrap())
+        .await
+        .unwrap();
     for n in 0..40 {
         let (client, id) = if n % 3 == 0 {
             (&mut bob, n)

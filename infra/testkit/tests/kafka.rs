@@ -9,15 +9,13 @@
     reason = "a test may fail loudly"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use infra_servers::Servers;
 use infra_testkit::process::NodeProcess;
 use infra_testkit::raw::RawClient;
 use infra_testkit::torture::{self, Plan};
-use schemas::ids::{DeviceId, UserId};
 use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cursus-under-test");
@@ -66,8 +64,7 @@ async fn hear(mut client: RawClient, count: usize) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_on_kafka_loses_nothing_when_it_or_its_broker_is_killed() {
     let servers = Servers::start(&["kafka"]).unwrap();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let mut plan = Plan::new(PathBuf::from(PROGRAM), KILLS, now.subsec_nanos().into());
+    let mut plan = Plan::of_chance(Path::new(PROGRAM), KILLS);
     plan.environment = settings(&servers, "torture.");
     println!("seed {}", plan.seed);
     let outcome = torture::run(&plan, |_| {}).await.unwrap();
@@ -87,12 +84,12 @@ async fn the_broker_is_killed(servers: Arc<Servers>) {
         NodeProcess::new(Path::new(PROGRAM), &folder.path().join("data"), &[]).unwrap();
     process.environment = settings(&servers, "broker.");
     let node = process.start().unwrap();
-    let token = |user: &str| {
-        let (user, phone) = (UserId::new(user).unwrap(), DeviceId::new("phone").unwrap());
-        process.token(&user, &phone).unwrap()
-    };
-    let mut ada = RawClient::live(&node.url(), &token("ada")).await.unwrap();
-    let bob = RawClient::live(&node.url(), &token("bob")).await.unwrap();
+    let mut ada = RawClient::live(&node.url(), &process.token_of("ada").unwrap())
+        .await
+        .unwrap();
+    let bob = RawClient::live(&node.url(), &process.token_of("bob").unwrap())
+        .await
+        .unwrap();
     let ids: Vec<String> = (0..60).map(|n| format!("m{n}")).collect();
     let hearing = tokio::spawn(hear(bob, ids.len()));
     for (n, id) in ids.iter().enumerate() {

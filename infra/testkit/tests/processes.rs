@@ -13,17 +13,11 @@ use std::time::Duration;
 
 use infra_testkit::process::NodeProcess;
 use infra_testkit::raw::RawClient;
-use schemas::ids::{DeviceId, UserId};
 use serde_json::{Value, json};
 
 fn node(folder: &Path) -> NodeProcess {
     let program = Path::new(env!("CARGO_BIN_EXE_cursus-under-test"));
     NodeProcess::new(program, &folder.join("data"), &[]).unwrap()
-}
-
-fn token(process: &NodeProcess, user: &str) -> String {
-    let (user, device) = (UserId::new(user).unwrap(), DeviceId::new("phone").unwrap());
-    process.token(&user, &device).unwrap()
 }
 
 fn message(client_id: &str) -> String {
@@ -44,7 +38,7 @@ async fn resend_after_a_kill_makes_no_second_message() {
     let folder = tempfile::tempdir().unwrap();
     let process = node(folder.path());
     let running = process.start().unwrap();
-    let ada = token(&process, "ada");
+    let ada = process.token_of("ada").unwrap();
     let mut client = RawClient::live(&running.url(), &ada).await.unwrap();
     for id in ["one", "two", "three"] {
         client.send(message(id)).await.unwrap();
@@ -76,7 +70,7 @@ async fn sigterm_sends_clients_away_with_1012_and_ends_within_its_time() {
         .environment
         .push(("CURSUS__RECONNECT_TO".into(), elsewhere.into()));
     let running = process.start().unwrap();
-    let mut client = RawClient::live(&running.url(), &token(&process, "ada"))
+    let mut client = RawClient::live(&running.url(), &process.token_of("ada").unwrap())
         .await
         .unwrap();
     client.send(message("last")).await.unwrap();
@@ -91,7 +85,7 @@ async fn sigterm_sends_clients_away_with_1012_and_ends_within_its_time() {
     let (took, well) = stopped.await.unwrap();
     assert!(well && took < Duration::from_secs(10), "{took:?}");
     let running = process.start().unwrap();
-    let mut client = RawClient::live(&running.url(), &token(&process, "ada"))
+    let mut client = RawClient::live(&running.url(), &process.token_of("ada").unwrap())
         .await
         .unwrap();
     assert_eq!(timeline(&mut client).await.len(), 1);
@@ -112,7 +106,7 @@ async fn a_shutdown_that_did_not_go_in_order_ends_with_an_error_that_says_why() 
     }
     let running = process.start().unwrap();
     // It does not answer its close, so the node waits for it longer than it may.
-    let client = RawClient::live(&running.url(), &token(&process, "ada"))
+    let client = RawClient::live(&running.url(), &process.token_of("ada").unwrap())
         .await
         .unwrap();
     let stopped = tokio::task::spawn_blocking(move || running.terminate().unwrap());
@@ -168,7 +162,7 @@ fn verifying_a_folder_without_a_node_s_data_makes_nothing_and_says_what_is_missi
 async fn a_projection_whose_checkpoint_is_gone_from_the_log_goes_on_after_a_rebuild() {
     let folder = tempfile::tempdir().unwrap();
     let process = node(folder.path());
-    let ada = token(&process, "ada");
+    let ada = process.token_of("ada").unwrap();
     let running = process.start().unwrap();
     let mut client = RawClient::live(&running.url(), &ada).await.unwrap();
     for id in ["one", "two", "three"] {
@@ -243,7 +237,7 @@ fn second_node_on_the_same_data_refuses_and_the_first_goes_on() {
 async fn what_is_sent_while_the_tables_are_being_opened_outlives_a_second_kill() {
     let folder = tempfile::tempdir().unwrap();
     let process = node(folder.path());
-    let ada = token(&process, "ada");
+    let ada = process.token_of("ada").unwrap();
     let mut sent = Vec::new();
     for round in 0..3 {
         // Not waited for: sockets are served before the tables are open.
@@ -294,7 +288,7 @@ async fn verifying_the_log_names_the_damaged_place_in_a_sealed_segment() {
     let small = ("CURSUS__LOG__EMBEDDED__SEGMENT_BYTES".into(), "4096".into());
     process.environment.push(small);
     let running = process.start().unwrap();
-    let ada = token(&process, "ada");
+    let ada = process.token_of("ada").unwrap();
     let mut client = RawClient::live(&running.url(), &ada).await.unwrap();
     for number in 0..150 {
         let id = format!("m{number}");

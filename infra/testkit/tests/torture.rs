@@ -10,8 +10,8 @@
     reason = "a test may fail loudly"
 )]
 
-use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::time::Duration;
 
 use infra_testkit::checker::Violation;
 use infra_testkit::torture::{self, Outcome, Plan};
@@ -27,12 +27,7 @@ const ATTEMPTS: u64 = 6;
 const LAG_WITH_FLAW: Duration = Duration::from_secs(8);
 
 fn plan(kills: u32) -> Plan {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Plan::new(
-        PathBuf::from(env!("CARGO_BIN_EXE_cursus-under-test")),
-        kills,
-        now.subsec_nanos().into(),
-    )
+    Plan::of_chance(Path::new(env!("CARGO_BIN_EXE_cursus-under-test")), kills)
 }
 
 async fn run(plan: &Plan) -> anyhow::Result<Outcome> {

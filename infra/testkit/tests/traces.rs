@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 
 use infra_testkit::process::NodeProcess;
 use infra_testkit::raw::RawClient;
-use schemas::ids::{DeviceId, UserId};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -96,8 +95,7 @@ async fn a_collector_gets_the_spans_of_a_send_and_no_body() {
     process
         .environment
         .push(("CURSUS__TELEMETRY__OTLP".into(), url));
-    let (ada, phone) = (UserId::new("ada").unwrap(), DeviceId::new("phone").unwrap());
-    let token = process.token(&ada, &phone).unwrap();
+    let token = process.token_of("ada").unwrap();
     let running = process.start().unwrap();
     let mut client = RawClient::live(&running.url(), &token).await.unwrap();
     let body = json!({ "kind": "text", "text": "a-secret" });
@@ -137,7 +135,7 @@ async fn a_collector_gets_the_spans_of_a_send_and_no_body() {
     assert_eq!(push["traceId"], hand_out["traceId"]);
 
     // Over HTTP a command is the same unit of work.
-    let bob = process.token(&UserId::new("bob").unwrap(), &phone).unwrap();
+    let bob = process.token_of("bob").unwrap();
     let url = format!("http://{}/v1/chats/d.ada.bob/messages", process.address);
     let body = json!({ "kind": "text", "text": "a-secret" });
     let body = json!({ "client_id": "h-1", "body": body });

@@ -7,7 +7,7 @@
 )]
 
 use std::io::Write;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use infra_testkit::process::beside;
@@ -64,11 +64,10 @@ impl Stretch {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let seed = arguments.seed.unwrap_or(u64::from(now.subsec_nanos()));
-    let mut out = std::io::stdout();
-    writeln!(out, "seed {seed}, {} rounds", arguments.rounds)?;
-    let mut plan = Plan::new(beside("cursus-under-test")?, arguments.rounds, seed);
+    let mut plan = Plan::of_chance(&beside("cursus-under-test")?, arguments.rounds);
+    plan.seed = arguments.seed.unwrap_or(plan.seed);
+    let (mut out, seed) = (std::io::stdout(), plan.seed);
+    writeln!(out, "seed {seed}, {} rounds", plan.rounds)?;
     plan.life.1 = Duration::from_millis(arguments.life_ms).max(plan.life.0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -16,8 +16,8 @@ mod cast;
 mod crowd;
 mod guests;
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::checker::{self, Violation};
 use crate::process::{NodeProcess, RunningNode};
@@ -65,6 +65,13 @@ impl Plan {
             life,
             lag: LAG,
         }
+    }
+
+    /// The same with a seed that nobody chose.
+    pub fn of_chance(program: &Path, rounds: u32) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let seed = now.map_or(0, |now| now.subsec_nanos().into());
+        Self::new(program.to_owned(), rounds, seed)
     }
 }
 
