@@ -4,6 +4,7 @@
 //!  raw/        loops without us: write+fdatasync, echo, sends, scan, bare store   ─┐
 //!  fleet/      many sockets that check what they receive                           ├─▶ figure ─▶ report ─▶ render
 //!  scenarios/  open-loop load on a real node, over sockets                         │
+//!  parts/      the same from several processes                                     │
 //!  inside/     log, store, folds and rebuild in this process, without sockets     ─┘
 //! ```
 //!
@@ -30,6 +31,7 @@ pub mod command;
 pub mod figure;
 pub mod fleet;
 pub mod inside;
+pub mod parts;
 pub mod progress;
 pub mod raw;
 pub mod render;

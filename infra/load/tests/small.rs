@@ -136,6 +136,30 @@ fn a_mixed_day_with_edits_and_read_marks_loses_nothing() {
     assert!(number("/groups/delivered_us/count") > 100.0);
 }
 
+/// Idle sockets of several processes: each then writes once, so each is reached once.
+const HELD: [&str; 7] = [
+    "held",
+    "--sockets",
+    "30",
+    "--processes",
+    "3",
+    "--rate",
+    "30",
+];
+
+#[test]
+fn sockets_of_several_processes_are_all_reached_and_counted_as_one_load() {
+    let number = told(&HELD);
+    assert!((number("/reached") - 30.0).abs() < 0.1);
+    assert!((number("/node/sent_us/count") - 30.0).abs() < 0.1);
+    assert!(number("/node/marks") > 0.0 && number("/node/server_cpu_us") > 0.0);
+}
+
+#[test]
+fn a_loss_in_one_of_several_processes_fails_the_whole_run() {
+    assert_found_out(&HELD, "dropped-message", "lost: message");
+}
+
 /// The run fails and says why.
 fn assert_found_out(arguments: &[&str], flaw: &str, why: &str) {
     let output = load("cursus-under-test", arguments, Some(flaw));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use infra_load::command::run::{self, RunOptions};
 use infra_load::raw::{echo, sends};
-use infra_load::{inside, render, sockets};
+use infra_load::{inside, parts, render, sockets};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,6 +30,9 @@ enum Command {
     Table(render::TableOptions),
     /// Write docs/benchmarks.md and its plots from what was measured
     Pages(render::PagesOptions),
+    /// Be one of the processes of a load that has several; started by the program itself
+    #[command(name = parts::ARGUMENT)]
+    Part(parts::Options),
     /// Serve as a bare WebSocket echo: what a node is compared with
     #[command(name = echo::ARGUMENT)]
     EchoServer,
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Inside(options) => inside::run(&options),
         Command::Table(options) => render::print_table(&options),
         Command::Pages(options) => render::write_pages(&options),
+        Command::Part(options) => parts::run(&options),
         Command::EchoServer => echo::serve(),
         Command::SendsServer => sends::serve(),
     };

@@ -5,6 +5,7 @@ use std::io::Write;
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use crate::parts::Whole;
 use crate::scenarios::group::{self, FanOut};
 use crate::scenarios::highest::{self, Steps};
 use crate::scenarios::measure::{Measured, Quantiles, Span};
@@ -43,6 +44,9 @@ enum Scenario {
         /// The node alone, without the raw limits
         #[arg(long)]
         only: bool,
+        /// From so many processes, the node alone
+        #[arg(long)]
+        processes: Option<usize>,
     },
     /// The highest rates of one-to-one messages, beside a bare echo
     Highest {
@@ -76,6 +80,18 @@ enum Scenario {
         /// Sockets in the end
         #[arg(long, default_value_t = 15_000)]
         sockets: usize,
+    },
+    /// Idle sockets of several processes, which then write a message each: all must be reached
+    Held {
+        /// Sockets, in pairs
+        #[arg(long, default_value_t = 100_000)]
+        sockets: usize,
+        /// Processes that hold them; one has at most 20,000 files
+        #[arg(long, default_value_t = 6)]
+        processes: usize,
+        /// Messages a second, of all together
+        #[arg(long, default_value_t = 5_000)]
+        rate: u64,
     },
     /// Sockets that are cut off, miss a message each and come back together
     Storm {
@@ -148,13 +164,20 @@ fn play(stage: &Stage, scenario: &Scenario, span: Span) -> anyhow::Result<Value>
             rate,
             sockets,
             only,
+            processes,
         } => {
             let load = Load {
                 sockets,
                 rate,
                 span,
             };
-            one_to_one(stage, load, only)?
+            match processes {
+                Some(processes) => {
+                    let found = Whole::live(stage, load, processes)?.go()?;
+                    json!({"load": load, "node": measured(&found, 0)})
+                }
+                None => one_to_one(stage, load, only)?,
+            }
         }
         Scenario::Highest {
             sockets,
@@ -181,6 +204,14 @@ fn play(stage: &Stage, scenario: &Scenario, span: Span) -> anyhow::Result<Value>
             let looks = idle::grow(stage, &[sockets])?;
             let (node, kernel) = idle::per_socket(&looks).unwrap_or_default();
             json!({"node_bytes_a_socket": node, "kernel_bytes_a_socket": kernel})
+        }
+        Scenario::Held {
+            sockets,
+            processes,
+            rate,
+        } => {
+            let held = idle::held(stage, sockets, processes, rate)?;
+            json!({"sockets": sockets, "reached": held.delivered(0).count, "node": measured(&held, 0)})
         }
         Scenario::Storm { sockets } => come_back(away::storm(stage, sockets)?),
         Scenario::CatchUp { messages } => come_back(away::catch_up(stage, messages)?),

@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
 use super::Nanos;
 
-/// Latencies up to two minutes, to three digits.
-#[derive(Debug, Clone)]
+/// Latencies up to two minutes, to three digits. Between processes: values and how often.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(into = "Vec<(Nanos, u64)>", from = "Vec<(Nanos, u64)>")]
 pub struct Latencies(Histogram<u64>);
 
 impl Default for Latencies {
@@ -48,8 +50,27 @@ impl Latencies {
     }
 }
 
+impl From<Latencies> for Vec<(Nanos, u64)> {
+    fn from(all: Latencies) -> Self {
+        let recorded = all.0.iter_recorded();
+        recorded
+            .map(|some| (some.value_iterated_to(), some.count_at_value()))
+            .collect()
+    }
+}
+
+impl From<Vec<(Nanos, u64)>> for Latencies {
+    fn from(all: Vec<(Nanos, u64)>) -> Self {
+        let mut latencies = Self::default();
+        for (nanos, times) in all {
+            latencies.0.saturating_record_n(nanos.max(1), times);
+        }
+        latencies
+    }
+}
+
 /// Latencies of one class of messages.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Class {
     /// From when a message should have been sent until another member has it.
     pub delivered: Latencies,
@@ -59,6 +80,16 @@ pub struct Class {
     pub complete: Latencies,
     /// Arrivals at other members while it was measured, whenever sent.
     pub arrivals: u64,
+}
+
+impl Class {
+    /// Adds what another process found.
+    pub fn join(&mut self, other: &Self) {
+        self.delivered.join(&other.delivered);
+        self.sent.join(&other.sent);
+        self.complete.join(&other.complete);
+        self.arrivals += other.arrivals;
+    }
 }
 
 /// What is measured, and when.
@@ -148,6 +179,9 @@ mod tests {
         b.record(9_000_000);
         a.join(&b);
         assert_eq!(a.count(), 100);
+        let told = serde_json::to_string(&a).unwrap();
+        let a: Latencies = serde_json::from_str(&told).unwrap();
+        assert_eq!(a.count(), 100, "as another process tells it");
         assert!((a.micros(0.5) - 100.0).abs() < 0.2);
         assert!((a.micros(0.999) - 9_000.0).abs() < 10.0);
         assert!(Latencies::default().micros(0.5).abs() < f64::EPSILON);

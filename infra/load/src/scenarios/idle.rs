@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use super::cast::Cast;
 use super::cost::{kernel_bytes, resident_bytes};
+use super::measure::{Measured, Span};
+use super::one_to_one::Load;
 use super::stage::Stage;
 use crate::fleet::marks::Marking;
+use crate::parts::Whole;
 
 /// After connecting, so long for the node to put away what only the handshake needed.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -46,6 +49,31 @@ pub fn grow(stage: &Stage, numbers: &[usize]) -> anyhow::Result<Vec<Memory>> {
         });
     }
     Ok(found)
+}
+
+/// Holds sockets in several processes, idle; then each writes one message to its neighbour. Every
+/// socket is reached, or it fails.
+///
+/// # Errors
+/// When a socket does not become live, or one message is lost, repeated, swapped or refused.
+pub fn held(
+    stage: &Stage,
+    sockets: usize,
+    processes: usize,
+    rate: u64,
+) -> anyhow::Result<Measured> {
+    let span = Span {
+        warm_up: 0.0,
+        seconds: sockets as f64 / rate as f64,
+    };
+    let load = Load {
+        sockets,
+        rate,
+        span,
+    };
+    let whole = Whole::live(stage, load, processes)?;
+    std::thread::sleep(SETTLE);
+    whole.go()
 }
 
 /// Bytes a socket, from the first look to the last: of the node, of the kernel. None without

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cost::cpu_seconds;
 use crate::fleet::drive::{Run, Shot, Until, What};
@@ -103,7 +103,7 @@ pub fn merge(
 }
 
 /// What a run found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Measured {
     /// Latencies and arrivals.
     pub classes: Vec<Class>,
@@ -156,6 +156,23 @@ impl Measured {
     pub fn per_second(&self, class: usize) -> f64 {
         let arrivals = self.classes.get(class).map_or(0, |class| class.arrivals);
         arrivals as f64 / self.seconds
+    }
+
+    /// Adds what another process found in the same time; its server is the same one.
+    pub fn join(&mut self, other: &Self) {
+        for (class, more) in self.classes.iter_mut().zip(&other.classes) {
+            class.join(more);
+        }
+        let cpu = |of: &Self| of.load_cpu_micros * of.messages as f64;
+        let load_cpu = cpu(self) + cpu(other);
+        self.messages += other.messages;
+        self.load_cpu_micros = load_cpu / self.messages as f64;
+        self.seconds = self.seconds.max(other.seconds);
+        self.refused += other.refused;
+        self.left_over = self.left_over.max(other.left_over);
+        self.lasted = self.lasted.max(other.lasted);
+        self.marks += other.marks;
+        self.marks_refused += other.marks_refused;
     }
 
     /// True when this rate could have gone on: nothing was refused, all arrived while it lasted.

@@ -40,9 +40,10 @@ const TMPFS: u64 = 0x0102_1994;
 /// Where the load goes, and what stands beside.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Place {
-    /// A node that runs already, as 127.0.0.1:7800; without it, one is started
-    #[arg(long, global = true)]
-    pub node: Option<String>,
+    /// A node that runs already, as 127.0.0.1:7800, or several of one cluster, separated by commas;
+    /// without it, one is started
+    #[arg(long, global = true, value_delimiter = ',')]
+    pub node: Vec<String>,
     /// The data folder of that node: its development key makes the tokens
     #[arg(long, global = true)]
     pub data: Option<PathBuf>,
@@ -57,6 +58,8 @@ pub struct Place {
 /// A node to be loaded.
 pub struct Stage {
     node: NodeProcess,
+    /// Other nodes of the same cluster.
+    others: Vec<SocketAddr>,
     running: Option<RunningNode>,
     /// For the node's data and the raw loops; goes when the stage does.
     scratch: TempDir,
@@ -78,13 +81,14 @@ impl Stage {
         on_disk(scratch.path())?;
         let (bare, names) = (std::env::current_exe()?, Cell::new(0));
         let raw = RefCell::new(ZeroedFile::make(&scratch.path().join("raw"))?);
-        if let Some(node) = &place.node {
+        if let Some((first, others)) = place.node.split_first() {
             let data = place.data.as_ref().context("--node needs --data")?;
-            let address = address_of(node)?;
             let mut node = NodeProcess::new(Path::new(""), data, &[])?;
-            node.address = address;
+            node.address = address_of(first)?;
+            let others = others.iter().map(|other| address_of(other));
             return Ok(Self {
                 node,
+                others: others.collect::<anyhow::Result<_>>()?,
                 running: None,
                 scratch,
                 bare,
@@ -100,6 +104,7 @@ impl Stage {
         let running = Some(node.start()?);
         Ok(Self {
             node,
+            others: Vec::new(),
             running,
             scratch,
             bare,
@@ -115,6 +120,14 @@ impl Stage {
             address: self.node.address,
             path: "/v1/connect".to_owned(),
         }
+    }
+
+    /// Where the `n`-th of several processes connects, and the folder with the key for its tokens.
+    #[must_use]
+    pub fn node(&self, n: usize) -> (SocketAddr, &Path) {
+        let place = n % (self.others.len() + 1);
+        let other = place.checked_sub(1).and_then(|n| self.others.get(n));
+        (*other.unwrap_or(&self.node.address), &self.node.data)
     }
 
     /// The URL of a path.

@@ -102,7 +102,7 @@ impl Area {
 
     fn record(self, options: &Options) -> anyhow::Result<()> {
         let place = Place {
-            node: None,
+            node: Vec::new(),
             data: None,
             program: options.program.clone(),
             scratch: options.scratch.clone(),
