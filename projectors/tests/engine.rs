@@ -14,10 +14,14 @@
 
 mod world;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use infra_ports::TableStore;
+use infra_ports::memory::store::{Around, AroundStore};
 use infra_ports::memory::{Chances, Executor, MemoryLog, MemoryStore, Node};
-use projectors::{Config, Status, rebuild};
+use projectors::{Config, Ports, Status, rebuild};
 use proptest::prelude::*;
 use schemas::position::{Generation, Partition};
 use schemas::topics::Topic;
@@ -76,6 +80,48 @@ proptest! {
             prop_assert!(one.is_equal(), "{one:?}");
         }
     }
+}
+
+/// A store that counts reads of rows and partitions.
+struct Counted(MemoryStore, Arc<AtomicU64>);
+
+impl Around for Counted {
+    fn inner(&self) -> &dyn TableStore {
+        &self.0
+    }
+
+    fn reads(&self) -> &dyn TableStore {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        &self.0
+    }
+}
+
+/// How often a rebuild with so much room for states reads the store.
+fn reads_of_a_rebuild(cache_weight: usize) -> u64 {
+    let (log, store) = straight(&script(13, 600));
+    let mut executor = Executor::seeded(13, Chances::CALM);
+    let reads = Arc::new(AtomicU64::new(0));
+    let counted = AroundStore(Counted(store.clone(), Arc::clone(&reads)));
+    let ports = Ports {
+        store: Arc::new(counted),
+        ..ports(&log, &store, executor.runtime(Node(1)))
+    };
+    let mut config = Config::default();
+    for engine in [&mut config.chats, &mut config.inbox, &mut config.receipts] {
+        engine.cache_weight = cache_weight;
+        // After every write, what is too much at hand goes.
+        engine.rebuild_bytes = 1;
+        engine.rebuild_chunk_records = 8;
+    }
+    build(&mut executor, &ports, &config, Generation(2));
+    assert_same_rows(&rows(&store, Generation(2)), &rows(&store, LIVE), "rebuilt");
+    reads.load(Ordering::Relaxed)
+}
+
+#[test]
+fn a_rebuild_whose_states_do_not_fit_reads_the_log_again_and_not_its_tables() {
+    let all_fit = reads_of_a_rebuild(1_000_000);
+    assert_eq!(reads_of_a_rebuild(300), all_fit);
 }
 
 #[test]

@@ -144,6 +144,11 @@ impl<K: Clone + Eq + Hash, S> Cache<K, S> {
         }
     }
 
+    /// Begins anew, as if no state had ever been at hand.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.limit);
+    }
+
     /// How many states are at hand.
     pub(crate) fn len(&self) -> usize {
         self.places.len()

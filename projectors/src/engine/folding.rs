@@ -252,6 +252,12 @@ impl<P: Projection> Folding<P> {
         self.cache.shrink(job);
     }
 
+    /// Drops all states: what is folded from now on concerns other keys than what was folded so far,
+    /// all of which must be written. So what was known to be new stays so.
+    pub(crate) fn next_pass(&mut self) {
+        self.cache.clear();
+    }
+
     /// States at hand.
     pub(crate) fn cached(&self) -> usize {
         self.cache.len()

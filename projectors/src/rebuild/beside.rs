@@ -52,6 +52,7 @@ pub(super) fn spawn<T: Send + 'static>(
 enum Order {
     Fold(Vec<News>),
     Write(oneshot::Sender<()>),
+    NextPass,
     End(Vec<(Partition, Offset)>),
 }
 
@@ -115,6 +116,11 @@ impl InboxBeside {
         }
     }
 
+    /// What is told from now on is of other chats. All it was told before must be written.
+    pub(super) async fn next_pass(&mut self) -> Result<(), Stop> {
+        self.order(Order::NextPass).await
+    }
+
     /// Writes the rest and this checkpoint.
     pub(super) async fn end(self, next: Vec<(Partition, Offset)>) -> Result<(), Stop> {
         // When it has ended already, it says why.
@@ -144,23 +150,19 @@ async fn carry_out(mut build: Build<Inbox>, mut orders: mpsc::Receiver<Order>) -
                 build.fold(&chunk_of(news)).await?;
                 // Rows ahead of the states of chats do no harm.
                 if build.is_full() {
-                    write(&mut build, Vec::new()).await?;
+                    build.write(Vec::new()).await?;
                 }
             }
             Order::Write(answer) => {
-                write(&mut build, Vec::new()).await?;
+                build.write(Vec::new()).await?;
                 // Who asked may be gone; then so are the orders.
                 let _nobody_waits = answer.send(()).is_err();
             }
-            Order::End(next) => return write(&mut build, next).await,
+            Order::NextPass => build.folding.next_pass(),
+            Order::End(next) => return build.write(next).await,
         }
     }
     Ok(())
-}
-
-async fn write(build: &mut Build<Inbox>, next: Vec<(Partition, Offset)>) -> Result<(), Stop> {
-    let job = build.write_rows().await?;
-    build.finish(job, next).await
 }
 
 fn chunk_of(news: Vec<News>) -> Chunk<Option<News>> {

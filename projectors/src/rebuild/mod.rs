@@ -8,6 +8,9 @@
 //!  chats ─▶ fold ─▶ (told) ─▶ inbox fold ─▶ inbox rows ─▶ rows, fold states, checkpoint of chats
 //! ```
 //!
+//! States that do not fit into memory make it read the log in passes, some partitions each, so that
+//! none has to be loaded again: a chat, and each member's line of it, belongs to one partition.
+//!
 //! Inbox rows are written before the chats' fold states, for the same reason for which the live
 //! build syncs `users` before them: a state that was written is never applied again.
 
@@ -80,17 +83,21 @@ async fn chats_and_inbox(
     let ends = chats.durable_ends().await?;
     chats.set_out(&ends).await?;
     let mut inbox = InboxBeside::start(ports, inbox, chats.folding.knows_all()).await?;
-    while let Some(chunk) = chats.read().await? {
-        chats.fold(&chunk).await?;
-        inbox
-            .tell(chats.folding.effects.take_entries(), &chunk)
-            .await?;
-        chunk.stop.map_or(Ok(()), Err)?;
-        if chats.is_full() {
-            write_both(&mut chats, &mut inbox).await?;
+    while chats.next_pass() {
+        while let Some(chunk) = chats.read().await? {
+            chats.fold(&chunk).await?;
+            inbox
+                .tell(chats.folding.effects.take_entries(), &chunk)
+                .await?;
+            chunk.stop.map_or(Ok(()), Err)?;
+            if chats.is_full() {
+                write_both(&mut chats, &mut inbox).await?;
+            }
         }
+        write_both(&mut chats, &mut inbox).await?;
+        // Its lines are of this pass's chats.
+        inbox.next_pass().await?;
     }
-    write_both(&mut chats, &mut inbox).await?;
     inbox.end(told_before).await?;
     Ok(chats.reached().collect())
 }
@@ -112,16 +119,16 @@ async fn alone<P: Projection>(
     let mut build = Build::new(projection, ports, config, generation).await?;
     let ends = build.durable_ends().await?;
     build.set_out(&ends).await?;
-    while let Some(chunk) = build.read().await? {
-        build.fold(&chunk).await?;
-        chunk.stop.map_or(Ok(()), Err)?;
-        if build.is_full() {
-            let job = build.write_rows().await?;
-            build.finish(job, Vec::new()).await?;
+    while build.next_pass() {
+        while let Some(chunk) = build.read().await? {
+            build.fold(&chunk).await?;
+            chunk.stop.map_or(Ok(()), Err)?;
+            if build.is_full() {
+                build.write(Vec::new()).await?;
+            }
         }
+        build.write(Vec::new()).await?;
     }
-    let job = build.write_rows().await?;
-    build.finish(job, Vec::new()).await?;
     Ok(build.reached().collect())
 }
 
