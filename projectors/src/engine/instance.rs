@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use infra_ports::runtime::let_others_run;
-use infra_ports::{
-    BoxFuture, EventLog, LogError, LogTail, RecordBatch, Runtime, Visibility, watch,
-};
+use infra_ports::{BoxFuture, EventLog, LogError, LogTail, RecordBatch, Runtime, watch};
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 use tokio::sync::mpsc;
@@ -52,19 +50,19 @@ pub(crate) struct Instance<P: Projection> {
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     /// The offset to fold next.
-    folded: BTreeMap<Partition, Offset>,
+    pub(super) folded: BTreeMap<Partition, Offset>,
     /// Everything below is written.
-    written: BTreeMap<Partition, Offset>,
+    pub(super) written: BTreeMap<Partition, Offset>,
     /// Partitions that moved since the last job.
-    moved: BTreeMap<Partition, Offset>,
+    pub(super) moved: BTreeMap<Partition, Offset>,
     /// Records folded and not handed over.
-    gathered: usize,
+    pub(super) gathered: usize,
     /// Something was appended to `users` since the last job.
-    emitted: bool,
+    pub(super) emitted: bool,
     /// A job is being remembered.
-    under_way: bool,
+    pub(super) under_way: bool,
     /// The records of the last job, and when it was handed over.
-    submitted: (usize, Duration),
+    pub(super) submitted: (usize, Duration),
 }
 
 /// What the loop was woken by.
@@ -165,70 +163,6 @@ impl<P: Projection> Instance<P> {
         }
     }
 
-    /// Reads the checkpoints and compares them with what the log has.
-    async fn take_up(&mut self) -> Result<(), Stop> {
-        self.checkpoints.prepare(&self.retry, P::tables()).await?;
-        let settled = self.checkpoints.settle::<P>(&self.retry, self.log.as_ref());
-        settled.await?;
-        for partition in self.partitions.clone() {
-            let checkpoint = self.checkpoints.read(&self.retry, partition).await?;
-            let log = &*self.log;
-            let positions = move || log.positions(P::ORIGIN, partition);
-            let ends = self.retry.run("read positions", positions).await?;
-            if checkpoint < ends.first || checkpoint > ends.durable_end {
-                return Err(Stop::RebuildRequired {
-                    topic: P::ORIGIN,
-                    partition,
-                    checkpoint,
-                    first: ends.first,
-                    end: ends.durable_end,
-                });
-            }
-            self.place.folded.insert(partition, checkpoint);
-            self.place.written.insert(partition, checkpoint);
-            let goal = ends.durable_end;
-            self.board.started(partition, checkpoint, goal);
-        }
-        if self.place.folded.values().all(|next| *next == Offset(0)) {
-            self.folding.expect_nothing().await?;
-        }
-        Ok(())
-    }
-
-    async fn tail(&self) -> Result<Box<dyn LogTail>, Stop> {
-        let folded = self.place.folded.iter();
-        let from: Vec<(Partition, Offset)> = folded.map(|(p, o)| (*p, *o)).collect();
-        let log = &*self.log;
-        let tail = move || log.tail(P::ORIGIN, from.clone(), Visibility::Durable);
-        self.retry.run("tail the log", tail).await
-    }
-
-    /// After a failed read: from where folding stopped, nothing twice and nothing left out.
-    async fn tail_again(&self, error: LogError) -> Result<Box<dyn LogTail>, Stop> {
-        if let LogError::OutOfRange {
-            topic,
-            partition,
-            asked,
-            first,
-        } = error
-        {
-            return Err(Stop::RebuildRequired {
-                topic,
-                partition,
-                checkpoint: asked,
-                first,
-                end: first,
-            });
-        }
-        if !error.is_retryable() {
-            return Err(error.into());
-        }
-        self.retry.pause_after("read the log", &error).await?;
-        let tail = self.tail().await;
-        self.board.recovered();
-        tail
-    }
-
     /// Folds what was read and appends what follows from it.
     async fn take_in(&mut self, batches: Vec<RecordBatch>) -> Result<(), Stop> {
         let partitions = self.log.partitions();
@@ -276,53 +210,6 @@ impl<P: Projection> Instance<P> {
         // Whoever hands out what was appended may share this thread: before the next chunk.
         let_others_run().await;
         Ok(())
-    }
-
-    /// Hands what has gathered to the writer.
-    async fn submit(&mut self) -> Result<(), Stop> {
-        let (number, memory) = self.folding.hand_over();
-        let job = Job {
-            number,
-            emitted: std::mem::take(&mut self.place.emitted),
-            memory,
-            next: std::mem::take(&mut self.place.moved).into_iter().collect(),
-        };
-        self.counts.cached(self.folding.cached());
-        self.place.submitted = (
-            std::mem::take(&mut self.place.gathered),
-            self.runtime.elapsed(),
-        );
-        self.place.under_way = true;
-        let sent = self.jobs.send(job).await;
-        sent.map_err(|_| Stop::Broken("the writer has ended".into()))
-    }
-
-    fn remembered(&mut self, done: Option<Result<Done, Stop>>) -> Result<(), Stop> {
-        let done = done.ok_or_else(|| Stop::Broken("the writer has ended".into()))??;
-        self.place.under_way = false;
-        let (records, begun) = self.place.submitted;
-        let took = self.runtime.elapsed().saturating_sub(begun);
-        self.counts.remembered(records, took);
-        self.folding.written(done.number);
-        for (partition, next) in done.next {
-            self.place.written.insert(partition, next);
-            self.board.applied(partition, next);
-        }
-        Ok(())
-    }
-
-    /// Everything folded is remembered before the loop ends.
-    async fn finish(&mut self) -> Result<(), Stop> {
-        loop {
-            if self.place.under_way {
-                let done = self.done.recv().await;
-                self.remembered(done)?;
-            } else if self.place.gathered > 0 {
-                self.submit().await?;
-            } else {
-                return Ok(());
-            }
-        }
     }
 
     /// For the lag only, so a failure is not waited out here.

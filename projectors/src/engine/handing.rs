@@ -1,0 +1,55 @@
+//! How an instance hands what it folded to its writer, and what it does when that is written.
+
+use super::instance::Instance;
+use super::projection::Projection;
+use super::remember::{Done, Job};
+use super::stop::Stop;
+
+impl<P: Projection> Instance<P> {
+    /// Hands what has gathered to the writer.
+    pub(super) async fn submit(&mut self) -> Result<(), Stop> {
+        let (number, memory) = self.folding.hand_over();
+        let job = Job {
+            number,
+            emitted: std::mem::take(&mut self.place.emitted),
+            memory,
+            next: std::mem::take(&mut self.place.moved).into_iter().collect(),
+        };
+        self.counts.cached(self.folding.cached());
+        self.place.submitted = (
+            std::mem::take(&mut self.place.gathered),
+            self.runtime.elapsed(),
+        );
+        self.place.under_way = true;
+        let sent = self.jobs.send(job).await;
+        sent.map_err(|_| Stop::Broken("the writer has ended".into()))
+    }
+
+    pub(super) fn remembered(&mut self, done: Option<Result<Done, Stop>>) -> Result<(), Stop> {
+        let done = done.ok_or_else(|| Stop::Broken("the writer has ended".into()))??;
+        self.place.under_way = false;
+        let (records, begun) = self.place.submitted;
+        let took = self.runtime.elapsed().saturating_sub(begun);
+        self.counts.remembered(records, took);
+        self.folding.written(done.number);
+        for (partition, next) in done.next {
+            self.place.written.insert(partition, next);
+            self.board.applied(partition, next);
+        }
+        Ok(())
+    }
+
+    /// Everything folded is remembered before the loop ends.
+    pub(super) async fn finish(&mut self) -> Result<(), Stop> {
+        loop {
+            if self.place.under_way {
+                let done = self.done.recv().await;
+                self.remembered(done)?;
+            } else if self.place.gathered > 0 {
+                self.submit().await?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+}
