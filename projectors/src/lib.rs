@@ -34,6 +34,7 @@ pub mod config;
 pub mod engine;
 pub mod metrics;
 pub mod rebuild;
+pub mod share;
 mod start;
 
 pub use config::Config;
@@ -41,4 +42,5 @@ pub use engine::config::EngineConfig;
 pub use engine::status::{Health, Hurry, Progress, Status};
 pub use engine::stop::Stop;
 pub use engine::{Ports, Running};
+pub use share::Share;
 pub use start::{PROJECTIONS, Projectors, origin, start};

@@ -1,4 +1,4 @@
-//! All four projections at once, over all partitions: what a node with the role runs.
+//! The projections that a process runs, over all partitions or over its share of them.
 
 use infra_ports::EventLog;
 use schemas::position::{Generation, Partition};
@@ -6,6 +6,7 @@ use schemas::topics::Topic;
 
 use crate::chats::Chats;
 use crate::config::Config;
+use crate::engine::config::EngineConfig;
 use crate::engine::projection::Projection;
 use crate::engine::status::Status;
 use crate::engine::stop::Stop;
@@ -13,6 +14,7 @@ use crate::engine::{self, Ports, Running};
 use crate::inbox::Inbox;
 use crate::receipts::Receipts;
 use crate::settings::SettingsOfChats;
+use crate::share::Share;
 
 /// The names of the projections.
 pub const PROJECTIONS: [&str; 4] = [
@@ -34,40 +36,59 @@ pub fn origin(projection: &str) -> Option<Topic> {
     pairs.find_map(|(name, origin)| (*name == projection).then_some(origin))
 }
 
-/// The four projections, running.
+/// The projections of a process, running.
 #[derive(Debug)]
 pub struct Projectors {
-    running: [Running; 4],
+    running: Vec<Running>,
 }
 
-/// Starts the four projections over every partition of their topics, writing to this generation.
-pub fn start(ports: &Ports, config: &Config, generation: Generation) -> Projectors {
-    let all: Vec<Partition> = (0..ports.log.partitions()).map(Partition).collect();
-    let all = || all.clone();
+/// Starts the projections of this share, writing to this generation.
+pub fn start(ports: &Ports, config: &Config, generation: Generation, share: &Share) -> Projectors {
+    let start = Start {
+        ports,
+        generation,
+        share,
+    };
+    let running = [
+        start.one(Chats, &config.chats),
+        start.one(Inbox::default(), &config.inbox),
+        start.one(Receipts, &config.receipts),
+        start.one(SettingsOfChats, &config.settings),
+    ];
     Projectors {
-        running: [
-            engine::start(Chats, ports, &config.chats, generation, all()),
-            engine::start(Inbox::default(), ports, &config.inbox, generation, all()),
-            engine::start(Receipts, ports, &config.receipts, generation, all()),
-            engine::start(SettingsOfChats, ports, &config.settings, generation, all()),
-        ],
+        running: running.into_iter().flatten().collect(),
+    }
+}
+
+struct Start<'a> {
+    ports: &'a Ports,
+    generation: Generation,
+    share: &'a Share,
+}
+
+impl Start<'_> {
+    fn one<P: Projection>(&self, projection: P, config: &EngineConfig) -> Option<Running> {
+        let (generation, share) = (self.generation, self.share);
+        let group = share.group(P::NAME, generation, P::ORIGIN);
+        let start = || engine::start(projection, self.ports, config, generation, group);
+        share.has(P::NAME).then(start)
     }
 }
 
 impl Projectors {
-    /// The status of each, in the order of [`PROJECTIONS`].
+    /// The status of each that is run here, in the order of [`PROJECTIONS`].
     pub fn statuses(&self) -> Vec<Status> {
         self.running.iter().map(Running::status).collect()
     }
 
-    /// The status of one, by its name.
+    /// The status of one, by its name, when it is run here.
     pub fn status(&self, projection: &str) -> Option<Status> {
         let mut statuses = self.running.iter().map(Running::status);
         statuses.find(|status| status.name() == projection)
     }
 
     /// Waits until the tables hold everything that is in the log when it is called, and what follows
-    /// from that.
+    /// from that, in the partitions that are its.
     ///
     /// # Errors
     /// Why a projection stopped; those of the log.
@@ -82,7 +103,7 @@ impl Projectors {
                 let end = log.positions(topic, partition).await?.durable_end;
                 tokio::select! {
                     biased;
-                    () = status.wait_applied(partition, end) => {}
+                    _ = status.wait_applied(partition, end) => {}
                     ended = status.ended() => ended?,
                 }
             }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use infra_ports::TableStore;
 use infra_ports::memory::store::{Around, AroundStore};
 use infra_ports::memory::{Chances, Executor, MemoryLog, MemoryStore, Node};
-use projectors::{Config, Ports, Status, rebuild};
+use projectors::{Config, Ports, Share, Status, rebuild};
 use proptest::prelude::*;
 use schemas::position::{Generation, Partition};
 use schemas::topics::Topic;
@@ -149,7 +149,7 @@ fn an_engine_goes_on_from_a_generation_that_was_built() {
     build(&mut executor, &ports, &Config::default(), built);
     now(rebuild::adopt(&ports, built)).unwrap();
     world::append(&log, &script[160..]);
-    let projectors = projectors::start(&ports, &Config::default(), built);
+    let projectors = projectors::start(&ports, &Config::default(), built, &Share::everything());
     world::settle(&mut executor, &log, &projectors);
     let (_, expected) = straight(&script);
     assert_same_rows(&rows(&store, built), &rows(&expected, LIVE), "gone on");
@@ -169,7 +169,12 @@ fn rows_that_somebody_waits_for_do_not_wait_for_company() {
         engine.linger = Duration::from_secs(3_600);
     }
     let runtime = executor.runtime(Node(1));
-    let projectors = projectors::start(&ports(&log, &store, runtime), &config, LIVE);
+    let projectors = projectors::start(
+        &ports(&log, &store, runtime),
+        &config,
+        LIVE,
+        &Share::everything(),
+    );
     world::append(&log, &script(3, 30));
     let _ = executor.run_for(Duration::from_secs(60));
     assert!(!is_done(&log, &projectors), "it lingers for an hour");

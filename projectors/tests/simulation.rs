@@ -15,49 +15,19 @@
 
 mod world;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use infra_ports::log::EventLog;
-use infra_ports::memory::{Chances, Executor, Halt, MemoryLog, MemoryStore, Node};
+use infra_ports::memory::{Chances, Executor, Halt, MemoryStore, Node};
 use projectors::rebuild;
-use schemas::avro::LogEvent;
-use schemas::events::UserEvent;
-use schemas::ids::{ChatId, UserId};
-use schemas::position::{Generation, Offset, Partition, Seq};
+use schemas::position::{Generation, Partition};
 use schemas::topics::Topic;
 
 use world::machine::{ENGINE, Machine};
 use world::script::script;
-use world::{
-    LIVE, PARTITIONS, assert_same_rows, build, calm, now, ports, records, rows, straight, tight,
-};
-
-/// Who was told of which record, and its seq or refusal.
-type Told = (UserId, ChatId, Offset, Option<Seq>, Option<String>);
-
-/// What users were told of chats: each once, whatever was told twice.
-fn told(log: &MemoryLog) -> BTreeSet<Told> {
-    let mut all = BTreeSet::new();
-    for partition in (0..PARTITIONS).map(Partition) {
-        for record in records(log, Topic::Users, partition) {
-            let (chat, origin, seq, code, recipients) =
-                match UserEvent::decode(&record.value).unwrap() {
-                    UserEvent::EntryTold(e) => (e.chat, e.origin, Some(e.seq), None, e.recipients),
-                    UserEvent::VerdictTold(e) => {
-                        let code = Some(e.code.map_or("resent".into(), |code| code.to_string()));
-                        (e.chat, e.origin, e.seq, code, e.recipients)
-                    }
-                    _ => continue,
-                };
-            for user in recipients {
-                all.insert((user, chat.clone(), origin, seq, code.clone()));
-            }
-        }
-    }
-    all
-}
+use world::told::told;
+use world::{LIVE, PARTITIONS, assert_same_rows, build, calm, now, ports, rows, straight, tight};
 
 /// Lives through a script and compares with the straight run. Returns how often a node crashed.
 fn compare_with_straight_run(seed: u64, chances: Chances) -> u32 {

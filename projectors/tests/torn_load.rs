@@ -82,7 +82,7 @@ fn a_load_that_is_overtaken_at_any_read_starts_over() {
         let mut config = Config::default();
         config.chats.rows_per_read = 3;
         config.receipts.rows_per_read = 3;
-        let projectors = projectors::start(&ports, &config, LIVE);
+        let projectors = projectors::start(&ports, &config, LIVE, &projectors::Share::everything());
         settle(&mut executor, &log, &projectors);
         assert_same_rows(
             &rows(&late, LIVE),

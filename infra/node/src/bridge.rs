@@ -70,10 +70,12 @@ fn stamped(mark: delivery::StampedMark) -> ingest::StampedMark {
     }
 }
 
-/// The projectors' progress, as delivery sees it.
+/// The projectors' progress, as delivery sees it: of this process's partitions it knows at once, of
+/// those that others have what somebody else says.
 pub struct AppliedOf {
     projections: BTreeMap<&'static str, Status>,
     runtime: Arc<dyn Runtime>,
+    elsewhere: Option<Arc<dyn delivery::Applied>>,
 }
 
 impl AppliedOf {
@@ -86,6 +88,29 @@ impl AppliedOf {
         Self {
             projections,
             runtime,
+            elsewhere: None,
+        }
+    }
+
+    /// The same, asking this of what is not this node's now. Without it nothing is known of that:
+    /// who waits for it waits in vain.
+    #[must_use]
+    pub fn or_else(self, elsewhere: Arc<dyn delivery::Applied>) -> Self {
+        Self {
+            elsewhere: Some(elsewhere),
+            ..self
+        }
+    }
+
+    fn own(&self, projection: &str, partition: Partition) -> Option<Offset> {
+        self.projections.get(projection)?.applied(partition)
+    }
+
+    /// Waits as long as the partition is this node's; false when it is not, or no more.
+    async fn wait_for_own(&self, projection: &str, partition: Partition, offset: Offset) -> bool {
+        match self.projections.get(projection) {
+            Some(status) => status.wait_applied(partition, offset).await,
+            None => false,
         }
     }
 }
@@ -93,9 +118,9 @@ impl AppliedOf {
 #[async_trait]
 impl delivery::Applied for AppliedOf {
     fn applied(&self, projection: &'static str, partition: Partition) -> Offset {
-        self.projections
-            .get(projection)
-            .map_or(Offset(0), |status| status.applied(partition))
+        let elsewhere = || Some(self.elsewhere.as_ref()?.applied(projection, partition));
+        let own = self.own(projection, partition);
+        own.or_else(elsewhere).unwrap_or_default()
     }
 
     async fn wait_applied(
@@ -105,17 +130,26 @@ impl delivery::Applied for AppliedOf {
         offset: Offset,
         timeout: Duration,
     ) -> bool {
-        let Some(status) = self.projections.get(projection) else {
-            return false;
-        };
-        if status.applied(partition) >= offset {
+        if self.own(projection, partition) >= Some(offset) {
             return true;
         }
         // What it waits for may itself wait for another projection's news to be made durable.
         let _hurry: Vec<_> = self.projections.values().map(Status::hurry).collect();
+        let applied = async {
+            if self.wait_for_own(projection, partition, offset).await {
+                return true;
+            }
+            match &self.elsewhere {
+                Some(other) => {
+                    let waited = other.wait_applied(projection, partition, offset, timeout);
+                    waited.await
+                }
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            () = status.wait_applied(partition, offset) => true,
+            applied = applied => applied,
             () = self.runtime.sleep(timeout) => false,
         }
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use delivery::Delivery;
 use ingest::Ingest;
-use projectors::Projectors;
+use projectors::{Projectors, Share};
 use schemas::ids::{DeviceId, UserId};
 use schemas::position::Generation;
 use schemas::topics::TOPICS;
@@ -71,7 +71,9 @@ impl Node {
             store: Arc::clone(&store),
             runtime: Arc::clone(&runtime),
         };
-        let projectors = projectors::start(&ports, &config.projectors, FIRST_GENERATION);
+        let groups = adapters.groups.clone();
+        let share = groups.map_or_else(Share::everything, Share::of);
+        let projectors = projectors::start(&ports, &config.projectors, FIRST_GENERATION, &share);
         let ingest = Ingest::new(&config.ingest, keys, Arc::clone(&log), Arc::clone(&runtime));
         let delivery = Delivery::start(
             config.delivery.clone(),

@@ -90,6 +90,10 @@ impl Projection for Chats {
         into.push(event.origin().chat.clone());
     }
 
+    fn home_of<'a>(&self, chat: &'a ChatId) -> &'a str {
+        chat.as_str()
+    }
+
     fn fresh(&self, chat: &ChatId) -> ChatState {
         ChatState::new(chat)
     }

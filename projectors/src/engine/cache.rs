@@ -149,6 +149,24 @@ impl<K: Clone + Eq + Hash, S> Cache<K, S> {
         *self = Self::new(self.limit);
     }
 
+    /// Drops the states of these keys, written or not.
+    pub(crate) fn forget(&mut self, such: impl Fn(&K) -> bool) {
+        for (place, at_hand) in self.slots.iter_mut().enumerate() {
+            if at_hand.as_ref().is_none_or(|slot| !such(&slot.key)) {
+                continue;
+            }
+            if let Some(gone) = at_hand.take() {
+                self.weight -= gone.weight;
+                self.places.remove(&gone.key);
+                self.free.push(place);
+                self.has_dropped = true;
+            }
+        }
+        let slots = &self.slots;
+        let is_there = |place: &usize| slots.get(*place).is_some_and(Option::is_some);
+        self.touched.retain(is_there);
+    }
+
     /// How many states are at hand.
     pub(crate) fn len(&self) -> usize {
         self.places.len()
@@ -205,6 +223,24 @@ mod tests {
         assert!(cache.find(&1).is_some());
         cache.shrink(0);
         assert!(cache.places.contains_key(&1) && !cache.places.contains_key(&2));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_handed_over() {
+        let mut cache = Cache::new(9);
+        for key in 0..4 {
+            let place = cache.insert(key, key, 1);
+            cache.touch(place);
+        }
+        cache.forget(|key| key % 2 == 0);
+        assert!(cache.find(&0).is_none() && cache.has_dropped());
+        cache.insert(8, 8, 1);
+        let mut seen = Vec::new();
+        cache.hand_over(1, |key, _| {
+            seen.push(*key);
+            1
+        });
+        assert_eq!((seen, cache.len(), cache.weight), (vec![1, 3], 3, 3));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use ahash::AHashSet;
 use futures_util::{StreamExt, stream};
 use infra_ports::BoxFuture;
 use schemas::position::{Offset, Partition};
+use schemas::topics::partition_of;
 
 use super::cache::Cache;
 use super::chunk::{Chunk, Decoded};
@@ -256,6 +257,23 @@ impl<P: Projection> Folding<P> {
     /// all of which must be written. So what was known to be new stays so.
     pub(crate) fn next_pass(&mut self) {
         self.cache.clear();
+    }
+
+    /// Drops the states of partitions that another instance may have from now on. All of them are
+    /// written.
+    pub(crate) fn forget(&mut self, partitions: &[Partition]) {
+        let (projection, count) = (&self.projection, self.effects.partitions);
+        self.cache.forget(|key| {
+            let home = partition_of(projection.home_of(key).as_bytes(), count);
+            partitions.contains(&home)
+        });
+    }
+
+    /// Drops all states and everything that has to be written.
+    pub(crate) fn start_over(&mut self) {
+        self.effects.told.clear();
+        drop(self.effects.take_rows());
+        self.cache.forget(|_| true);
     }
 
     /// States at hand.

@@ -39,17 +39,22 @@ impl<P: Projection> Instance<P> {
         Ok(())
     }
 
-    /// Everything folded is remembered before the loop ends.
-    pub(super) async fn finish(&mut self) -> Result<(), Stop> {
-        loop {
-            if self.place.under_way {
-                let done = self.done.recv().await;
-                self.remembered(done)?;
-            } else if self.place.gathered > 0 {
-                self.submit().await?;
-            } else {
-                return Ok(());
-            }
+    /// What the writer has is remembered; what gathered since is not handed over.
+    pub(super) async fn wait_for_the_writer(&mut self) -> Result<(), Stop> {
+        while self.place.under_way {
+            let done = self.done.recv().await;
+            self.remembered(done)?;
         }
+        Ok(())
+    }
+
+    /// Everything folded is remembered before the loop ends or lets go of partitions.
+    pub(super) async fn finish(&mut self) -> Result<(), Stop> {
+        self.wait_for_the_writer().await?;
+        while self.place.gathered > 0 {
+            self.submit().await?;
+            self.wait_for_the_writer().await?;
+        }
+        Ok(())
     }
 }

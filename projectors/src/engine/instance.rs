@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use infra_ports::groups::{Change, GroupError};
 use infra_ports::runtime::let_others_run;
-use infra_ports::{BoxFuture, EventLog, LogError, LogTail, RecordBatch, Runtime, watch};
+use infra_ports::{BoxFuture, EventLog, LogError, RecordBatch, Runtime, watch};
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 use tokio::sync::mpsc;
@@ -19,17 +20,19 @@ use super::checkpoints::Checkpoints;
 use super::chunk::{self, Chunk};
 use super::config::EngineConfig;
 use super::folding::Folding;
+use super::membership::Membership;
 use super::projection::Projection;
+use super::reading::Tail;
 use super::remember::{Done, Job};
 use super::retry::Retry;
 use super::status::Board;
 use super::stop::Stop;
 use crate::metrics::Counts;
 
-/// How often the log is asked for its ends, for the lag.
+/// How often the log is asked for its ends, for the lag, and the group told how far it is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// One running projection over some partitions of its topic.
+/// One running projection over the partitions of its topic that are its now.
 pub(crate) struct Instance<P: Projection> {
     pub(crate) folding: Folding<P>,
     pub(crate) log: Arc<dyn EventLog>,
@@ -38,7 +41,7 @@ pub(crate) struct Instance<P: Projection> {
     pub(crate) config: EngineConfig,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) retry: Retry,
-    pub(crate) partitions: Vec<Partition>,
+    pub(crate) membership: Membership,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
     pub(crate) done: mpsc::Receiver<Result<Done, Stop>>,
@@ -68,6 +71,7 @@ pub(crate) struct Places {
 /// What the loop was woken by.
 enum Woken {
     ToldToStop,
+    Changed(Result<Change, GroupError>),
     Remembered(Option<Result<Done, Stop>>),
     Due,
     Look,
@@ -94,7 +98,7 @@ fn span_of<P: Projection>(batches: &[RecordBatch]) -> Span {
 impl<P: Projection> Instance<P> {
     /// Runs until told to stop or until it must.
     pub(crate) async fn run(mut self) -> Result<(), Stop> {
-        self.take_up().await?;
+        self.set_out().await?;
         let mut tail = self.tail().await?;
         let mut due: Option<BoxFuture<'static, ()>> = None;
         let mut look = self.runtime.sleep(LOOK_EVERY);
@@ -102,15 +106,20 @@ impl<P: Projection> Instance<P> {
             if due.is_none() && self.may_submit() {
                 due = Some(self.linger());
             }
-            match self.woken(tail.as_mut(), &mut due, &mut look).await {
-                Woken::ToldToStop => return self.finish().await,
+            match self.woken(&mut tail, &mut due, &mut look).await {
+                Woken::ToldToStop => return self.end().await,
+                Woken::Changed(change) => {
+                    due = None;
+                    self.follow(change).await?;
+                    tail = self.tail().await?;
+                }
                 Woken::Remembered(done) => self.remembered(done)?,
                 Woken::Due => {
                     due = None;
                     self.submit().await?;
                 }
                 Woken::Look => {
-                    self.look_at_ends().await;
+                    self.look().await;
                     look = self.runtime.sleep(LOOK_EVERY);
                 }
                 Woken::Read(Ok(batches)) => {
@@ -141,25 +150,33 @@ impl<P: Projection> Instance<P> {
 
     async fn woken(
         &mut self,
-        tail: &mut dyn LogTail,
+        tail: &mut Tail,
         due: &mut Option<BoxFuture<'static, ()>>,
         look: &mut BoxFuture<'static, ()>,
     ) -> Woken {
         let room = self.place.gathered < self.config.max_gathered_records;
         let (is_due, may_submit) = (due.is_some(), self.may_submit());
+        let is_shared = self.membership.is_shared();
         let due = async {
             if let Some(due) = due {
                 due.await;
             }
         };
+        let read = async {
+            match tail {
+                Some(tail) => tail.next(self.config.chunk_records).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             _ = self.stop.wait_for(|stop| *stop) => Woken::ToldToStop,
+            change = self.membership.change(), if is_shared => Woken::Changed(change),
             done = self.done.recv(), if self.place.under_way => Woken::Remembered(done),
             () = due, if is_due => Woken::Due,
             () = self.board.hurried(), if may_submit => Woken::Due,
             () = look => Woken::Look,
-            read = tail.next(self.config.chunk_records), if room => Woken::Read(read),
+            read = read, if room => Woken::Read(read),
         }
     }
 
@@ -212,9 +229,20 @@ impl<P: Projection> Instance<P> {
         Ok(())
     }
 
-    /// For the lag only, so a failure is not waited out here.
-    async fn look_at_ends(&self) {
-        for partition in &self.partitions {
+    /// Everything folded is remembered, and others may have the partitions.
+    async fn end(&mut self) -> Result<(), Stop> {
+        self.finish().await?;
+        self.membership.leave(&self.place.written).await;
+        Ok(())
+    }
+
+    /// For others to see, so a failure is not waited out here.
+    async fn look(&self) {
+        if self.membership.is_idle() {
+            self.board.given();
+        }
+        self.membership.mirror(&self.place.written);
+        for partition in self.place.folded.keys() {
             if let Ok(ends) = self.log.positions(P::ORIGIN, *partition).await {
                 self.board.end_is(*partition, ends.durable_end);
             }

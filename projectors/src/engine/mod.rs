@@ -17,6 +17,7 @@ pub mod config;
 pub(crate) mod folding;
 mod handing;
 mod instance;
+pub(crate) mod membership;
 pub mod projection;
 mod reading;
 pub(crate) mod remember;
@@ -35,6 +36,7 @@ use checkpoints::{Checkpoints, NO_BUILD};
 use config::EngineConfig;
 use folding::Folding;
 use instance::{Instance, Places};
+use membership::{Group, Membership};
 use projection::{Projection, Tables};
 use remember::Writer;
 use retry::Retry;
@@ -76,16 +78,18 @@ impl Running {
     }
 }
 
-/// Starts a projection over some partitions of its topic, on a thread of its own, with a second
-/// one for its writes.
-pub fn start<P: Projection>(
+/// Starts a projection over all partitions of its topic, or those that a group gives it, on a thread
+/// of its own, with a second one for its writes.
+pub(crate) fn start<P: Projection>(
     projection: P,
     ports: &Ports,
     config: &EngineConfig,
     generation: Generation,
-    partitions: Vec<Partition>,
+    group: Option<Group>,
 ) -> Running {
-    let board = Arc::new(Board::new(P::NAME, &partitions));
+    let all = (0..ports.log.partitions()).map(Partition);
+    let own: Vec<Partition> = all.filter(|_| group.is_none()).collect();
+    let board = Arc::new(Board::new(P::NAME, &own, group.is_some()));
     let (stop, told_to_stop) = watch::channel(false);
     let stops = Some(told_to_stop.clone());
     let (runtime, pause) = (ports.runtime.clone(), config.first_pause);
@@ -120,7 +124,7 @@ pub fn start<P: Projection>(
         config: config.clone(),
         checkpoints,
         retry,
-        partitions,
+        membership: Membership::new(group, ports.runtime.clone()),
         stop: told_to_stop,
         jobs,
         done,

@@ -66,6 +66,9 @@ pub trait Projection: Send + Sync + 'static {
     /// The keys of the states that the event concerns, each once.
     fn keys(&self, event: &Self::Event, into: &mut Vec<Self::Key>);
 
+    /// The text whose hash says in which partition the records of a key stand.
+    fn home_of<'a>(&self, key: &'a Self::Key) -> &'a str;
+
     /// Whether two events concern the very same keys, in the same order: then those of the second
     /// are not looked for again. False when that is not worth knowing.
     fn have_same_keys(&self, _one: &Self::Event, _other: &Self::Event) -> bool {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use infra_ports::groups::GroupError;
 use infra_ports::{BoxFuture, LogError, Runtime, StoreError, watch};
 
 use super::status::Board;
@@ -27,6 +28,12 @@ impl PortError for LogError {
 }
 
 impl PortError for StoreError {
+    fn is_retryable(&self) -> bool {
+        Self::is_retryable(self)
+    }
+}
+
+impl PortError for GroupError {
     fn is_retryable(&self) -> bool {
         Self::is_retryable(self)
     }

@@ -11,7 +11,7 @@
 //! records has been appended to `users`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use infra_ports::watch;
 use parking_lot::Mutex;
@@ -23,9 +23,10 @@ use super::stop::Stop;
 /// How a projection fares.
 #[derive(Debug, Clone)]
 pub enum Health {
-    /// It has not yet applied everything that was in the log when it started.
+    /// It has not yet applied everything that was in the log when it took up its partitions, or was
+    /// not told yet which they are.
     CatchingUp,
-    /// It has, and goes on.
+    /// It has, and goes on; or others have all partitions.
     CaughtUp,
     /// A port does not answer; it tries again.
     Retrying {
@@ -57,8 +58,21 @@ struct Tracked {
     applied: watch::Sender<Offset>,
     folded: Offset,
     end: Offset,
-    /// The durable end at the start: where catching up is over.
+    /// The durable end when it was taken up: where catching up is over.
     goal: Offset,
+}
+
+impl Tracked {
+    /// Of a partition that was not taken up yet.
+    fn new(partition: &Partition) -> Self {
+        Self {
+            partition: *partition,
+            applied: watch::Sender::new(Offset(0)),
+            folded: Offset(0),
+            end: Offset(0),
+            goal: Offset(u64::MAX),
+        }
+    }
 }
 
 /// What the loop writes and the [`Status`] reads.
@@ -70,25 +84,22 @@ pub(crate) struct Board {
     end: watch::Sender<Option<Result<(), Stop>>>,
     /// How many wait for rows.
     waiting: AtomicUsize,
+    /// It waits to be told which partitions are its.
+    awaits: AtomicBool,
     /// Rings when another one does.
     hurry: Notify,
 }
 
 impl Board {
-    pub(crate) fn new(name: &'static str, partitions: &[Partition]) -> Self {
-        let tracked = |partition: &Partition| Tracked {
-            partition: *partition,
-            applied: watch::Sender::new(Offset(0)),
-            folded: Offset(0),
-            end: Offset(0),
-            goal: Offset(u64::MAX),
-        };
+    /// Of a projection with these partitions; `awaits` when it is to be told which are its.
+    pub(crate) fn new(name: &'static str, partitions: &[Partition], awaits: bool) -> Self {
         Self {
             name,
-            partitions: Mutex::new(partitions.iter().map(tracked).collect()),
+            partitions: Mutex::new(partitions.iter().map(Tracked::new).collect()),
             trouble: Mutex::new(None),
             end: watch::Sender::new(None),
             waiting: AtomicUsize::new(0),
+            awaits: AtomicBool::new(awaits),
             hurry: Notify::new(),
         }
     }
@@ -110,13 +121,31 @@ impl Board {
         }
     }
 
-    pub(crate) fn started(&self, partition: Partition, checkpoint: Offset, goal: Offset) {
+    /// A partition is this instance's and goes on from its checkpoint.
+    pub(crate) fn taken_up(&self, partition: Partition, checkpoint: Offset, goal: Offset) {
+        {
+            let mut all = self.partitions.lock();
+            if !all.iter().any(|t| t.partition == partition) {
+                all.push(Tracked::new(&partition));
+            }
+        }
         self.update(partition, |t| {
             t.applied.send_replace(checkpoint);
             t.folded = checkpoint;
             t.goal = goal;
             t.end = goal;
         });
+    }
+
+    /// Partitions are no longer this instance's: who waits for them is told so.
+    pub(crate) fn let_go(&self, partitions: &[Partition]) {
+        let mut all = self.partitions.lock();
+        all.retain(|t| !partitions.contains(&t.partition));
+    }
+
+    /// What is its is known, even if that is nothing.
+    pub(crate) fn given(&self) {
+        self.awaits.store(false, Ordering::Release);
     }
 
     pub(crate) fn folded(&self, partition: Partition, next: Offset) {
@@ -169,35 +198,28 @@ impl Status {
         self.0.name
     }
 
-    /// How far the tables of a partition have got: every record below has its rows there. 0 for a
-    /// partition that this instance does not have.
-    pub fn applied(&self, partition: Partition) -> Offset {
+    /// How far the tables of a partition have got: every record below has its rows there. Not known
+    /// of a partition that this instance does not have: the checkpoints say it then.
+    pub fn applied(&self, partition: Partition) -> Option<Offset> {
         let all = self.0.partitions.lock();
         let one = all.iter().find(|t| t.partition == partition);
-        one.map_or(Offset(0), |t| *t.applied.borrow())
+        one.map(|t| *t.applied.borrow())
     }
 
-    /// Waits until the tables hold every record below `offset`. Never ends for a partition that
-    /// this instance does not have, or when the projection stops: race it with a deadline.
+    /// Waits until the tables hold every record below `offset`; false, then or at once, when this
+    /// instance does not have the partition. Never ends when the projection stops: race it with a
+    /// deadline.
     ///
     /// Cancel safety: may be dropped at any time.
-    pub async fn wait_applied(&self, partition: Partition, offset: Offset) {
+    pub async fn wait_applied(&self, partition: Partition, offset: Offset) -> bool {
         let watched = {
             let all = self.0.partitions.lock();
             let one = all.iter().find(|t| t.partition == partition);
             one.map(|t| t.applied.subscribe())
         };
         match watched {
-            Some(mut applied) => {
-                if applied
-                    .wait_for(|applied| *applied >= offset)
-                    .await
-                    .is_err()
-                {
-                    std::future::pending::<()>().await;
-                }
-            }
-            None => std::future::pending().await,
+            Some(mut applied) => applied.wait_for(|at| *at >= offset).await.is_ok(),
+            None => false,
         }
     }
 
@@ -210,7 +232,7 @@ impl Status {
         Hurry(Arc::clone(&self.0))
     }
 
-    /// How far it has got in each partition.
+    /// How far it has got in each partition that it has.
     pub fn progress(&self) -> Vec<Progress> {
         let all = self.0.partitions.lock();
         let view = |t: &Tracked| {
@@ -225,7 +247,7 @@ impl Status {
         all.iter().map(view).collect()
     }
 
-    /// Records in the log that are not applied yet, over all partitions.
+    /// Records in the log that are not applied yet, over the partitions that it has.
     pub fn lag_records(&self) -> u64 {
         self.progress().iter().map(|p| p.lag_records).sum()
     }
@@ -241,6 +263,9 @@ impl Status {
             return Health::Retrying {
                 reason: reason.clone(),
             };
+        }
+        if self.0.awaits.load(Ordering::Acquire) {
+            return Health::CatchingUp;
         }
         let all = self.0.partitions.lock();
         match all.iter().all(|t| *t.applied.borrow() >= t.goal) {

@@ -1,6 +1,7 @@
 //! Why a projection stands still. Each needs a person, a newer build or a rebuild: nothing here is
 //! healed by trying again.
 
+use infra_ports::groups::GroupError;
 use infra_ports::{LogError, StoreError};
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
@@ -44,6 +45,9 @@ pub enum Stop {
     /// The store failed for good.
     #[error("store: {0}")]
     Store(StoreError),
+    /// The consumer group failed for good.
+    #[error("group: {0}")]
+    Group(GroupError),
     /// It was told to stop while a port did not answer; what was not written is folded again at the
     /// next start.
     #[error("gave up when told to stop: {0}")]
@@ -61,6 +65,7 @@ impl Stop {
             Self::RebuildRequired { .. } => "rebuild_required",
             Self::Log(_) => "log",
             Self::Store(_) => "store",
+            Self::Group(_) => "group",
             Self::GaveUp(_) => "gave_up",
             Self::Broken(_) => "broken",
         }
@@ -70,6 +75,12 @@ impl Stop {
 impl From<LogError> for Stop {
     fn from(error: LogError) -> Self {
         Self::Log(error)
+    }
+}
+
+impl From<GroupError> for Stop {
+    fn from(error: GroupError) -> Self {
+        Self::Group(error)
     }
 }
 

@@ -74,6 +74,10 @@ impl Projection for Inbox {
         into.extend(recipients.map(|user| (user.clone(), news.chat.clone())));
     }
 
+    fn home_of<'a>(&self, (user, _): &'a (UserId, ChatId)) -> &'a str {
+        user.as_str()
+    }
+
     fn have_same_keys(&self, one: &Option<News>, other: &Option<News>) -> bool {
         match (one, other) {
             (Some(one), Some(other)) => {

@@ -45,7 +45,7 @@ impl<P: Projection> Build<P> {
         config: &EngineConfig,
         generation: Generation,
     ) -> Result<Self, Stop> {
-        let board = Arc::new(Board::new(P::NAME, &[]));
+        let board = Arc::new(Board::new(P::NAME, &[], false));
         let retry = Retry::new(ports.runtime.clone(), board, config.first_pause, None);
         let tables = Tables {
             store: ports.store.clone(),

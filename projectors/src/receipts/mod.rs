@@ -58,6 +58,10 @@ impl Projection for Receipts {
         into.push(mark.chat.clone());
     }
 
+    fn home_of<'a>(&self, chat: &'a ChatId) -> &'a str {
+        chat.as_str()
+    }
+
     fn fresh(&self, _chat: &ChatId) -> Marks {
         Marks::default()
     }

@@ -49,6 +49,10 @@ impl Projection for SettingsOfChats {
         into.push((user.clone(), chat.clone()));
     }
 
+    fn home_of<'a>(&self, (user, _): &'a (UserId, ChatId)) -> &'a str {
+        user.as_str()
+    }
+
     fn fresh(&self, _key: &(UserId, ChatId)) -> Settings {
         Settings::default()
     }

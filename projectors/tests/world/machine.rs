@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use infra_ports::memory::{Executor, Halt, MemoryLog, MemoryStore, Node};
-use projectors::Projectors;
+use projectors::{Projectors, Share};
 
 use super::script::{Dice, Scripted};
 use super::{LIVE, append, calm, empty_log, is_done, ports, settle, tight};
@@ -46,7 +46,12 @@ impl Machine {
         let (log, store) = (self.log.reopen(faults.clone()), self.store.reopen(faults));
         let ports = ports(&log, &store, self.executor.runtime(node));
         let sizes = tight(self.seed.wrapping_add(self.dice.next()));
-        self.engines[usize::from(node == ZOMBIE)] = Some(projectors::start(&ports, &sizes, LIVE));
+        self.engines[usize::from(node == ZOMBIE)] = Some(projectors::start(
+            &ports,
+            &sizes,
+            LIVE,
+            &Share::everything(),
+        ));
     }
 
     pub fn kill(&mut self, node: Node) {

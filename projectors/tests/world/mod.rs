@@ -7,8 +7,11 @@
     reason = "each test binary uses a part of this"
 )]
 
+pub mod crowd;
 pub mod machine;
 pub mod script;
+pub mod stale;
+pub mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +21,7 @@ use futures_util::FutureExt;
 use infra_ports::log::EventLog;
 use infra_ports::memory::{Chances, Executor, Halt, MemoryLog, MemoryStore, NoFaults, Node};
 use infra_ports::{Record, Runtime, TableStore, Visibility};
-use projectors::{Config, EngineConfig, Health, Ports, Projectors};
+use projectors::{Config, EngineConfig, Health, Ports, Projectors, Share};
 use schemas::position::{Generation, Offset, Partition};
 use schemas::topics::{TOPICS, Topic};
 
@@ -97,14 +100,22 @@ pub const ORIGINS: [(&str, Topic); 4] = [
 
 /// True when every projection has applied everything that is in its topic.
 pub fn is_done(log: &MemoryLog, projectors: &Projectors) -> bool {
+    are_done(log, &[projectors])
+}
+
+/// The same of several that share the partitions.
+pub fn are_done(log: &MemoryLog, engines: &[&Projectors]) -> bool {
     for (name, topic) in ORIGINS {
-        let status = projectors.status(name).unwrap();
-        if let Health::Stopped(stop) = status.health() {
-            panic!("{name} stopped: {stop}");
+        let statuses: Vec<_> = engines.iter().filter_map(|e| e.status(name)).collect();
+        for status in &statuses {
+            if let Health::Stopped(stop) = status.health() {
+                panic!("{name} stopped: {stop}");
+            }
         }
         for partition in (0..PARTITIONS).map(Partition) {
             let ends = now(log.positions(topic, partition)).unwrap();
-            if status.applied(partition) < ends.end {
+            let applied = statuses.iter().map(|status| status.applied(partition));
+            if applied.max().flatten() < Some(ends.end) {
                 return false;
             }
         }
@@ -137,7 +148,12 @@ pub fn run_straight(log: &MemoryLog, store: &MemoryStore, config: &Config) {
     let mut executor = Executor::seeded(0, Chances::CALM);
     executor.set_step_budget(20_000_000);
     let runtime = executor.runtime(Node(1));
-    let projectors = projectors::start(&ports(log, store, runtime), config, LIVE);
+    let projectors = projectors::start(
+        &ports(log, store, runtime),
+        config,
+        LIVE,
+        &Share::everything(),
+    );
     settle(&mut executor, log, &projectors);
 }
 

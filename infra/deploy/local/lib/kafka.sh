@@ -50,6 +50,7 @@ group.consumer.heartbeat.interval.ms=200
 group.consumer.min.assignment.interval.ms=0
 group.consumer.assignment.interval.ms=0
 group.consumer.min.session.timeout.ms=1000
+group.consumer.session.timeout.ms=3000
 group.min.session.timeout.ms=1000
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=300

@@ -23,7 +23,12 @@ pub(super) async fn measure(ground: &Ground) -> anyhow::Result<Option<Figure>> {
     ground.say("one message to 1,024 members");
     let folder = ground.folder()?;
     let place = Place::open(folder.path()).await?;
-    let projectors = projectors::start(&place.ports(), &Config::default(), LIVE);
+    let projectors = projectors::start(
+        &place.ports(),
+        &Config::default(),
+        LIVE,
+        &projectors::Share::everything(),
+    );
     append(&place.log, &created()?).await?;
     projectors.apply_all(place.log.as_ref()).await?;
     let before = told(&place.log).await?;

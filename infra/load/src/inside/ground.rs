@@ -12,7 +12,7 @@ use infra_ports::log::NewRecord;
 use infra_ports::{EventLog, Runtime, TableStore};
 use infra_runtime_tokio::TokioRuntime;
 use infra_store_embedded::EmbeddedStore;
-use projectors::{Config, Ports};
+use projectors::{Config, Ports, Share};
 use schemas::position::{Generation, Partition, Timestamp};
 use schemas::topics::{TOPICS, Topic, partition_of};
 use tempfile::TempDir;
@@ -155,7 +155,7 @@ pub(super) async fn fill(log: &EmbeddedLog, corpus: &mut Corpus) -> anyhow::Resu
 /// Runs the live projectors until everything in the log is in the tables; returns how long it took.
 pub(super) async fn project(ports: &Ports) -> anyhow::Result<Duration> {
     let begun = Instant::now();
-    let projectors = projectors::start(ports, &Config::default(), LIVE);
+    let projectors = projectors::start(ports, &Config::default(), LIVE, &Share::everything());
     projectors.apply_all(ports.log.as_ref()).await?;
     let took = begun.elapsed();
     projectors.stop().await?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use infra_log_embedded::EmbeddedLog;
+use infra_ports::groups::ConsumerGroups;
 use infra_ports::{EventLog, LogError, Runtime, TableStore};
 use infra_runtime_tokio::TokioRuntime;
 use infra_store_embedded::EmbeddedStore;
@@ -29,6 +30,9 @@ const HAND_IN_HAND: [&str; 3] = ["chats", "delivery-worker", "delivery-answers"]
 pub struct Adapters {
     /// The log.
     pub log: Arc<dyn EventLog>,
+    /// Groups in which processes share the log's partitions; none where log or tables are one
+    /// process's, which then has them all.
+    pub groups: Option<Arc<dyn ConsumerGroups>>,
     /// The store.
     pub store: Arc<dyn TableStore>,
     /// The embedded tables under it, which may still be being opened; none on Cassandra.
@@ -53,16 +57,21 @@ impl Adapters {
         let tasks = TokioRuntime::new(tokio::runtime::Handle::current()).sharing(&HAND_IN_HAND);
         let runtime: Arc<dyn Runtime> = Arc::new(tasks.clone());
         let ending = Arc::new(Notify::new());
-        let log: Arc<dyn EventLog> = match config.log.kind {
-            log::Kind::Embedded => {
-                let log = log::open_embedded(config)?;
-                let kept = (Arc::clone(&log), Arc::clone(&runtime), Arc::clone(&ending));
-                let retention = keep_retention(kept.0, kept.1, kept.2);
-                runtime.spawn_dedicated("retention", Box::pin(retention));
-                log
-            }
-            log::Kind::Kafka => log::connect_kafka(config).await?,
-        };
+        let (log, groups): (Arc<dyn EventLog>, Option<Arc<dyn ConsumerGroups>>) =
+            match config.log.kind {
+                log::Kind::Embedded => {
+                    let log = log::open_embedded(config)?;
+                    let kept = (Arc::clone(&log), Arc::clone(&runtime), Arc::clone(&ending));
+                    let retention = keep_retention(kept.0, kept.1, kept.2);
+                    runtime.spawn_dedicated("retention", Box::pin(retention));
+                    (log, None)
+                }
+                log::Kind::Kafka => {
+                    let log = log::connect_kafka(config).await?;
+                    let groups = Arc::clone(&log);
+                    (log, Some(groups as _))
+                }
+            };
         let (store, tables): (Arc<dyn TableStore>, _) = match config.store.kind {
             store::Kind::Embedded => {
                 let store = store::open_embedded(config)?;
@@ -72,8 +81,10 @@ impl Adapters {
             }
             store::Kind::Cassandra => (store::connect_cassandra(config).await?, None),
         };
+        let groups = groups.filter(|_| config.store.kind == store::Kind::Cassandra);
         Ok(Self {
             log,
+            groups,
             store,
             tables,
             runtime,

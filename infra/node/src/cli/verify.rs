@@ -5,8 +5,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use projectors::Ports;
 use projectors::rebuild::{self, Compared};
+use projectors::{Ports, Share};
 use schemas::position::Generation;
 use schemas::topics::TOPICS;
 
@@ -57,7 +57,8 @@ pub(super) async fn verify(
 
 /// A node that was killed has records in its log that are not in its tables yet.
 async fn apply_the_rest(ports: &Ports, config: &Config) -> anyhow::Result<()> {
-    let projectors = projectors::start(ports, &config.projectors, FIRST_GENERATION);
+    let all = Share::everything();
+    let projectors = projectors::start(ports, &config.projectors, FIRST_GENERATION, &all);
     projectors.apply_all(ports.log.as_ref()).await?;
     projectors.stop().await?;
     Ok(())

@@ -51,7 +51,8 @@ impl Steps {
         }
     }
 
-    /// Looks at the log and takes in how far the consumer has got.
+    /// Looks at the log and takes in how far the consumer has got in each partition; none where it is
+    /// another process's.
     ///
     /// # Errors
     /// When the log does not say where it ends.
@@ -59,7 +60,7 @@ impl Steps {
         &mut self,
         log: &dyn EventLog,
         runtime: &dyn Runtime,
-        applied: &[Offset],
+        applied: &[Option<Offset>],
     ) -> Result<Lag, LogError> {
         let mut places = Vec::with_capacity(applied.len());
         for (partition, at) in (0..).map(Partition).zip(applied) {
@@ -68,7 +69,8 @@ impl Steps {
                 Visibility::Durable => ends.durable_end,
                 Visibility::Appended => ends.end,
             };
-            places.push((*at, end));
+            // Nothing waits here for what another process has.
+            places.push((at.unwrap_or(end), end));
         }
         let (mut lag, waiting) = self.note(runtime.elapsed(), &places);
         if let Some((partition, from)) = waiting {

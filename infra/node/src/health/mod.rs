@@ -157,10 +157,11 @@ impl Health {
         lags.into_iter().collect()
     }
 
-    /// How far a consumer has got in each partition.
-    fn applied(&self, consumer: &str) -> Vec<Offset> {
+    /// How far a consumer has got in each partition that is this process's.
+    fn applied(&self, consumer: &str) -> Vec<Option<Offset>> {
         if consumer == DELIVERY {
-            return self.watched.delivery.handed_out();
+            let handed_out = self.watched.delivery.handed_out();
+            return handed_out.into_iter().map(Some).collect();
         }
         let mut all = self.watched.projections.iter();
         let Some(projection) = all.find(|status| status.name() == consumer) else {

@@ -12,7 +12,7 @@ use infra_ports::memory::runtime::Node;
 use infra_ports::{EventLog, Runtime, TableStore};
 use ingest::Ingest;
 use parking_lot::Mutex;
-use projectors::Projectors;
+use projectors::{Projectors, Share};
 use schemas::position::{Offset, Partition};
 use schemas::topics::TOPICS;
 
@@ -87,7 +87,7 @@ pub(super) fn start_projectors(ports: &Ports, shape: &Shape) -> Projectors {
         receipts: engine.clone(),
         settings: engine.clone(),
     };
-    projectors::start(&given, &config, FIRST_GENERATION)
+    projectors::start(&given, &config, FIRST_GENERATION, &Share::everything())
 }
 
 /// Starts ingest and delivery.

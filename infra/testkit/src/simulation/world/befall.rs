@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use infra_ports::TableStore;
-use schemas::position::{Offset, Partition};
+use schemas::position::Partition;
 use schemas::topics::Topic;
 
 use super::super::at_once;
@@ -92,8 +92,7 @@ impl World {
         self.note_refusals();
         at_once(self.store.sync()).ok();
         for partition in (0..self.shape.partitions).map(Partition) {
-            let applied = inbox.applied(partition);
-            let most = Offset(applied.0);
+            let most = inbox.applied(partition).unwrap_or_default();
             self.log.drop_before(Topic::Users, partition, most).ok();
         }
     }

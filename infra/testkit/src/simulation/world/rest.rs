@@ -71,7 +71,7 @@ impl World {
         let topic = origin(status.name())?;
         let lags = |partition: &Partition| {
             let ends = at_once(self.log.positions(topic, *partition));
-            ends.is_ok_and(|ends| status.applied(*partition) < ends.end)
+            ends.is_ok_and(|ends| status.applied(*partition) < Some(ends.end))
         };
         let partition = (0..self.shape.partitions).map(Partition).find(lags)?;
         Some(format!(
