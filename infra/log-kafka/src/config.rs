@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, fs, io};
 
 use rdkafka::ClientConfig;
+use schemas::avro::SchemaIds;
 use schemas::topics::{DEFAULT_PARTITIONS, Topic};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -43,6 +45,9 @@ pub struct Config {
     /// File with more of them, `name=value` a line: passwords and keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_properties: Option<PathBuf>,
+    /// Ids of schemas in the heads of records; no setting, but learnt where a registry gives its own.
+    #[serde(skip)]
+    pub schema_ids: Arc<SchemaIds>,
 }
 
 impl Default for Config {
@@ -56,6 +61,7 @@ impl Default for Config {
             answer_within: Duration::from_secs(10),
             properties: BTreeMap::new(),
             secret_properties: None,
+            schema_ids: SchemaIds::fixed(),
         }
     }
 }
@@ -82,7 +88,7 @@ impl fmt::Debug for Config {
             .field("answer_within", &self.answer_within)
             .field("properties", &self.properties.keys())
             .field("secret_properties", &self.secret_properties)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::config::Config;
 use crate::delivery::{Answer, Batch, Reports};
 use crate::errors::{ConnectError, unavailable};
-use crate::records;
+use crate::records::{self, Value};
 
 /// What may be on its way to the brokers, in KiB; who appends more waits, in the order of the calls.
 const UNDER_WAY_KIB: u32 = 64 << 10;
@@ -60,8 +60,10 @@ impl Producing {
         let room = self.room(share.min(UNDER_WAY_KIB)).await?;
         let current = Arc::clone(&self.current.read());
         let (batch, answer) = Batch::new(new.len(), room);
+        let mut written = Vec::new();
         for record in new {
-            let message = records::message(name, partition, record, &batch);
+            let value = Value::of(record, &self.config.schema_ids, &mut written);
+            let message = records::message(name, partition, record, value, &batch);
             if let Err((error, _)) = current.producer.send(message) {
                 current.reports.note(&error);
                 batch.report(Err(error));

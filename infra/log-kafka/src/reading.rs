@@ -116,7 +116,7 @@ fn collect(
             Err(error) => return Err(unavailable(&error)),
         };
         let last = message.offset() + 1 >= i64::try_from(end.0).unwrap_or(i64::MAX);
-        records.push(records::record(&message));
+        records.push(records::record(&message, &config.schema_ids));
         if last {
             break;
         }

@@ -13,6 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::TopicPartitionList;
+use schemas::avro::SchemaIds;
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -156,16 +157,17 @@ impl Follower {
     /// Waits for a record, then takes what stands behind it without waiting.
     fn poll(&mut self) -> Result<Vec<RecordBatch>, KafkaError> {
         let mut batches: Vec<RecordBatch> = Vec::new();
+        let ids = &self.config.schema_ids;
         let Some(message) = self.consumer.poll(LOOK_EVERY) else {
             return Ok(batches);
         };
-        add(&mut batches, &mut self.next, &message?);
+        add(ids, &mut batches, &mut self.next, &message?);
         for _ in 1..HANDED_OVER {
             // An error that comes behind records comes again when it lasts.
             let Some(Ok(message)) = self.consumer.poll(Duration::ZERO) else {
                 break;
             };
-            add(&mut batches, &mut self.next, &message);
+            add(ids, &mut batches, &mut self.next, &message);
         }
         Ok(batches)
     }
@@ -213,12 +215,13 @@ impl Follower {
 }
 
 fn add(
+    ids: &SchemaIds,
     batches: &mut Vec<RecordBatch>,
     next: &mut HashMap<Partition, Offset>,
     message: &BorrowedMessage<'_>,
 ) {
     let partition = Partition(u32::try_from(message.partition()).unwrap_or_default());
-    let record: Record = records::record(message);
+    let record: Record = records::record(message, ids);
     next.insert(partition, Offset(record.offset.0 + 1));
     match batches.last_mut() {
         Some(batch) if batch.partition == partition => batch.records.push(record),

@@ -9,6 +9,7 @@
 //!   at most 1 MiB in all
 //! ```
 //!
+//! Readers that know a schema registry see another head on Kafka: [`SchemaIds`] exchanges the two.
 //! Written is the newest released schema of a type; read is every one ever released, each with
 //! the schema it was written under. Nothing here decides what an event means. Positions are Avro
 //! longs: a position above `i64::MAX` does not encode, a negative one does not decode. A symbol
@@ -16,6 +17,7 @@
 
 mod describe;
 mod errors;
+mod registered;
 mod store;
 mod subjects;
 mod walk;
@@ -25,6 +27,7 @@ use bytes::Bytes;
 
 pub use describe::describe;
 pub use errors::{DecodeError, EncodeError, Malformed};
+pub use registered::{FIRST_SCHEMA_ID, SchemaIds, schema_id};
 pub use store::{Release, SchemaStore, StoreError};
 pub use subjects::{SUBJECTS, Subject};
 

@@ -113,6 +113,11 @@ impl SchemaStore {
         Ok(store)
     }
 
+    /// Every release that is known, in no particular order.
+    pub fn releases(&self) -> impl Iterator<Item = &Release> {
+        self.releases.values()
+    }
+
     /// Adds a version, as a reader with a schema registry at hand would.
     ///
     /// # Errors
