@@ -50,6 +50,8 @@ mod walk;
 mod recovery;
 mod tear;
 
+mod journal;
+
 mod format;
 mod index;
 mod segment;
@@ -64,6 +66,7 @@ pub mod metrics;
 
 pub use config::Config;
 pub use errors::OpenError;
+pub use journal::FileJournal;
 pub use log::{EmbeddedLog, RecoveryReport};
 pub use recovery::{Cut, TopicRecovery};
 pub use verify::{Damage, TopicVerified};

@@ -33,6 +33,9 @@ pub enum ConnectError {
         /// What the settings say.
         configured: u32,
     },
+    /// The topic of a journal cannot be created or read.
+    #[error("{0}")]
+    Journal(String),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),

@@ -22,6 +22,7 @@ mod config;
 mod delivery;
 mod errors;
 mod groups;
+mod journal;
 mod log;
 mod producing;
 mod reading;
@@ -31,4 +32,5 @@ mod topics;
 
 pub use config::Config;
 pub use errors::ConnectError;
+pub use journal::KafkaJournal;
 pub use log::KafkaLog;

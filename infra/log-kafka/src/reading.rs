@@ -46,22 +46,31 @@ pub(crate) fn positions(
     topic: Topic,
     partition: Partition,
 ) -> Result<Positions, LogError> {
-    let name = config.name(topic);
+    let (first, end) = ends(consumer, config, &config.name(topic), number(partition))?;
+    Ok(Positions {
+        first,
+        durable_end: end,
+        end,
+    })
+}
+
+/// The first offset and the end of a partition of any topic.
+fn ends(
+    consumer: &BaseConsumer,
+    config: &Config,
+    name: &str,
+    partition: i32,
+) -> Result<(Offset, Offset), LogError> {
     let deadline = Instant::now() + config.answer_within;
-    let (first, end) = loop {
+    let offset = |found: i64| Offset(u64::try_from(found).unwrap_or_default());
+    loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match consumer.fetch_watermarks(&name, number(partition), left) {
-            Ok(ends) => break ends,
+        match consumer.fetch_watermarks(name, partition, left) {
+            Ok((first, end)) => return Ok((offset(first), offset(end))),
             Err(error) if passes(&error) && !left.is_zero() => thread::sleep(AGAIN_AFTER),
             Err(error) => return Err(unavailable(&error)),
         }
-    };
-    let offset = |found: i64| Offset(u64::try_from(found).unwrap_or_default());
-    Ok(Positions {
-        first: offset(first),
-        durable_end: offset(end),
-        end: offset(end),
-    })
+    }
 }
 
 /// Records of a partition from an offset on, up to the end that it had when asked.
@@ -73,24 +82,48 @@ pub(crate) fn read(
     from: Offset,
     max_records: usize,
 ) -> Result<Vec<Record>, LogError> {
-    let ends = positions(consumer, config, topic, partition)?;
-    if from < ends.first {
+    let (name, number) = (config.name(topic), number(partition));
+    let (first, end) = ends(consumer, config, &name, number)?;
+    if from < first {
         return Err(LogError::OutOfRange {
             topic,
             partition,
             asked: from,
-            first: ends.first,
+            first,
         });
     }
-    if from >= ends.end || max_records == 0 {
+    read_up_to(consumer, config, (&name, number), (from, end), max_records)
+}
+
+/// The same of any topic, from the first record that is kept if that comes later.
+pub(crate) fn read_kept(
+    consumer: &BaseConsumer,
+    config: &Config,
+    name: &str,
+    partition: i32,
+    from: Offset,
+) -> Result<Vec<Record>, LogError> {
+    let (first, end) = ends(consumer, config, name, partition)?;
+    let range = (from.max(first), end);
+    read_up_to(consumer, config, (name, partition), range, usize::MAX)
+}
+
+fn read_up_to(
+    consumer: &BaseConsumer,
+    config: &Config,
+    (name, partition): (&str, i32),
+    (from, end): (Offset, Offset),
+    max_records: usize,
+) -> Result<Vec<Record>, LogError> {
+    if from >= end || max_records == 0 {
         return Ok(Vec::new());
     }
     let mut at = TopicPartitionList::with_capacity(1);
     let offset = KafkaOffset::Offset(i64::try_from(from.0).unwrap_or(i64::MAX));
-    at.add_partition_offset(&config.name(topic), number(partition), offset)
+    at.add_partition_offset(name, partition, offset)
         .and_then(|()| consumer.assign(&at))
         .map_err(|error| unavailable(&error))?;
-    let read = collect(consumer, config, ends.end, max_records);
+    let read = collect(consumer, config, end, max_records);
     consumer.unassign().map_err(|error| unavailable(&error))?;
     read
 }

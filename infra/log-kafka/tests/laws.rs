@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use infra_log_kafka::{Config, ConnectError, KafkaLog};
+use infra_log_kafka::{Config, ConnectError, KafkaJournal, KafkaLog};
 use infra_ports::groups::{ConsumerGroups, GroupError};
+use infra_ports::journal::Journal;
 use infra_ports::laws::log::{LAW_PARTITIONS, LogPlace};
 use infra_ports::log::EventLog;
 use infra_servers::Servers;
@@ -86,6 +87,19 @@ async fn log_and_groups_on_kafka_keep_the_laws() {
         }
     ));
     groups_keep_the_laws(&servers).await;
+    journal_keeps_the_laws(&servers).await;
+}
+
+async fn journal_keeps_the_laws(servers: &Servers) {
+    let config = Place::new(servers).0;
+    let open = async || {
+        let journal = KafkaJournal::connect(config.clone(), "journal").await;
+        Arc::new(journal.unwrap()) as Arc<dyn Journal>
+    };
+    let laws = infra_ports::laws::journal::run(open);
+    tokio::time::timeout(Duration::from_secs(60), laws)
+        .await
+        .expect("the brokers answer");
 }
 
 async fn groups_keep_the_laws(servers: &Servers) {

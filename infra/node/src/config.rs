@@ -13,6 +13,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 pub use crate::adapters::{log, store};
+pub use crate::schema_registry;
 use crate::traces;
 
 /// What can be configured, and its defaults.
@@ -53,6 +54,8 @@ pub struct Config {
     pub log: log::Config,
     /// Which store, and its settings.
     pub store: store::Config,
+    /// The schema registry.
+    pub schema_registry: schema_registry::Config,
     /// Checks and limits of commands.
     pub ingest: ingest::Config,
     /// The projector engine.
@@ -77,6 +80,7 @@ impl Default for Config {
             sockets_without_hello: 2_048,
             log: log::Config::default(),
             store: store::Config::default(),
+            schema_registry: schema_registry::Config::default(),
             ingest: ingest::Config::default(),
             projectors: projectors::Config::default(),
             delivery: delivery::Config::default(),

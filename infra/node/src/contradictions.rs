@@ -38,7 +38,7 @@ struct Rule {
     holds: fn(&Config) -> bool,
 }
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule {
         code: "ready_lag_too_short",
         what: "`ready_lag` must be 3s or more: the node looks at itself each second, and in less than \
@@ -88,6 +88,15 @@ const RULES: [Rule; 8] = [
                 &projectors.settings,
             ];
             all.iter().all(|engine| engine.linger < config.ready_lag)
+        },
+    },
+    Rule {
+        code: "two_schema_registries",
+        what: "`schema_registry.listen` and `schema_registry.url` must not both be set: readers would \
+               ask one registry for ids that another one gave",
+        holds: |config| {
+            let registry = &config.schema_registry;
+            registry.listen.is_none() || registry.url.is_none()
         },
     },
     Rule {
@@ -169,6 +178,10 @@ mod tests {
             refused(|c| c.delivery.retry_after = c.delivery.mark_tick),
             refused(|c| c.delivery.outbox_bytes = 2 * MAX_FRAME_BYTES - 1),
             refused(|c| c.projectors.settings.linger = c.ready_lag),
+            refused(|c| {
+                c.schema_registry.listen = Some(c.listen);
+                c.schema_registry.url = Some("http://127.0.0.1:8081".to_owned());
+            }),
             refused(|c| c.sockets_without_hello = 0),
         ];
         let codes: Vec<_> = all().map(|rule| rule.code).collect();

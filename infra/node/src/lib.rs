@@ -27,6 +27,7 @@ mod http;
 pub mod keys;
 mod metrics;
 mod process;
+pub mod schema_registry;
 pub mod telemetry;
 pub mod traces;
 mod troubles;

@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::health::{Health, Watched};
 use crate::http::{Doors, OpenDoors, connect_route, operator_routes};
 use crate::troubles::Troubles;
-use crate::{keys, telemetry};
+use crate::{keys, schema_registry, telemetry};
 
 /// The build of the tables that a new node begins with.
 pub const FIRST_GENERATION: Generation = Generation(1);
@@ -44,6 +44,7 @@ pub struct Node {
     delivery: Delivery,
     projectors: Projectors,
     health: Arc<Health>,
+    schemas: Option<schema_registry::Served>,
     has_development_key: bool,
 }
 
@@ -101,6 +102,8 @@ impl Node {
             delivery: delivery.clone(),
             ready_lag: config.ready_lag,
         });
+        let limits = doors.limits();
+        let schemas = schema_registry::Served::start(&config, Arc::clone(&runtime), limits).await?;
         let verdicts = Arc::new(VerdictsOf(delivery.clone()));
         let for_clients = ingest::router(ingest.clone(), verdicts)
             .merge(delivery.router())
@@ -121,6 +124,7 @@ impl Node {
             delivery,
             projectors,
             health,
+            schemas,
             has_development_key,
         })
     }
@@ -133,6 +137,11 @@ impl Node {
     /// Where operators ask.
     pub fn operators_address(&self) -> SocketAddr {
         self.doors.operators_address
+    }
+
+    /// Where the schema registry is served, if it is.
+    pub fn schemas_address(&self) -> Option<SocketAddr> {
+        self.schemas.as_ref().map(|served| served.address)
     }
 
     /// True when tokens can be minted from the development key.
@@ -165,7 +174,12 @@ impl Node {
         // The doors close at once; requests that run get their verdicts while sessions leave.
         tokio::join!(
             self.delivery.shutdown(self.config.reconnect_to.clone()),
-            self.doors.close(part)
+            self.doors.close(part),
+            async {
+                if let Some(schemas) = &self.schemas {
+                    schemas.close(part).await;
+                }
+            }
         );
         let mut troubles = Troubles::default();
         let stopped = self.projectors.stop().await;

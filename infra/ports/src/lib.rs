@@ -17,6 +17,7 @@
 
 pub mod ceilings;
 pub mod groups;
+pub mod journal;
 pub mod link;
 pub mod log;
 pub mod metric;

@@ -16,7 +16,7 @@ use infra_node::contradictions::{self, Contradiction};
 use serde_json::Value;
 
 /// Each table of the page: its heading, the prefix of its keys, where its settings are declared.
-const TABLES: [(&str, &str, &str); 11] = [
+const TABLES: [(&str, &str, &str); 12] = [
     ("The node", "", "infra/node/src/config.rs"),
     ("Spans", "telemetry.", "infra/node/src/traces/mod.rs"),
     ("The log", "log.", "infra/node/src/adapters/log.rs"),
@@ -40,6 +40,11 @@ const TABLES: [(&str, &str, &str); 11] = [
         "The tables on Cassandra",
         "store.cassandra.",
         "infra/store-scylla/src/config.rs",
+    ),
+    (
+        "The schema registry",
+        "schema_registry.",
+        "infra/node/src/schema_registry.rs",
     ),
     ("Commands", "ingest.", "ingest/src/config.rs"),
     (

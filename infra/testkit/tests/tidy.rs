@@ -27,6 +27,7 @@ const RINGS: &[(&str, u32)] = &[
     ("infra-store-scylla", 2),
     ("infra-registry-redis", 2),
     ("infra-link-tcp", 2),
+    ("infra-schema-registry", 2),
     ("infra-store-embedded", 2),
     ("infra-runtime-tokio", 2),
     ("infra-transport-websocket", 2),

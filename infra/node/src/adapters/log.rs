@@ -9,6 +9,7 @@ use infra_log_kafka::KafkaLog;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config as NodeConfig;
+use crate::schema_registry;
 
 /// Which log, and the settings of each kind.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -59,6 +60,10 @@ pub(crate) fn open_embedded(config: &NodeConfig) -> anyhow::Result<Arc<EmbeddedL
 }
 
 pub(super) async fn connect_kafka(config: &NodeConfig) -> anyhow::Result<Arc<KafkaLog>> {
-    let log = KafkaLog::connect(config.log.kafka.clone()).await;
+    let settings = infra_log_kafka::Config {
+        schema_ids: schema_registry::ids(&config.schema_registry).await?,
+        ..config.log.kafka.clone()
+    };
+    let log = KafkaLog::connect(settings).await;
     Ok(Arc::new(log.context("the log on Kafka")?))
 }

@@ -74,5 +74,8 @@ fn say(config: &Config, node: &Node) -> std::io::Result<()> {
         out,
         "  operators: http://{operators}/healthz /readyz /metrics"
     )?;
+    if let Some(schemas) = node.schemas_address() {
+        writeln!(out, "  schemas: http://{schemas}/subjects")?;
+    }
     out.flush()
 }

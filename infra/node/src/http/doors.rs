@@ -38,6 +38,11 @@ impl Doors {
         })
     }
 
+    /// How many connections a door takes.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Where clients connect.
     pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.clients.local_addr()?)

@@ -11,6 +11,7 @@ mod strangers;
 pub(crate) use connect::connect_route;
 pub(crate) use doors::{Doors, OpenDoors};
 pub(crate) use operators::operator_routes;
+pub(crate) use server::{Limits, Server, bind};
 
 use std::net::SocketAddr;
 

@@ -2,6 +2,7 @@
 
 pub mod faults;
 pub mod groups;
+pub mod journal;
 pub mod link;
 pub mod log;
 pub mod registry;
@@ -11,6 +12,7 @@ pub mod transport;
 
 pub use faults::{Faults, NoFaults};
 pub use groups::MemoryGroups;
+pub use journal::MemoryJournal;
 pub use link::LocalLink;
 pub use log::MemoryLog;
 pub use registry::MemoryRegistry;
