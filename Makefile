@@ -58,6 +58,10 @@ fuzz: ## malicious bytes for every reader, SECONDS each (TARGET=name, SEED=n)
 	$(CARGO) run --profile bench-fast -q -p infra-fuzz --bin cursus-fuzz -- --seconds $(SECONDS) \
 	  $(if $(TARGET),--target $(TARGET)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: scale
+scale: ## how evenly load falls on partitions, brokers and workers, as docs/scale.md quotes it
+	@$(CARGO) run --profile bench-fast -q -p infra-testkit --bin cursus-scale
+
 STACK = infra/deploy/local/stack
 
 .PHONY: stack-up stack-status stack-down

@@ -28,6 +28,7 @@ pub mod process;
 pub mod prometheus;
 pub mod raw;
 pub mod recorder;
+pub mod scale;
 pub mod simulation;
 pub mod torture;
 pub mod valves;
