@@ -1,5 +1,6 @@
 //! The `cursus` command line: one file a command. Without a command a node runs.
 
+mod health;
 mod rebuild;
 mod run;
 mod token;
@@ -37,6 +38,8 @@ enum Command {
     Token(token::TokenOptions),
     /// Chat in the terminal
     Chat(ChatOptions),
+    /// Ask the node of this configuration how it is
+    Health(health::HealthOptions),
     /// Print the effective configuration
     Config,
     /// Rebuild all tables from the log and compare them with the live ones; the node must be stopped
@@ -71,6 +74,7 @@ fn run(adapters: impl AsyncFnOnce(&Config) -> anyhow::Result<Adapters>) -> anyho
         Some(Command::Chat(options)) => {
             runtime.block_on(chat::run(chat_options(&config, options)?))
         }
+        Some(Command::Health(options)) => health::ask(&config, &options),
         Some(Command::Config) => {
             write!(std::io::stdout(), "{}", config.to_toml()?).context("standard output")
         }
