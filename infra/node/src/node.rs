@@ -103,7 +103,9 @@ impl Node {
             ready_lag: config.ready_lag,
         });
         let limits = doors.limits();
-        let schemas = schema_registry::Served::start(&config, Arc::clone(&runtime), limits).await?;
+        // Of its own, so that starts without one stay small.
+        let schemas = schema_registry::Served::start(&config, Arc::clone(&runtime), limits);
+        let schemas = Box::pin(schemas).await?;
         let verdicts = Arc::new(VerdictsOf(delivery.clone()));
         let for_clients = ingest::router(ingest.clone(), verdicts)
             .merge(delivery.router())
