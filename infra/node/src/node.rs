@@ -37,7 +37,8 @@ const TOKEN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A running node.
 pub struct Node {
-    config: Config,
+    /// Apart: a node is moved about, and all that can be configured is large.
+    config: Box<Config>,
     adapters: Adapters,
     doors: OpenDoors,
     ingest: Ingest,
@@ -119,7 +120,7 @@ impl Node {
         let doors = doors.open(for_clients, for_operators, &ingest)?;
         tracing::info!(address = %doors.address, data = %config.data.display(), "listening");
         Ok(Self {
-            config,
+            config: Box::new(config),
             adapters,
             doors,
             ingest,
