@@ -9,5 +9,6 @@ mod caller;
 mod compatibility;
 mod deleting;
 mod journal;
+mod other;
 mod registering;
 mod settings;
