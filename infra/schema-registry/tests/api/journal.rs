@@ -194,3 +194,32 @@ async fn known_ids_are_answered_while_the_journal_does_not_answer() {
     broken.is_broken.store(false, Ordering::Relaxed);
     assert_eq!(caller.register("b", &of(json!("int"))).await, (200, 1));
 }
+
+#[tokio::test]
+async fn version_is_given_once_also_to_schemas_that_have_ids() {
+    let journal = Arc::new(MemoryJournal::new());
+    let caller = on(&journal, 0).await;
+    caller
+        .put("/config", json!({ "compatibility": "NONE" }))
+        .await;
+    let (long, text) = (of(json!("long")), of(json!("string")));
+    assert_eq!(caller.register("b", &long).await, (200, 1));
+    assert_eq!(caller.register("b", &text).await, (200, 2));
+    let before = journal.read(0).await.unwrap().len() as u64;
+    caller.register("a", &long).await;
+    let claim = journal.read(before).await.unwrap().remove(0);
+    let late = String::from_utf8(claim.value.to_vec()).unwrap();
+    let late = late
+        .replace("\"id\":1", "\"id\":2")
+        .replace("long", "string");
+    let (key, value) = (format!("{}-late", claim.key), late.into());
+    journal.append(vec![NewEntry { key, value }]).await.unwrap();
+    for node in [&caller, &on(&journal, 5).await] {
+        assert_eq!(
+            node.get("/subjects/a/versions/1").await.1["id"],
+            1,
+            "the first has it"
+        );
+        assert_eq!(node.get("/schemas/ids/2/subjects").await.1, json!(["b"]));
+    }
+}
