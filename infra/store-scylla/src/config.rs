@@ -88,6 +88,22 @@ impl fmt::Debug for Credentials {
 }
 
 impl Config {
+    /// Refuses what no waiting mends.
+    pub(crate) fn check(&self) -> Result<(), ConnectError> {
+        if !self.names_a_keyspace() {
+            return Err(ConnectError::Config(
+                "the keyspace is no name of lower case letters, digits and underscores",
+            ));
+        }
+        if !self.names_a_datacentre() {
+            return Err(ConnectError::Config("the data centre is no name"));
+        }
+        if self.writes_at_once == 0 {
+            return Err(ConnectError::Config("no writes at once at all"));
+        }
+        self.credentials().map(drop)
+    }
+
     /// The user and their password; none when nobody logs in.
     pub(crate) fn credentials(&self) -> Result<Option<Credentials>, ConnectError> {
         let (Some(user), Some(file)) = (&self.user, &self.password_file) else {

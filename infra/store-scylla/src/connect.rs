@@ -17,14 +17,6 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// Opens a session and makes sure of the keyspace.
 pub(crate) async fn connect(config: &Config) -> Result<Session, ConnectError> {
-    if !config.names_a_keyspace() {
-        return Err(ConnectError::Config(
-            "the keyspace is no name of lower case letters, digits and underscores",
-        ));
-    }
-    if !config.names_a_datacentre() {
-        return Err(ConnectError::Config("the data centre is no name"));
-    }
     let contact_points = || config.contact_points.clone();
     let builder = builder(config, config.credentials()?);
     let session = tokio::time::timeout(config.answer_within, builder.build())

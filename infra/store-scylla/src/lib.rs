@@ -24,6 +24,7 @@ mod prepared;
 mod reading;
 mod rows;
 mod schema;
+mod slot;
 mod store;
 mod writing;
 

@@ -47,7 +47,7 @@ impl ScyllaStore {
         let (Some((statement, after)), Some(limit)) = (place, limit(range.limit)) else {
             return Ok(Vec::new());
         };
-        let scan = build.scan(&*self.session()?, statement).await?;
+        let scan = build.scan(&*self.session().await?, statement).await?;
         let key = BoundKey {
             table,
             partition: Some(partition),
@@ -80,7 +80,9 @@ impl ScyllaStore {
         let Some(left) = self::limit(limit.saturating_sub(rows.len())) else {
             return Ok(rows);
         };
-        let scan = build.scan_table(&*self.session()?, after.is_some()).await?;
+        let scan = build
+            .scan_table(&*self.session().await?, after.is_some())
+            .await?;
         let key = BoundKey {
             table,
             partition: after.as_ref().map(|(partition, _)| &**partition),
@@ -100,7 +102,7 @@ impl ScyllaStore {
         table: &'static TableDef,
         generation: Generation,
     ) -> Result<Vec<StoredRow>, StoreError> {
-        let session = self.session()?;
+        let session = self.session().await?;
         let (mut rows, mut place) = (Vec::new(), PagingState::start());
         loop {
             let asked = session.execute_single_page(statement, &key, place).await;

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use infra_ports::TableStore;
 use infra_ports::store::{Mutation, ScanRange, StoreError, StoredRow};
-use parking_lot::RwLock;
 use schemas::position::Generation;
 use schemas::tables::TableDef;
 use scylla::client::session::Session;
@@ -18,12 +17,12 @@ use crate::connect::connect;
 use crate::errors::{ConnectError, refusal, unavailable};
 use crate::prepared::{Builds, Prepared, exists};
 use crate::schema;
+use crate::slot::Slot;
 
 /// Tables in a keyspace of Cassandra or ScyllaDB.
 pub struct ScyllaStore {
     config: Config,
-    /// None once it was closed.
-    session: RwLock<Option<Arc<Session>>>,
+    slot: Arc<Slot>,
     builds: Builds,
     turns: Semaphore,
 }
@@ -43,20 +42,38 @@ impl ScyllaStore {
     /// When settings are wrong, no node answers in time, none lets us in, or there is no keyspace
     /// and it cannot be made.
     pub async fn connect(config: Config) -> Result<Self, ConnectError> {
-        if config.writes_at_once == 0 {
-            return Err(ConnectError::Config("no writes at once at all"));
-        }
-        let session = connect(&config).await?;
-        Ok(Self {
-            session: RwLock::new(Some(Arc::new(session))),
+        config.check()?;
+        let slot = Slot::of(connect(&config).await?);
+        Ok(Self::new(config, slot))
+    }
+
+    /// Connects beside, again and again until it works: a node serves sockets meanwhile. Until then
+    /// calls wait, no longer than a request may take, and then answer `Unavailable`.
+    ///
+    /// # Errors
+    /// When settings are wrong, which waiting does not mend.
+    pub fn connect_behind(config: Config) -> Result<Self, ConnectError> {
+        config.check()?;
+        let slot = Slot::filled_behind(config.clone());
+        Ok(Self::new(config, slot))
+    }
+
+    fn new(config: Config, slot: Arc<Slot>) -> Self {
+        Self {
+            slot,
             builds: Builds::default(),
             turns: Semaphore::new(config.writes_at_once.min(Semaphore::MAX_PERMITS)),
             config,
-        })
+        }
     }
 
-    pub(crate) fn session(&self) -> Result<Arc<Session>, StoreError> {
-        self.session.read().clone().ok_or(StoreError::Closed)
+    /// Whether it still waits for its first session and, once a try has failed, why.
+    pub fn awaits(&self) -> Option<Option<String>> {
+        self.slot.awaited()
+    }
+
+    pub(crate) async fn session(&self) -> Result<Arc<Session>, StoreError> {
+        self.slot.session(self.config.answer_within).await
     }
 
     pub(crate) fn writes_at_once(&self) -> usize {
@@ -79,7 +96,7 @@ impl ScyllaStore {
         table: &'static TableDef,
         generation: Generation,
     ) -> Result<Arc<Prepared>, StoreError> {
-        let session = self.session()?;
+        let session = self.session().await?;
         let keyspace = &self.config.keyspace;
         self.builds.of(&session, keyspace, table, generation).await
     }
@@ -95,7 +112,7 @@ impl ScyllaStore {
             return unavailable(error);
         };
         self.builds.forget(table, generation);
-        let session = match self.session() {
+        let session = match self.session().await {
             Ok(session) => session,
             Err(closed) => return closed,
         };
@@ -120,7 +137,7 @@ impl TableStore for ScyllaStore {
         tables: &[&'static TableDef],
         generation: Generation,
     ) -> Result<(), StoreError> {
-        let session = self.session()?;
+        let session = self.session().await?;
         schema::create(&session, &self.config, tables, generation).await
     }
 
@@ -129,7 +146,7 @@ impl TableStore for ScyllaStore {
         tables: &[&'static TableDef],
         generation: Generation,
     ) -> Result<(), StoreError> {
-        let session = self.session()?;
+        let session = self.session().await?;
         let dropped = schema::drop(&session, &self.config, tables, generation).await;
         for table in tables {
             self.builds.forget(table, generation);
@@ -138,7 +155,7 @@ impl TableStore for ScyllaStore {
     }
 
     async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError> {
-        self.session()?;
+        self.session().await?;
         self.write_all(mutations).await
     }
 
@@ -173,11 +190,11 @@ impl TableStore for ScyllaStore {
     }
 
     async fn sync(&self) -> Result<(), StoreError> {
-        self.session().map(drop)
+        self.session().await.map(drop)
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        self.session.write().take();
+        self.slot.close();
         Ok(())
     }
 }

@@ -37,7 +37,7 @@ impl ScyllaStore {
             return Ok(());
         };
         let _turn = self.turn().await?;
-        let session = self.session()?;
+        let session = self.session().await?;
         let build = self.build(first.table, first.generation).await?;
         let statement = |of: &Mutation| match of.values {
             Some(_) => build.insert.clone(),

@@ -201,6 +201,11 @@ impl RunningNode {
         format!("ws://{}/v1/connect", self.address)
     }
 
+    /// The URL of a path.
+    pub fn http(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()

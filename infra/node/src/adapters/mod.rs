@@ -35,8 +35,8 @@ pub struct Adapters {
     pub groups: Option<Arc<dyn ConsumerGroups>>,
     /// The store.
     pub store: Arc<dyn TableStore>,
-    /// The embedded tables under it, which may still be being opened; none on Cassandra.
-    pub tables: Option<EmbeddedStore>,
+    /// What is under it, which the node may still wait for.
+    pub tables: store::Behind,
     /// Tasks, time and chance, as the domain sees them.
     pub runtime: Arc<dyn Runtime>,
     /// The same, to be waited for at the end.
@@ -46,12 +46,12 @@ pub struct Adapters {
 }
 
 impl Adapters {
-    /// The log and the store that the configuration names. Embedded tables are opened beside: see
-    /// [`no_tables`](Self::no_tables).
+    /// The log and the store that the configuration names. Embedded tables are opened beside, a
+    /// cluster for them is connected to beside: see [`no_tables`](Self::no_tables).
     ///
     /// # Errors
     /// When they cannot be opened: another process has them, the log is damaged before its tail, no
-    /// server answers, or they are of another format or partition count. The message names the place.
+    /// broker answers, or they are of another format or partition count. The message names the place.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         telemetry::start_metrics()?;
         let tasks = TokioRuntime::new(tokio::runtime::Handle::current()).sharing(&HAND_IN_HAND);
@@ -77,9 +77,12 @@ impl Adapters {
                 let store = store::open_embedded(config)?;
                 let stock = keep_stock(store.clone(), Arc::clone(&runtime));
                 runtime.spawn("store-stock", Box::pin(stock));
-                (Arc::new(store.clone()), Some(store))
+                (Arc::new(store.clone()), store::Behind::Embedded(store))
             }
-            store::Kind::Cassandra => (store::connect_cassandra(config).await?, None),
+            store::Kind::Cassandra => {
+                let store = store::connect_cassandra(config)?;
+                (Arc::clone(&store) as _, store::Behind::Cassandra(store))
+            }
         };
         let groups = groups.filter(|_| config.store.kind == store::Kind::Cassandra);
         Ok(Self {
@@ -95,12 +98,7 @@ impl Adapters {
 
     /// Waits until it turns out that the tables do not open, and says why; for ever when they do.
     pub async fn no_tables(&self) -> anyhow::Error {
-        if let Some(tables) = &self.tables
-            && let Err(error) = tables.opened().await
-        {
-            return anyhow::Error::new(error).context("the tables");
-        }
-        std::future::pending().await
+        self.tables.never().await
     }
 
     /// Closes log and store, and waits for the dedicated tasks. Each is tried, whatever became of

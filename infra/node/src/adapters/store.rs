@@ -56,7 +56,37 @@ pub(super) fn open_embedded(config: &NodeConfig) -> anyhow::Result<EmbeddedStore
     store.with_context(|| format!("the tables in {}", settings.path.display()))
 }
 
-pub(super) async fn connect_cassandra(config: &NodeConfig) -> anyhow::Result<Arc<ScyllaStore>> {
-    let store = ScyllaStore::connect(config.store.cassandra.clone()).await;
+pub(super) fn connect_cassandra(config: &NodeConfig) -> anyhow::Result<Arc<ScyllaStore>> {
+    let store = ScyllaStore::connect_behind(config.store.cassandra.clone());
     Ok(Arc::new(store.context("the tables on Cassandra")?))
+}
+
+/// Tables that are made accessible beside, while the node takes commands already.
+#[derive(Clone)]
+pub enum Behind {
+    /// Embedded ones, whose journals are read.
+    Embedded(EmbeddedStore),
+    /// A cluster, which may not answer yet.
+    Cassandra(Arc<ScyllaStore>),
+}
+
+impl Behind {
+    /// What they wait for, in a word, and why, when that is known; none when they are there.
+    pub(crate) fn awaits(&self) -> Option<(&'static str, Option<String>)> {
+        match self {
+            Self::Embedded(store) => (!store.is_open()).then_some(("opening", None)),
+            Self::Cassandra(store) => store.awaits().map(|reason| ("connecting", reason)),
+        }
+    }
+
+    /// Waits until it turns out that they will never be there, and says why; for ever when they
+    /// are or may be.
+    pub(crate) async fn never(&self) -> anyhow::Error {
+        if let Self::Embedded(store) = self
+            && let Err(error) = store.opened().await
+        {
+            return anyhow::Error::new(error).context("the tables");
+        }
+        std::future::pending().await
+    }
 }

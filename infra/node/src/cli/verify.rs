@@ -40,6 +40,8 @@ pub(super) async fn verify(
         store: Arc::clone(&adapters.store),
         runtime: Arc::clone(&adapters.runtime),
     };
+    // A node waits for tables that do not answer; whoever asks for a verdict wants to be told.
+    ports.store.sync().await.context("the tables")?;
     let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
     ports.log.create_topics(&topics).await?;
     apply_the_rest(&ports, config).await?;

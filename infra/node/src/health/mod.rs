@@ -26,7 +26,6 @@ use std::time::Duration;
 
 use delivery::Delivery;
 use infra_ports::{EventLog, LogError, Runtime, Visibility};
-use infra_store_embedded::EmbeddedStore;
 use ingest::Ingest;
 use parking_lot::Mutex;
 use projectors::Status;
@@ -36,6 +35,7 @@ use schemas::topics::Topic;
 use self::consumers::{Lag, Steps};
 use self::probes::{PROBED, Probe};
 use self::report::{ENDED, POISONED, Part};
+use crate::adapters::store::Behind;
 use crate::metrics;
 
 /// How often the node looks at itself.
@@ -47,8 +47,7 @@ const DELIVERY: &str = "delivery";
 pub(crate) struct Watched {
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) log: Arc<dyn EventLog>,
-    /// Embedded ones, which may still be being opened.
-    pub(crate) tables: Option<EmbeddedStore>,
+    pub(crate) tables: Behind,
     pub(crate) ingest: Ingest,
     pub(crate) projections: Vec<Status>,
     pub(crate) delivery: Delivery,
@@ -210,9 +209,7 @@ impl Health {
     }
 
     fn tables(&self) -> Part {
-        let tables = self.watched.tables.as_ref();
-        let open = tables.is_none_or(EmbeddedStore::is_open);
-        Part::unless((!open).then_some(("opening", None)))
+        Part::unless(self.watched.tables.awaits())
     }
 
     fn ingest(&self, now: Duration) -> Part {
