@@ -32,6 +32,10 @@ pub struct Config {
     /// Replicas of topics that are created; without it, the cluster's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u16>,
+    /// Producers, each of which has its share of the partitions and a connection to each broker. A
+    /// broker answers the requests of one connection one after the other, and a request bears
+    /// records of one partition.
+    pub producers: u16,
     /// How long an append may take, sending it again included, before it is answered as unavailable.
     #[serde(with = "humantime_serde")]
     pub append_within: Duration,
@@ -57,6 +61,7 @@ impl Default for Config {
             topic_prefix: String::new(),
             partitions: DEFAULT_PARTITIONS,
             replicas: None,
+            producers: 4,
             append_within: Duration::from_secs(10),
             answer_within: Duration::from_secs(10),
             properties: BTreeMap::new(),
@@ -84,6 +89,7 @@ impl fmt::Debug for Config {
             .field("topic_prefix", &self.topic_prefix)
             .field("partitions", &self.partitions)
             .field("replicas", &self.replicas)
+            .field("producers", &self.producers)
             .field("append_within", &self.append_within)
             .field("answer_within", &self.answer_within)
             .field("properties", &self.properties.keys())
@@ -134,13 +140,16 @@ impl Config {
         client
     }
 
-    /// A producer: no lingering, so that what waits leaves as soon as the broker can take it.
+    /// A producer: no lingering, so that what waits leaves as soon as the broker can take it. One
+    /// request under way at a time: what is appended meanwhile gathers behind it, and a broker that
+    /// is asked again knows the last request of a producer whatever befell it.
     pub(crate) fn producer(&self) -> ClientConfig {
         let mut producer = self.client();
         producer
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "0")
+            .set("max.in.flight.requests.per.connection", "1")
             .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
             .set(
                 "message.timeout.ms",

@@ -24,15 +24,19 @@ pub(crate) struct Batch {
 
 #[derive(Debug)]
 struct State {
+    /// What was reported of the first record.
     first: Option<i64>,
     failed: Option<KafkaError>,
-    answer: Option<oneshot::Sender<Result<Offset, LogError>>>,
+    answer: Option<oneshot::Sender<Outcome>>,
     /// Its share of what may be under way; given back when the last report is in.
     room: Option<OwnedSemaphorePermit>,
 }
 
+/// How an append ended: where its first record stands; none when all stand, and the broker, which
+/// knew them from before, did not say where.
+pub(crate) type Outcome = Result<Option<Offset>, LogError>;
 /// What an append waits for.
-pub(crate) type Answer = oneshot::Receiver<Result<Offset, LogError>>;
+pub(crate) type Answer = oneshot::Receiver<Outcome>;
 
 impl Batch {
     /// A batch of so many records.
@@ -55,7 +59,7 @@ impl Batch {
     pub(crate) fn report(&self, outcome: Result<i64, KafkaError>) {
         let mut state = self.state.lock();
         match outcome {
-            Ok(offset) => state.first = Some(state.first.map_or(offset, |f| f.min(offset))),
+            Ok(offset) => state.first = state.first.or(Some(offset)),
             Err(error) => state.failed = Some(error),
         }
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -70,14 +74,13 @@ impl Batch {
 }
 
 impl State {
-    fn outcome(&self) -> Result<Offset, LogError> {
+    fn outcome(&self) -> Outcome {
         if let Some(error) = &self.failed {
             return Err(unavailable(error));
         }
+        // Below zero for a duplicate of what the broker no longer knows the place of.
         let first = self.first.and_then(|first| u64::try_from(first).ok());
-        first
-            .map(Offset)
-            .ok_or_else(|| LogError::Unavailable("the broker gave no offset".to_owned()))
+        Ok(first.map(Offset))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The event log on Apache Kafka.
 //!
-//! One idempotent producer with `acks=all`; appends are answered by delivery reports. A tail is a
+//! A few idempotent producers with `acks=all`, each for its share of the partitions; appends are
+//! answered by delivery reports. Of a partition one request at most is unanswered; what is appended
+//! meanwhile waits and leaves together. A tail is a
 //! consumer of its own on a thread of its own, which feeds a bounded channel: whoever takes slowly
 //! is not fetched for. What must be asked of the brokers is asked on threads of their own as well,
 //! because librdkafka blocks.
@@ -21,6 +23,7 @@ mod closing;
 mod config;
 mod delivery;
 mod errors;
+mod finding;
 mod groups;
 mod journal;
 mod log;
@@ -29,6 +32,7 @@ mod reading;
 mod records;
 mod tail;
 mod topics;
+mod warming;
 
 pub use config::Config;
 pub use errors::ConnectError;

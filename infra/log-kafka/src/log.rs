@@ -17,7 +17,7 @@ use crate::closing::Closing;
 use crate::config::Config;
 use crate::errors::ConnectError;
 use crate::producing::Producing;
-use crate::{reading, tail, topics};
+use crate::{finding, reading, tail, topics, warming};
 
 /// The event log on a Kafka cluster.
 pub struct KafkaLog {
@@ -38,7 +38,8 @@ impl std::fmt::Debug for KafkaLog {
 }
 
 impl KafkaLog {
-    /// Connects, and checks the partition counts of the topics that are there.
+    /// Connects, checks the partition counts of the topics that are there, and warms its producers
+    /// up, so that the first append costs no more than others.
     ///
     /// # Errors
     /// When the settings are wrong, no broker answers, or a topic has another partition count.
@@ -63,8 +64,9 @@ impl KafkaLog {
             .ask(move |consumer| Ok(topics::found(consumer, &asked)));
         let found = found.await.unwrap_or(Err(KafkaError::Canceled));
         let found = found.map_err(unreachable)?;
-        topics::check(&found, &log.config)?;
-        *log.topics.write() = found.into_keys().collect();
+        topics::check(&found.topics, &log.config)?;
+        *log.topics.write() = found.topics.into_keys().collect();
+        warming::warm_up(&log.admin, &log.config, &log.producing, found.brokers).await;
         Ok(log)
     }
 
@@ -105,7 +107,7 @@ impl EventLog for KafkaLog {
             .asking
             .ask(move |consumer| topics::wait_for(consumer, &config, &wanted));
         let found = found.await?;
-        self.topics.write().extend(found.into_keys());
+        self.topics.write().extend(found.topics.into_keys());
         Ok(())
     }
 
@@ -142,10 +144,14 @@ impl EventLog for KafkaLog {
             });
         }
         let mut offsets = Vec::with_capacity(batches.len());
-        for ((partition, _), answer) in batches.iter().zip(answers) {
-            offsets.push(match answer {
-                Some(answer) => answer.await.unwrap_or(Err(LogError::Closed))?,
-                None => self.positions(topic, *partition).await?.end,
+        for ((partition, new), answer) in batches.into_iter().zip(answers) {
+            let Some(answer) = answer else {
+                offsets.push(self.positions(topic, partition).await?.end);
+                continue;
+            };
+            offsets.push(match answer.await.unwrap_or(Err(LogError::Closed))? {
+                Some(offset) => offset,
+                None => finding::find(&self.asking, &self.config, topic, partition, new).await?,
             });
         }
         Ok(offsets)

@@ -1,12 +1,16 @@
-//! The producer: batches handed over in the order of the calls, and another producer after one
+//! The producers: batches handed over in the order of the calls, and another producer after one
 //! that librdkafka gave up.
 //!
-//! Records carry the producer's id and a number, by which a broker knows what it has already. A
-//! broker that was killed and reads its log anew remembers of each producer the last request only:
-//! if several had gone unanswered, it takes the first of them, sent again, for one out of order.
-//! librdkafka cannot know then what stands, and sends nothing more, for ever. Those appends are
-//! answered `Unavailable`, and a new producer takes over when each of them has its answer, so that
-//! nothing of the old one can come behind something of the new one.
+//! There are several, each with its share of the partitions, because a request bears records of one
+//! partition only, and a broker answers the requests of one connection one after the other: with one
+//! producer all partitions of a broker would wait in one line. Within a line one request is under way;
+//! what is appended meanwhile waits, and leaves together, partition by partition.
+//!
+//! Records carry the producer's id and a number, by which a broker knows what it has already. Should
+//! a broker not take what librdkafka sends again, librdkafka cannot know what stands, and sends
+//! nothing more, for ever. Those appends are answered `Unavailable`, and a new producer takes over
+//! when each of them has its answer, so that nothing of the old one can come behind something of the
+//! new one.
 
 use std::sync::Arc;
 use std::thread;
@@ -25,11 +29,15 @@ use crate::records::{self, Value};
 /// What may be on its way to the brokers, in KiB; who appends more waits, in the order of the calls.
 const UNDER_WAY_KIB: u32 = 64 << 10;
 
-/// Hands batches to the producer.
-pub(crate) struct Producing {
+/// Hands batches to the producers.
+pub(crate) struct Producing(Vec<Line>);
+
+/// One producer after the other, for a share of the partitions.
+pub(crate) struct Line {
     config: Config,
     current: RwLock<Arc<Current>>,
     room: Arc<Semaphore>,
+    room_kib: u32,
 }
 
 /// A producer, and whether it was given up.
@@ -40,11 +48,44 @@ struct Current {
 
 impl Producing {
     pub(crate) fn start(config: &Config) -> Result<Self, ConnectError> {
-        let current = Current::create(config).map_err(ConnectError::Config)?;
+        let lines = u32::from(config.producers.max(1));
+        let start = |_| Line::start(config, UNDER_WAY_KIB / lines);
+        let lines: Result<_, KafkaError> = (0..lines).map(start).collect();
+        lines.map(Self).map_err(ConnectError::Config)
+    }
+
+    /// All producers.
+    pub(crate) fn lines(&self) -> &[Line] {
+        &self.0
+    }
+
+    /// Hands over the records of one append, in the order of the calls.
+    pub(crate) async fn send(
+        &self,
+        name: &str,
+        partition: i32,
+        new: &[NewRecord],
+    ) -> Result<Answer, LogError> {
+        let nth = usize::try_from(partition).unwrap_or_default() % self.0.len();
+        let line = self.0.get(nth).ok_or(LogError::Closed)?;
+        line.send(name, partition, new).await
+    }
+
+    /// Waits until each append has its answer.
+    pub(crate) async fn finish(&self) {
+        for line in &self.0 {
+            line.finish().await;
+        }
+    }
+}
+
+impl Line {
+    fn start(config: &Config, room_kib: u32) -> Result<Self, KafkaError> {
         Ok(Self {
             config: config.clone(),
-            current: RwLock::new(Arc::new(current)),
-            room: Arc::new(Semaphore::new(UNDER_WAY_KIB as usize)),
+            current: RwLock::new(Arc::new(Current::create(config)?)),
+            room: Arc::new(Semaphore::new(room_kib as usize)),
+            room_kib,
         })
     }
 
@@ -57,7 +98,7 @@ impl Producing {
     ) -> Result<Answer, LogError> {
         let bytes: usize = new.iter().map(NewRecord::size_bytes).sum();
         let share = u32::try_from(bytes / 1024 + new.len()).unwrap_or(u32::MAX);
-        let room = self.room(share.min(UNDER_WAY_KIB)).await?;
+        let room = self.room(share.min(self.room_kib)).await?;
         let current = Arc::clone(&self.current.read());
         let (batch, answer) = Batch::new(new.len(), room);
         let mut written = Vec::new();
@@ -75,7 +116,7 @@ impl Producing {
     /// A share of what may be under way; with a new producer, when the last one was given up.
     async fn room(&self, share: u32) -> Result<OwnedSemaphorePermit, LogError> {
         let given_up = self.current.read().reports.given_up();
-        let wanted = if given_up { UNDER_WAY_KIB } else { share };
+        let wanted = if given_up { self.room_kib } else { share };
         let room = Arc::clone(&self.room).acquire_many_owned(wanted).await;
         let mut room = room.map_err(|_| LogError::Closed)?;
         if given_up {
@@ -99,8 +140,8 @@ impl Producing {
     }
 
     /// Waits until each append has its answer: what is under way holds its share of the room.
-    pub(crate) async fn finish(&self) {
-        drop(self.room.acquire_many(UNDER_WAY_KIB).await);
+    async fn finish(&self) {
+        drop(self.room.acquire_many(self.room_kib).await);
     }
 }
 

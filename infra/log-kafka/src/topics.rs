@@ -20,11 +20,16 @@ use crate::errors::{ConnectError, unavailable};
 const ASK_EVERY: Duration = Duration::from_millis(20);
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Those of the platform's topics that the cluster has, with how many partitions.
-pub(crate) fn found(
-    consumer: &BaseConsumer,
-    config: &Config,
-) -> Result<HashMap<Topic, u32>, KafkaError> {
+/// What a cluster has.
+pub(crate) struct Found {
+    /// Those of the platform's topics that are there, with how many partitions.
+    pub(crate) topics: HashMap<Topic, u32>,
+    /// How many brokers.
+    pub(crate) brokers: usize,
+}
+
+/// What the cluster has, of that which the log knows.
+pub(crate) fn found(consumer: &BaseConsumer, config: &Config) -> Result<Found, KafkaError> {
     let metadata = consumer.fetch_metadata(None, config.answer_within)?;
     let there = |topic: &MetadataTopic| topic.error().is_none() && led(topic);
     let count = |topic: &MetadataTopic| u32::try_from(topic.partitions().len()).unwrap_or(u32::MAX);
@@ -34,7 +39,10 @@ pub(crate) fn found(
         let topic = topics.find(|topic| topic.name() == name && there(topic))?;
         Some((spec.topic, count(topic)))
     };
-    Ok(TOPICS.iter().filter_map(of).collect())
+    Ok(Found {
+        topics: TOPICS.iter().filter_map(of).collect(),
+        brokers: metadata.brokers().len(),
+    })
 }
 
 /// True when each partition has a leader: before that nothing can be appended.
@@ -54,6 +62,11 @@ pub(crate) fn check(found: &HashMap<Topic, u32>, config: &Config) -> Result<(), 
     }
 }
 
+/// How often a topic that is created is kept.
+pub(crate) fn replication(config: &Config) -> TopicReplication<'static> {
+    TopicReplication::Fixed(config.replicas.map_or(-1, i32::from))
+}
+
 /// Creates topics; those that are there already stay as they are.
 pub(crate) async fn create(
     admin: &AdminClient<DefaultClientContext>,
@@ -64,7 +77,7 @@ pub(crate) async fn create(
     let kept: Vec<String> = topics.iter().map(|topic| retention(*topic)).collect();
     let largest = MAX_MESSAGE_BYTES.to_string();
     let new = named.iter().zip(&kept).map(|((_, name), kept)| {
-        let replicas = TopicReplication::Fixed(config.replicas.map_or(-1, i32::from));
+        let replicas = replication(config);
         let partitions = i32::try_from(config.partitions).unwrap_or(i32::MAX);
         NewTopic::new(name, partitions, replicas)
             .set("cleanup.policy", "delete")
@@ -75,9 +88,18 @@ pub(crate) async fn create(
             .set("message.timestamp.after.max.ms", "9223372036854775807")
     });
     let new: Vec<NewTopic<'_>> = new.collect();
+    make(admin, config, &new).await
+}
+
+/// Creates topics, each unless it is there.
+pub(crate) async fn make(
+    admin: &AdminClient<DefaultClientContext>,
+    config: &Config,
+    new: &[NewTopic<'_>],
+) -> Result<(), LogError> {
     let options = AdminOptions::new().operation_timeout(Some(config.answer_within));
     let options = options.request_timeout(Some(config.answer_within));
-    let created = admin.create_topics(&new, &options).await;
+    let created = admin.create_topics(new, &options).await;
     for outcome in created.map_err(|error| unavailable(&error))? {
         match outcome {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -95,12 +117,12 @@ pub(crate) fn wait_for(
     consumer: &BaseConsumer,
     config: &Config,
     wanted: &[Topic],
-) -> Result<HashMap<Topic, u32>, LogError> {
+) -> Result<Found, LogError> {
     let deadline = Instant::now() + config.answer_within;
     loop {
         let found = found(consumer, config).map_err(|error| unavailable(&error))?;
-        if wanted.iter().all(|topic| found.contains_key(topic)) {
-            check(&found, config).map_err(|error| unavailable(&error))?;
+        if wanted.iter().all(|topic| found.topics.contains_key(topic)) {
+            check(&found.topics, config).map_err(|error| unavailable(&error))?;
             return Ok(found);
         }
         if Instant::now() > deadline {

@@ -15,17 +15,25 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use infra_log_kafka::{Config, KafkaLog};
-use infra_ports::log::{EventLog, NewRecord, Visibility};
+use infra_ports::log::{EventLog, LogTail, NewRecord, Visibility};
 use infra_servers::Servers;
 use schemas::position::{Offset, Partition, Timestamp};
 use schemas::topics::Topic;
+use tokio::task::JoinHandle;
 
 const RECORDS: usize = 3000;
-const PARTITIONS: u32 = 2;
-/// Appends that wait at once, over both partitions.
+const PARTITIONS: u32 = 3;
+/// Appends that wait at once, over all partitions.
 const WAITING: usize = 16;
 /// The broker is killed when so many were acknowledged.
 const KILLED_AT: usize = 1000;
+/// One of three comes back when so many were.
+const BACK_AT: usize = 2000;
+/// How long all of it may take.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Where a record stands.
+type Place = (u32, u64);
 
 /// Of records that are older than a day a broker may take one twice: see `unanswered.rs`.
 fn now() -> Timestamp {
@@ -46,7 +54,7 @@ fn partition_of(n: usize) -> Partition {
 }
 
 /// Appends everything, many at a time; which records were acknowledged, by partition and offset.
-async fn append_all(log: &KafkaLog, acknowledged: &AtomicUsize) -> BTreeMap<(u32, u64), usize> {
+async fn append_all(log: &KafkaLog, acknowledged: &AtomicUsize) -> BTreeMap<Place, usize> {
     let appends = (0..RECORDS).map(|n| async move {
         let partition = partition_of(n);
         let place = log.append(Topic::Chats, partition, vec![record(n)]).await;
@@ -57,63 +65,102 @@ async fn append_all(log: &KafkaLog, acknowledged: &AtomicUsize) -> BTreeMap<(u32
     places.filter_map(async |place| place).collect().await
 }
 
+/// A log under appends, and a tail of it.
+struct Case {
+    log: Arc<KafkaLog>,
+    tail: Box<dyn LogTail>,
+    acknowledged: Arc<AtomicUsize>,
+    appending: JoinHandle<BTreeMap<Place, usize>>,
+}
+
+impl Case {
+    async fn start(servers: &Servers) -> Self {
+        let config = Config {
+            brokers: servers.kafka().to_owned(),
+            partitions: PARTITIONS,
+            append_within: Duration::from_secs(60),
+            ..Config::default()
+        };
+        let log = Arc::new(KafkaLog::connect(config).await.unwrap());
+        log.create_topics(&[Topic::Chats]).await.unwrap();
+        let from = (0..PARTITIONS).map(|p| (Partition(p), Offset(0))).collect();
+        let tail = log.tail(Topic::Chats, from, Visibility::Durable).await;
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let appends = (Arc::clone(&log), Arc::clone(&acknowledged));
+        let appending = tokio::spawn(async move { append_all(&appends.0, &appends.1).await });
+        Self {
+            log,
+            tail: tail.unwrap(),
+            acknowledged,
+            appending,
+        }
+    }
+
+    /// Waits until so many were acknowledged.
+    async fn until(&self, count: usize) {
+        let enough = async {
+            while self.acknowledged.load(Ordering::Relaxed) < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let enough = tokio::time::timeout(PATIENCE, enough);
+        enough.await.expect("appending goes on");
+    }
+
+    /// What the tail has handed over in the end; what was acknowledged is among it.
+    async fn check(mut self) {
+        let places = tokio::time::timeout(PATIENCE, self.appending);
+        let places = places.await.expect("appending goes on").unwrap();
+        assert!(places.len() > BACK_AT, "the broker came back");
+        let mut read: BTreeMap<Place, usize> = BTreeMap::new();
+        let mut ends = 0;
+        for p in 0..PARTITIONS {
+            let found = self.log.positions(Topic::Chats, Partition(p)).await;
+            ends += usize::try_from(found.unwrap().durable_end.0).unwrap();
+        }
+        while read.len() < ends {
+            let batches = tokio::time::timeout(PATIENCE, self.tail.next(500));
+            for batch in batches.await.expect("the tail goes on").unwrap() {
+                for record in batch.records {
+                    let n = std::str::from_utf8(&record.value).unwrap().parse().unwrap();
+                    let before = read.insert((batch.partition.0, record.offset.0), n);
+                    assert_eq!(before, None, "a tail hands nothing over twice");
+                }
+            }
+        }
+        for (place, n) in &places {
+            assert_eq!(read.get(place), Some(n), "what was acknowledged is there");
+        }
+        for p in 0..PARTITIONS {
+            let kept: Vec<usize> = read.range((p, 0)..(p + 1, 0)).map(|(_, n)| *n).collect();
+            let in_order = kept.is_sorted_by(|before, after| before < after);
+            assert!(
+                in_order,
+                "each stands there once, in the order of the appends"
+            );
+        }
+        self.log.close().await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_broker_acknowledged_is_there_once_and_a_tail_goes_on() {
     let servers = Servers::start(&["kafka"]).unwrap();
-    let config = Config {
-        brokers: servers.kafka().to_owned(),
-        partitions: PARTITIONS,
-        append_within: Duration::from_secs(60),
-        ..Config::default()
-    };
-    let log = Arc::new(KafkaLog::connect(config).await.unwrap());
-    log.create_topics(&[Topic::Chats]).await.unwrap();
-    let from = (0..PARTITIONS).map(|p| (Partition(p), Offset(0))).collect();
-    let mut tail = log
-        .tail(Topic::Chats, from, Visibility::Durable)
-        .await
-        .unwrap();
-
-    let acknowledged = Arc::new(AtomicUsize::new(0));
-    let appending = {
-        let (log, acknowledged) = (Arc::clone(&log), Arc::clone(&acknowledged));
-        tokio::spawn(async move { append_all(&log, &acknowledged).await })
-    };
-    while acknowledged.load(Ordering::Relaxed) < KILLED_AT {
-        tokio::task::yield_now().await;
-    }
+    let case = Case::start(&servers).await;
+    case.until(KILLED_AT).await;
     servers.kill("kafka-1").unwrap();
-    servers.restart("kafka-1").unwrap();
-    let places = tokio::time::timeout(Duration::from_secs(90), appending);
-    let places = places.await.expect("appending goes on").unwrap();
-    assert!(places.len() > KILLED_AT, "the broker came back");
+    tokio::task::block_in_place(|| servers.restart("kafka-1").unwrap());
+    case.check().await;
+}
 
-    let mut read: BTreeMap<(u32, u64), usize> = BTreeMap::new();
-    let mut ends = 0;
-    for p in 0..PARTITIONS {
-        let ends_at = log.positions(Topic::Chats, Partition(p)).await.unwrap();
-        ends += usize::try_from(ends_at.durable_end.0).unwrap();
-    }
-    while read.len() < ends {
-        let batches = tokio::time::timeout(Duration::from_secs(60), tail.next(500));
-        for batch in batches.await.expect("the tail goes on").unwrap() {
-            for record in batch.records {
-                let n = std::str::from_utf8(&record.value).unwrap().parse().unwrap();
-                let before = read.insert((batch.partition.0, record.offset.0), n);
-                assert_eq!(before, None, "a tail hands nothing over twice");
-            }
-        }
-    }
-    for (place, n) in &places {
-        assert_eq!(read.get(place), Some(n), "what was acknowledged is there");
-    }
-    for p in 0..PARTITIONS {
-        let kept: Vec<usize> = read.range((p, 0)..(p + 1, 0)).map(|(_, n)| *n).collect();
-        let in_order = kept.is_sorted_by(|before, after| before < after);
-        assert!(
-            in_order,
-            "each stands there once, in the order of the appends"
-        );
-    }
-    log.close().await.unwrap();
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_brokers_go_on_when_the_third_is_killed_and_take_it_back() {
+    let servers = Servers::start_with(&["kafka"], 3).unwrap();
+    let case = Case::start(&servers).await;
+    case.until(KILLED_AT).await;
+    servers.kill("kafka-2").unwrap();
+    // Its partitions get other leaders.
+    case.until(BACK_AT).await;
+    tokio::task::block_in_place(|| servers.restart("kafka-2").unwrap());
+    case.check().await;
 }

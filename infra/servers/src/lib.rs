@@ -17,9 +17,22 @@ pub struct Servers {
     child: Child,
     addresses: Vec<(String, String)>,
     folder: TempDir,
+    kafka: Kafka,
+}
+
+/// How brokers are started.
+#[derive(Debug, Clone, Copy)]
+struct Kafka {
     brokers: u32,
     advertised: Option<u16>,
+    file_mib: Option<u32>,
 }
+
+const ONE: Kafka = Kafka {
+    brokers: 1,
+    advertised: None,
+    file_mib: None,
+};
 
 impl Servers {
     /// Starts one of each kind named (`kafka`, `cassandra`, `redis`) and waits until they answer.
@@ -35,7 +48,7 @@ impl Servers {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with(kinds: &[&str], brokers: u32) -> anyhow::Result<Self> {
-        Self::run(kinds, brokers, None)
+        Self::run(kinds, Kafka { brokers, ..ONE })
     }
 
     /// Starts one Kafka broker that sends its clients to another port of this machine, where
@@ -44,12 +57,33 @@ impl Servers {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_kafka_behind(port: u16) -> anyhow::Result<Self> {
-        Self::run(&["kafka"], 1, Some(port))
+        let advertised = Some(port);
+        Self::run(&["kafka"], Kafka { advertised, ..ONE })
     }
 
-    fn run(kinds: &[&str], brokers: u32, advertised: Option<u16>) -> anyhow::Result<Self> {
+    /// Starts one Kafka broker none of whose files may become larger: what it writes then fails, as
+    /// on a disk that is full. More than 10, which an index takes when it is made.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_kafka_with_room(file_mib: u32) -> anyhow::Result<Self> {
+        let file_mib = Some(file_mib);
+        Self::run(&["kafka"], Kafka { file_mib, ..ONE })
+    }
+
+    /// Makes room for that broker, and starts it again.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn make_room(&mut self) -> anyhow::Result<()> {
+        self.kafka.file_mib = None;
+        self.kill("kafka-1")?;
+        self.restart("kafka-1")
+    }
+
+    fn run(kinds: &[&str], kafka: Kafka) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut command = stack(folder.path(), brokers, advertised);
+        let mut command = stack(folder.path(), kafka);
         command.arg("run").args(kinds);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = child.spawn().context("cannot run the stack's script")?;
@@ -62,8 +96,7 @@ impl Servers {
                     child,
                     addresses,
                     folder,
-                    brokers,
-                    advertised,
+                    kafka,
                 });
             }
             if let Some((name, address)) = line.split_once('=') {
@@ -127,7 +160,7 @@ impl Servers {
     }
 
     fn tell(&self, what: &str, server: &str) -> anyhow::Result<()> {
-        let mut command = stack(self.folder.path(), self.brokers, self.advertised);
+        let mut command = stack(self.folder.path(), self.kafka);
         let status = command.args([what, server]).status()?;
         if !status.success() {
             bail!("stack {what} {server}: {status}");
@@ -158,13 +191,16 @@ impl Drop for Servers {
 }
 
 /// The script, on a folder.
-fn stack(folder: &Path, brokers: u32, advertised: Option<u16>) -> Command {
+fn stack(folder: &Path, kafka: Kafka) -> Command {
     let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/local/stack");
     let mut command = Command::new(script);
     command.env("STACK_DATA", folder);
-    command.env("KAFKA_BROKERS", brokers.to_string());
-    if let Some(port) = advertised {
+    command.env("KAFKA_BROKERS", kafka.brokers.to_string());
+    if let Some(port) = kafka.advertised {
         command.env("KAFKA_ADVERTISED", port.to_string());
+    }
+    if let Some(file_mib) = kafka.file_mib {
+        command.env("KAFKA_FILE_MIB", file_mib.to_string());
     }
     command
 }

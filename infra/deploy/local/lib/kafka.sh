@@ -18,7 +18,8 @@ kafka_need() {
     jars kafka >/dev/null
 }
 
-# The settings of a node. Its time-outs are short, so that a killed broker is replaced in seconds.
+# The settings of a node. Its time-outs are short, so that a killed broker is replaced in seconds; a
+# broker that is alone is not replaced, and would only be fenced by itself on a busy machine.
 kafka_settings() {
     local server=$1 i count voters="" replicas durable
     count=$(kafka_count)
@@ -52,7 +53,7 @@ group.consumer.assignment.interval.ms=0
 group.consumer.min.session.timeout.ms=1000
 group.consumer.session.timeout.ms=3000
 group.min.session.timeout.ms=1000
-broker.session.timeout.ms=2000
+broker.session.timeout.ms=$((count > 1 ? 2000 : 6000))
 broker.heartbeat.interval.ms=300
 controller.quorum.fetch.timeout.ms=1000
 controller.quorum.election.timeout.ms=500
@@ -61,6 +62,12 @@ num.io.threads=4
 log.cleaner.dedupe.buffer.size=16777216
 SETTINGS
 }
+
+# Runs a step of a broker whose files may not grow beyond KAFKA_FILE_MIB: to it, as a disk that is full.
+kafka_room() (
+    [[ -z ${KAFKA_FILE_MIB:-} ]] || ulimit -f $((KAFKA_FILE_MIB * 1024))
+    "$@"
+)
 
 kafka_launch() {
     local server=$1 where lib heap=512m logging
@@ -79,7 +86,7 @@ kafka_launch() {
             --config "$where/server.properties" >"$where/formatted" 2>&1 ||
             fail "$server could not format its folder: $(tail -5 "$where/formatted")"
     fi
-    launch "$server" java "-Xms${KAFKA_HEAP:-$heap}" "-Xmx${KAFKA_HEAP:-$heap}" -XX:+UseG1GC \
+    kafka_room launch "$server" java "-Xms${KAFKA_HEAP:-$heap}" "-Xmx${KAFKA_HEAP:-$heap}" -XX:+UseG1GC \
         -XX:MaxGCPauseMillis=20 -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true \
         -Djava.net.preferIPv4Stack=true "$logging" -cp "$lib/*" kafka.Kafka "$where/server.properties"
 }
