@@ -88,6 +88,11 @@ bench-full: bench-build ## the long set: larger logs, more sockets, more runs, m
 	$(LOAD) inside --full --minutes 30
 	$(LOAD) table
 
+.PHONY: bench-cluster
+bench-cluster: bench-build ## measure on a real Kafka and Cassandra, in five minutes
+	$(LOAD) cluster
+	$(LOAD) table
+
 bench-pages: ## docs/benchmarks.md and its plots from bench/results
 	$(LOAD) pages
 

@@ -5,7 +5,8 @@
 //!  fleet/      many sockets that check what they receive                           ├─▶ figure ─▶ report ─▶ render
 //!  scenarios/  open-loop load on a real node, over sockets                         │
 //!  parts/      the same from several processes                                     │
-//!  inside/     log, store, folds and rebuild in this process, without sockets     ─┘
+//!  inside/     log, store, folds and rebuild in this process, without sockets      │
+//!  cluster/    Kafka, Cassandra and the link, on real servers                     ─┘
 //! ```
 //!
 //! Every figure is a ratio against a raw loop measured in the same run, the median of several
@@ -27,6 +28,7 @@
 )]
 
 pub mod circumstances;
+pub mod cluster;
 pub mod command;
 pub mod figure;
 pub mod fleet;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use infra_load::command::run::{self, RunOptions};
 use infra_load::raw::{echo, sends};
-use infra_load::{inside, parts, render, sockets};
+use infra_load::{cluster, inside, parts, render, sockets};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,6 +26,8 @@ enum Command {
     Sockets(sockets::Options),
     /// Log, tables, folds, rebuild, reads and the start of a node, without sockets
     Inside(inside::Options),
+    /// Kafka, Cassandra and the link between processes, on real servers of this machine
+    Cluster(cluster::Options),
     /// Print every figure that was measured, and write the list of them
     Table(render::TableOptions),
     /// Write docs/benchmarks.md and its plots from what was measured
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Sockets(options) => sockets::run(&options),
         Command::Inside(options) => inside::run(&options),
+        Command::Cluster(options) => cluster::run(&options),
         Command::Table(options) => render::print_table(&options),
         Command::Pages(options) => render::write_pages(&options),
         Command::Part(options) => parts::run(&options),

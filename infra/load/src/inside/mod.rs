@@ -10,6 +10,7 @@ mod recording;
 
 mod append;
 mod beside;
+pub(crate) mod cassandra;
 mod fan_out;
 mod history;
 mod memory;

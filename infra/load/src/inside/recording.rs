@@ -12,7 +12,7 @@ use infra_ports::{Mutation, StoreError, TableStore};
 use parking_lot::Mutex;
 
 /// The batches that one thread wrote, in its order.
-type Batches = Vec<Vec<Mutation>>;
+pub(super) type Batches = Vec<Vec<Mutation>>;
 
 /// Keeps a copy of every batch on its way into a store.
 pub(super) struct Recorder {
@@ -50,12 +50,18 @@ impl Around for Recorder {
 }
 
 /// Rows to be written again.
+#[derive(Default)]
 pub(super) struct Recording(Vec<Batches>);
 
 impl Recording {
     /// How many rows there are.
     pub(super) fn rows(&self) -> usize {
         self.0.iter().flatten().map(Vec::len).sum()
+    }
+
+    /// What each thread wrote, in its order.
+    pub(super) fn lists(&self) -> &[Batches] {
+        &self.0
     }
 
     /// Writes all of it, a thread for each that wrote it first, and returns how long it took.

@@ -7,7 +7,7 @@ use crate::report::Results;
 
 /// Areas in the order of the page, with their headings and a line on how they are measured. Others
 /// follow under their own names.
-const AREAS: [(&str, &str, &str); 12] = [
+const AREAS: [(&str, &str, &str); 16] = [
     (
         "one-to-one",
         "One-to-one, over sockets",
@@ -83,6 +83,34 @@ const AREAS: [(&str, &str, &str); 12] = [
         "Memory",
         "Resident memory of the `cursus` process, with everything it has cached.",
     ),
+    (
+        "kafka",
+        "Appending to Kafka",
+        "A real broker on the same cores (`make bench-cluster`). The bare loop hands the same \
+         records to one idempotent librdkafka producer, with its own defaults for batches, and \
+         waits until all are acknowledged.",
+    ),
+    (
+        "cassandra",
+        "Projection into Cassandra",
+        "A real server on the same cores. The projectors read a full log, fold and write; the bare \
+         loop has the driver write the same rows, bound beforehand, into tables as empty, those of \
+         a partition together, as many at once.",
+    ),
+    (
+        "over-kafka",
+        "One-to-one, over Kafka",
+        "A node with its log on a real broker, load, node and broker on the same cores. Raw limit: \
+         the sum of two hops over Kafka (produce, consume, produce, consume) and of a bare \
+         WebSocket echo, at the same rate and as many partitions. At p99 that is the sum of the \
+         two p99s.",
+    ),
+    (
+        "link",
+        "The link between worker and gateway",
+        "Worker's end, connection and gateway's end in one process; the bare loop writes and reads \
+         the same bytes.",
+    ),
 ];
 
 /// The page.
@@ -96,7 +124,7 @@ pub(super) fn page(areas: &[Results]) -> Result<String, std::fmt::Error> {
 
 const HEAD: &str = "# Benchmarks
 
-Made by `make bench` (short) or `make bench-full` and `make bench-pages`; not written by hand.
+Made by `make bench` (short) or `make bench-full`, `make bench-cluster` and `make bench-pages`; not written by hand.
 
 Every figure is a **ratio against a raw loop measured in the same run**: `value` and `raw` are
 medians, `ratio` is the median of the ratios of the runs, with the smallest and the largest in

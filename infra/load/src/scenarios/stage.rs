@@ -76,6 +76,14 @@ impl Stage {
     /// # Errors
     /// When the node does not start, or its folder would not be on a disk.
     pub fn set_up(place: &Place) -> anyhow::Result<Self> {
+        Self::set_up_with(place, &[])
+    }
+
+    /// The same with more settings of the node that is started.
+    ///
+    /// # Errors
+    /// As [`set_up`](Self::set_up).
+    pub fn set_up_with(place: &Place, more: &[(&str, &str)]) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&place.scratch)?;
         let scratch = tempfile::tempdir_in(&place.scratch)?;
         on_disk(scratch.path())?;
@@ -99,7 +107,10 @@ impl Stage {
         let program = place.program.clone().map_or_else(|| beside("cursus"), Ok)?;
         let mut node = NodeProcess::new(&program, &scratch.path().join("node"), &[])?;
         std::fs::create_dir_all(&node.data)?;
-        let set = SETTINGS.iter().map(|(n, v)| ((*n).into(), (*v).into()));
+        let set = SETTINGS
+            .iter()
+            .chain(more)
+            .map(|(n, v)| ((*n).into(), (*v).into()));
         node.environment = set.collect();
         let running = Some(node.start()?);
         Ok(Self {

@@ -1,13 +1,6 @@
-//! What the link costs beside a bare socket: the same records over the same loopback, once through
-//! worker's end, connection and gateway's end, once as the same bytes written and read in a loop.
-//! `cargo bench -p infra-link-tcp`; prints ratios of the same run.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    missing_docs,
-    reason = "a bench measures and prints"
-)]
+//! The link between worker and gateway beside a bare socket: the same records over the same loopback,
+//! once through worker's end, connection and gateway's end, once as the same bytes written and read in
+//! a loop.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use bytes::Bytes;
 use infra_link_tcp::{Config, LinkServer, Secret, TcpLink};
 use infra_ports::link::{Deliveries, Feed, GatewayId, Link, Subscribed, SubscriberId, Told};
@@ -25,10 +19,12 @@ use schemas::events::{MarkKind, MarkTold, UserEvent};
 use schemas::ids::{ChatId, DeviceId, UserId};
 use schemas::position::{Offset, Ordinal, Partition, Seq};
 
+use super::Found;
+use crate::figure::Figure;
+
 const RECORDS: u64 = 400_000;
 const BATCH: u64 = 64;
 const ECHOES: usize = 3_000;
-const ROUNDS: usize = 3;
 
 /// A worker that hands on what the bench gives it.
 #[derive(Default)]
@@ -78,42 +74,44 @@ impl Counting {
     }
 }
 
-fn told() -> Told {
+fn told() -> anyhow::Result<Told> {
     let event = UserEvent::MarkTold(MarkTold {
-        recipients: vec![UserId::new("ada").unwrap()],
-        chat: ChatId::new("d.ada.bob").unwrap(),
-        device: DeviceId::new("x".repeat(60)).unwrap(),
+        recipients: vec![UserId::new("ada")?],
+        chat: ChatId::new("d.ada.bob")?,
+        device: DeviceId::new("x".repeat(60))?,
         kind: MarkKind::Read,
         seq: Seq(1),
         ordinal: Ordinal(1),
         origin: Offset(7),
     });
-    Told {
+    Ok(Told {
         to: vec![SubscriberId(1)],
-        record: event.encode().unwrap(),
+        record: event.encode()?,
         event: Arc::new(event),
-    }
+    })
 }
 
-/// (records a second, p50 and p99 of one record's way) over the link.
-fn linked(told: &Told) -> (f64, Duration, Duration) {
+/// Records a second, and the ways of single ones.
+struct Way {
+    per_second: f64,
+    p50: Duration,
+    p99: Duration,
+}
+
+/// Over the link.
+fn linked(told: &Told) -> anyhow::Result<Way> {
     let feed = Arc::new(BareFeed::default());
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let secret = Secret::new(b"of a bench, and of nothing else").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let secret = Secret::new(b"of a bench, and of nothing else")?;
     let config = Config::default();
-    let server = LinkServer::start(listener, feed.clone(), secret.clone(), config.clone()).unwrap();
-    let (counting, name) = (
-        Arc::new(Counting::default()),
-        NodeName::new("bench").unwrap(),
-    );
+    let server = LinkServer::start(listener, feed.clone(), secret.clone(), config.clone())?;
+    let (counting, name) = (Arc::new(Counting::default()), NodeName::new("bench")?);
     let address = server.address().to_string();
-    let link = TcpLink::start(&address, name, secret, config, counting.clone()).unwrap();
-    let subscribing = link.subscribe(&UserId::new("ada").unwrap(), SubscriberId(1));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime.block_on(subscribing).unwrap();
-    let deliveries = feed.0.lock().clone().unwrap();
+    let link = TcpLink::start(&address, name, secret, config, counting.clone())?;
+    let subscribing = link.subscribe(&UserId::new("ada")?, SubscriberId(1));
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(subscribing)?;
+    let deliveries = feed.0.lock().clone().context("the link is up")?;
 
     let begun = Instant::now();
     for batch in 1..=RECORDS / BATCH {
@@ -122,7 +120,7 @@ fn linked(told: &Told) -> (f64, Duration, Duration) {
         counting.wait_for((batch * BATCH).saturating_sub(64 * BATCH));
     }
     counting.wait_for(RECORDS);
-    let rate = RECORDS as f64 / begun.elapsed().as_secs_f64();
+    let per_second = RECORDS as f64 / begun.elapsed().as_secs_f64();
     let mut ways: Vec<_> = (1..=ECHOES as u64)
         .map(|n| {
             let begun = Instant::now();
@@ -132,15 +130,19 @@ fn linked(told: &Told) -> (f64, Duration, Duration) {
         })
         .collect();
     let (p50, p99) = percentiles(&mut ways);
-    (rate, p50, p99)
+    Ok(Way {
+        per_second,
+        p50,
+        p99,
+    })
 }
 
 /// The same over a socket, in frames of the same length, read by a thread that counts them.
-fn bare(frame: &Bytes) -> (f64, Duration, Duration) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    writer.set_nodelay(true).unwrap();
-    let (mut reader, _) = listener.accept().unwrap();
+fn bare(frame: &Bytes) -> anyhow::Result<Way> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut writer = TcpStream::connect(listener.local_addr()?)?;
+    writer.set_nodelay(true)?;
+    let (mut reader, _) = listener.accept()?;
     let counting = Arc::new(Counting::default());
     let reading = {
         let (counting, length) = (counting.clone(), frame.len());
@@ -152,26 +154,32 @@ fn bare(frame: &Bytes) -> (f64, Duration, Duration) {
             }
         })
     };
-    let batch = frame.repeat(usize::try_from(BATCH).unwrap());
+    let batch = frame.repeat(usize::try_from(BATCH)?);
     let begun = Instant::now();
     for round in 1..=RECORDS / BATCH {
-        writer.write_all(&batch).unwrap();
+        writer.write_all(&batch)?;
         counting.wait_for((round * BATCH).saturating_sub(64 * BATCH));
     }
     counting.wait_for(RECORDS);
-    let rate = RECORDS as f64 / begun.elapsed().as_secs_f64();
+    let per_second = RECORDS as f64 / begun.elapsed().as_secs_f64();
     let mut ways: Vec<_> = (1..=ECHOES as u64)
         .map(|n| {
             let begun = Instant::now();
-            writer.write_all(frame).unwrap();
+            writer.write_all(frame)?;
             counting.wait_for(RECORDS + n);
-            begun.elapsed()
+            Ok(begun.elapsed())
         })
-        .collect();
+        .collect::<anyhow::Result<_>>()?;
     drop(writer);
-    reading.join().unwrap();
+    reading
+        .join()
+        .map_err(|_| anyhow::anyhow!("the reader died"))?;
     let (p50, p99) = percentiles(&mut ways);
-    (rate, p50, p99)
+    Ok(Way {
+        per_second,
+        p50,
+        p99,
+    })
 }
 
 fn percentiles(ways: &mut [Duration]) -> (Duration, Duration) {
@@ -184,19 +192,29 @@ fn percentiles(ways: &mut [Duration]) -> (Duration, Duration) {
     (at(50), at(99))
 }
 
-fn main() {
-    let told = told();
+pub(super) fn measure(runs: usize) -> anyhow::Result<Found> {
+    let told = told()?;
     // Length, kind, count and one subscriber before the record.
     let frame = Bytes::from(vec![7; told.record.len() + 17]);
-    for round in 1..=ROUNDS {
-        let ((rate, p50, p99), (bare_rate, bare_p50, bare_p99)) = (linked(&told), bare(&frame));
-        println!(
-            "round {round}, {} bytes a record: {rate:.0}/s, p50 {p50:?}, p99 {p99:?}; bare {bare_rate:.0}/s, \
-             p50 {bare_p50:?}, p99 {bare_p99:?}; ratios {:.2}, {:.2}, {:.2}",
-            frame.len(),
-            rate / bare_rate,
-            p50.as_secs_f64() / bare_p50.as_secs_f64(),
-            p99.as_secs_f64() / bare_p99.as_secs_f64(),
-        );
+    let (mut rates, mut halves, mut tails) = (Vec::new(), Vec::new(), Vec::new());
+    let micros = |way: Duration| way.as_secs_f64() * 1e6;
+    for _ in 0..runs {
+        let (ours, bare) = (linked(&told)?, bare(&frame)?);
+        rates.push((ours.per_second, bare.per_second));
+        halves.push((micros(ours.p50), micros(bare.p50)));
+        tails.push((micros(ours.p99), micros(bare.p99)));
     }
+    let name = |what| format!("worker to gateway over the link, against a bare socket: {what}");
+    let figures = [
+        Figure::against_raw(&name("records, 64 together"), "records/s", &rates, None),
+        Figure::against_raw(&name("one record, p50"), "µs", &halves, None),
+        Figure::against_raw(&name("one record, p99"), "µs", &tails, None),
+    ];
+    Ok(Found {
+        figures: figures.into_iter().flatten().collect(),
+        sizes: format!(
+            "{} bytes a record, {RECORDS} and {ECHOES} records a run",
+            frame.len()
+        ),
+    })
 }
