@@ -78,6 +78,29 @@ fn engines_of_a_group_share_the_partitions_as_they_come_and_leave() {
 }
 
 #[test]
+fn a_partition_that_comes_back_is_folded_from_where_others_left_it() {
+    for seed in 30..34 {
+        let script = script(seed, 240);
+        let mut crowd = Crowd::new(seed, Chances::SHUFFLED);
+        let mut others = Vec::new();
+        crowd.boot(true);
+        for (n, part) in script.chunks(40).enumerate() {
+            append(&crowd.log, part);
+            crowd.run(Duration::from_millis(300));
+            crowd.settle();
+            if n % 2 == 0 {
+                others.extend([crowd.boot(true), crowd.boot(true)]);
+            } else {
+                others.drain(..).for_each(|other| crowd.dismiss(other));
+            }
+            crowd.run(Duration::from_millis(300));
+        }
+        crowd.settle();
+        assert_as_if_one(&crowd, &script, &format!("seed {seed}"));
+    }
+}
+
+#[test]
 fn whoever_comes_leaves_dies_or_is_a_zombie_the_rows_are_those_of_one_engine() {
     let mut moves = 0;
     for seed in 0..14 {

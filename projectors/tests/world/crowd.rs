@@ -61,7 +61,14 @@ impl Crowd {
             true => groups,
             false => Arc::new(Deaf(groups)),
         };
-        let sizes = tight(self.dice.next());
+        let mut sizes = tight(self.dice.next());
+        if self.dice.roll(2) == 0 {
+            // States stay at hand for as long as they may.
+            sizes.chats.cache_weight = 1_000_000;
+            sizes.inbox.cache_weight = 1_000_000;
+            sizes.receipts.cache_weight = 1_000_000;
+            sizes.settings.cache_weight = 1_000_000;
+        }
         let engine = projectors::start(&ports, &sizes, LIVE, &Share::of(groups));
         self.engines.push(Some(engine));
         self.moves += 1;
