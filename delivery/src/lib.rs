@@ -9,7 +9,8 @@
 //!
 //! The gateway holds sockets and decides nothing: commands go to whoever implements [`Commands`],
 //! and what was told to a user comes back through the log. Reads join table rows and write none.
-//! Tasks, time and chance come from the `Runtime` port only.
+//! In one process the link is a call; where there are several workers the [`Router`] is the gateway's
+//! link to all of them. Tasks, time and chance come from the `Runtime` port only.
 #![cfg_attr(
     test,
     allow(
@@ -33,7 +34,8 @@ mod worker;
 mod http;
 mod reads;
 
-mod delivery;
+mod roles;
+mod router;
 mod watch;
 
 #[cfg(test)]
@@ -42,8 +44,9 @@ mod testing;
 mod tests;
 
 pub use config::Config;
-pub use delivery::{Delivery, StartError};
 pub use generation::LiveGeneration;
 pub use reads::Reads;
+pub use roles::{Delivery, GatewayPorts, GatewayRole, StartError, WorkerRole};
+pub use router::{Dial, Reached, Router};
 pub use seams::{Applied, Commands, StampedMark};
 pub use watch::VerdictWatch;

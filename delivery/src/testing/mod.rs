@@ -25,7 +25,7 @@ use schemas::position::*;
 use schemas::tables::*;
 use schemas::topics::{TOPICS, Topic};
 
-use crate::{Config, Delivery, LiveGeneration};
+use crate::{Config, Delivery, GatewayPorts, LiveGeneration};
 
 pub(crate) const NODE: Node = Node(1);
 pub(crate) const GENERATION: Generation = Generation(1);
@@ -89,9 +89,16 @@ impl Scene {
                     Arc::new(faulty_store),
                     LiveGeneration::new(GENERATION),
                 );
-                Delivery::start(config, log, store, runtime, commands, applied, live)
-                    .await
-                    .unwrap()
+                let ports = GatewayPorts {
+                    config,
+                    log,
+                    store,
+                    runtime,
+                    commands,
+                    applied,
+                    live,
+                };
+                Delivery::start(ports).await.unwrap()
             }
         };
         let delivery = executor.block_on(NODE, start).unwrap();
@@ -122,6 +129,7 @@ impl Scene {
         let (reader, writer, peer) = pair(socket);
         let session = self
             .delivery
+            .gateway
             .serve(reader, writer, token.map(str::to_owned), None);
         self.executor
             .runtime(NODE)

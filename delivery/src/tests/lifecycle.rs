@@ -71,7 +71,7 @@ fn shutdown_sends_everybody_away_with_1012_and_a_hint_in_bounded_time() {
     let began = scene.executor.elapsed();
     scene.run(async move { delivery.shutdown(Some("wss://b/v1/connect".into())).await });
     assert!(scene.executor.elapsed() - began < Duration::from_secs(5));
-    assert!(!scene.delivery.may_accept());
+    assert!(!scene.delivery.gateway.may_accept());
     let received: Vec<_> = std::iter::from_fn(|| polite.0.try_receive()).collect();
     assert_eq!(close_code(&received), Some(close::RESTART));
     let Received::Text(text) = &received[0] else {
@@ -98,15 +98,18 @@ fn a_gateway_takes_as_many_sockets_as_it_may() {
         max_sessions: 2,
         ..Config::default()
     });
-    assert!(scene.delivery.may_accept());
+    assert!(scene.delivery.gateway.may_accept());
     let one = scene.live("ada/phone");
     let two = scene.live("eve/phone");
-    assert!(!scene.delivery.may_accept());
+    assert!(!scene.delivery.gateway.may_accept());
     let three = scene.socket(Some("bob/phone"), Socket::default());
     assert_eq!(close_code(&scene.received(&three)), Some(close::TRY_LATER));
     drop((one, three));
     scene.wait(100);
-    assert!(scene.delivery.may_accept(), "a peer that went left room");
+    assert!(
+        scene.delivery.gateway.may_accept(),
+        "a peer that went left room"
+    );
     drop(two);
 }
 
@@ -135,7 +138,10 @@ fn what_a_stranger_costs_is_held_until_a_valid_hello_or_the_end() {
     let socket = |scene: &mut Scene, token: Option<&str>| {
         let (reader, writer, peer) = infra_ports::memory::transport::pair(Socket::default());
         let (token, cost) = (token.map(str::to_owned), std::sync::Arc::clone(&held));
-        let session = scene.delivery.serve(reader, writer, token, Some(cost));
+        let session = scene
+            .delivery
+            .gateway
+            .serve(reader, writer, token, Some(cost));
         let runtime = scene.executor.runtime(NODE);
         runtime.spawn("session", Box::pin(session));
         scene.wait(100);
@@ -189,6 +195,7 @@ fn a_watch_hears_the_entry_or_the_verdict_of_its_command_only() {
     let watch = |scene: &Scene, id: &str| {
         scene
             .delivery
+            .gateway
             .watch(&user("ada"), &chat, &device, &ClientId::new(id).unwrap())
     };
     let within = Duration::from_secs(5);
@@ -220,7 +227,7 @@ fn a_watch_hears_the_entry_or_the_verdict_of_its_command_only() {
 fn an_idle_session_is_small() {
     let scene = Scene::new();
     let (reader, writer, _peer) = infra_ports::memory::transport::pair(Socket::default());
-    let gateway = scene.delivery.gateway_for_tests();
+    let gateway = scene.delivery.gateway.gateway_for_tests();
     let session = gateway.open(writer, true);
     let size = size_of_val(&*session);
     let run = crate::gateway::session::run(gateway, session, reader, None, None);
@@ -263,7 +270,10 @@ fn a_peer_that_never_stops_talking_is_left_when_its_close_took_too_long() {
         until: Duration::ZERO,
         said: 0,
     };
-    let session = scene.delivery.serve(Box::new(flood), writer, None, None);
+    let session = scene
+        .delivery
+        .gateway
+        .serve(Box::new(flood), writer, None, None);
     runtime.spawn("session", Box::pin(session));
     scene.wait(3_000);
     let received: Vec<_> = std::iter::from_fn(|| peer.try_receive()).collect();
@@ -279,5 +289,5 @@ fn when_the_log_ends_clients_are_sent_away() {
     let log = scene.log.clone();
     log.crash();
     assert_eq!(close_code(&scene.received(&client)), Some(close::RESTART));
-    assert!(!scene.delivery.may_accept());
+    assert!(!scene.delivery.gateway.may_accept());
 }

@@ -24,7 +24,7 @@ fn history(
     chat: &ChatId,
     before: Option<u64>,
 ) -> (Vec<Message>, Option<Seq>) {
-    let reads = scene.delivery.reads().clone();
+    let reads = scene.delivery.gateway.reads().clone();
     let (who, query) = (
         user(name),
         HistoryQuery {
@@ -165,7 +165,7 @@ fn status_counts_members_beside_the_author_and_names_them() {
         },
         1,
     );
-    let reads = scene.delivery.reads().clone();
+    let reads = scene.delivery.gateway.reads().clone();
     let query = StatusQuery {
         chat,
         seq: Seq(5),
@@ -199,7 +199,11 @@ fn only_who_is_or_was_a_member_may_read() {
         [3, 2, 1]
     );
     let code = |scene: &mut Scene, name: &str, chat: &ChatId| {
-        let (reads, who, chat) = (scene.delivery.reads().clone(), user(name), chat.clone());
+        let (reads, who, chat) = (
+            scene.delivery.gateway.reads().clone(),
+            user(name),
+            chat.clone(),
+        );
         scene
             .run(async move { reads.members(&who, &chat).await })
             .unwrap_err()
@@ -226,7 +230,7 @@ fn get(scene: &mut Scene, path: &str, token: Option<&str>) -> (StatusCode, Strin
         request = request.header("authorization", format!("Bearer {token}"));
     }
     let request = request.body(Body::empty()).unwrap();
-    let router = scene.delivery.router();
+    let router = scene.delivery.gateway.router();
     scene.run(async move {
         let response = router.oneshot(request).await.unwrap();
         let status = response.status();
@@ -329,7 +333,7 @@ fn who_has_left_a_group_is_not_told_its_present_title() {
         cursor: None,
         limit: None,
     };
-    let reads = scene.delivery.reads().clone();
+    let reads = scene.delivery.gateway.reads().clone();
     let list = scene
         .run(async move { reads.chats(&user("ada"), &query).await })
         .unwrap();
@@ -350,7 +354,7 @@ fn only_messages_have_a_status() {
             seq: Seq(seq),
             who: false,
         };
-        let reads = scene.delivery.reads().clone();
+        let reads = scene.delivery.gateway.reads().clone();
         scene.run(async move { reads.status(&user("bob"), &query).await })
     };
     assert!(status(1).is_ok());

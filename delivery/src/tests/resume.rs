@@ -166,7 +166,7 @@ fn a_session_whose_worker_lost_records_resumes_as_if_it_had_just_come() {
     // Retention overtakes the worker: a record in between is never delivered.
     scene.fill(&chat, "bob", 1..=3);
     scene.inbox("ada", &chat, 3, 1);
-    let gateway = scene.delivery.gateway_for_tests();
+    let gateway = scene.delivery.gateway.gateway_for_tests();
     infra_ports::link::Deliveries::detached(&*gateway, &[schemas::position::Partition(0)]);
     assert_eq!(seqs(&scene.frames(&client)), [2, 3]);
     scene.tell(4, &message(&chat, "bob", "4"), &["ada"]);

@@ -58,6 +58,8 @@ struct Table {
     attached: u64,
     /// The next offset to hand out, by partition.
     next: Vec<Offset>,
+    /// Nothing is handed out any more.
+    ended: bool,
 }
 
 /// The worker's subscriptions.
@@ -75,6 +77,7 @@ impl Subscriptions {
             gateways: BTreeMap::new(),
             attached: 0,
             next,
+            ended: false,
         };
         Self {
             table: Mutex::new(table),
@@ -95,9 +98,20 @@ impl Subscriptions {
         let gateways = {
             let mut table = self.table.lock();
             table.users.clear();
+            table.ended = true;
             std::mem::take(&mut table.gateways)
         };
         gateways.values().for_each(|one| one.deliveries.ended());
+    }
+
+    /// True once nothing is delivered any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.table.lock().ended
+    }
+
+    /// How many users are subscribed.
+    pub(crate) fn users(&self) -> usize {
+        self.table.lock().users.len()
     }
 
     /// Picks out what concerns subscribers, by gateway, and notes how far each partition has come.

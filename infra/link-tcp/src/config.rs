@@ -47,6 +47,17 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The defaults, but that so many bytes may wait to be sent.
+    #[must_use]
+    pub fn with_queue(queue_bytes: usize) -> Self {
+        Self {
+            queue_bytes,
+            ..Self::default()
+        }
+    }
+}
+
 /// What workers and gateways of one platform know and nobody else. Never printed.
 #[derive(Clone)]
 pub struct Secret(Arc<[u8]>);

@@ -45,6 +45,7 @@ struct Shared {
     deliveries: Arc<dyn Deliveries>,
     subscribers: Mutex<Subscribers>,
     state: Mutex<State>,
+    reached: Box<dyn Fn(bool) + Send + Sync>,
 }
 
 impl TcpLink {
@@ -60,6 +61,22 @@ impl TcpLink {
         config: Config,
         deliveries: Arc<dyn Deliveries>,
     ) -> io::Result<Self> {
+        Self::start_watched(worker, name, secret, config, deliveries, |_| {})
+    }
+
+    /// The same; `reached` is told of each connection when it stands, and when it has ended: before its
+    /// partitions are told as detached.
+    ///
+    /// # Errors
+    /// When a thread cannot be had.
+    pub fn start_watched(
+        worker: &str,
+        name: NodeName,
+        secret: Secret,
+        config: Config,
+        deliveries: Arc<dyn Deliveries>,
+        reached: impl Fn(bool) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             worker: worker.to_owned(),
             name,
@@ -68,6 +85,7 @@ impl TcpLink {
             deliveries,
             subscribers: Mutex::default(),
             state: Mutex::new(State::Apart("not connected yet".to_owned())),
+            reached: Box::new(reached),
         });
         let run = {
             let shared = Arc::clone(&shared);
@@ -150,10 +168,12 @@ impl Shared {
         self.subscribers.lock().connected(&outbox);
         *self.state.lock() = State::Linked(version);
         tracing::info!(worker = self.worker, version, "linked to a worker");
+        (self.reached)(true);
         let end = serve(&socket, &outbox, &self.config, |frames| self.take(frames)).await;
         tracing::warn!(worker = self.worker, %end, "the link to a worker ended");
         *self.state.lock() = State::Apart(end.to_string());
         let partitions = self.subscribers.lock().broken();
+        (self.reached)(false);
         if !partitions.is_empty() {
             self.deliveries.detached(&partitions);
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use delivery::Delivery;
+use delivery::GatewayRole;
 use infra_ports::{BoxFuture, Runtime};
 use ingest::Ingest;
 use projectors::Status;
@@ -156,7 +156,7 @@ impl delivery::Applied for AppliedOf {
 }
 
 /// Delivery's watches, as ingest's HTTP sees them.
-pub struct VerdictsOf(pub Delivery);
+pub struct VerdictsOf(pub GatewayRole);
 
 impl ingest::Verdicts for VerdictsOf {
     fn watch(

@@ -48,9 +48,9 @@ pub struct Told {
     pub record: Bytes,
 }
 
-/// The link was taken down before a subscription was answered.
+/// What carried a subscription was lost before it was answered: whoever still wants it asks again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the link was taken down")]
+#[error("the link was lost before it answered")]
 pub struct LinkGone;
 
 /// A subscription that was asked for; ends when it has taken effect. Dropping it changes nothing.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use infra_ports::link::Subscribed;
 use infra_ports::{LogError, StoreError, Visibility};
@@ -27,6 +28,8 @@ use crate::seams::INBOX;
 const FRESH_CHATS: usize = 20;
 /// Entries of such a chat that a device gets which has marks elsewhere.
 const FRESH_ENTRIES: u64 = 1_000;
+/// A moment for the link to settle on another worker.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
 /// Records read from `users` at once.
 const REPLAY: usize = 1_000;
 
@@ -67,8 +70,9 @@ pub(super) async fn load(gateway: Arc<Gateway>, session: Arc<Session>) {
     let round = signed_in.track.lock().round;
     let begun = gateway.runtime.elapsed();
     let Ok(subscribed) = gateway.subscribe(&signed_in.hub).await else {
-        // Delivery is going down, and the session with it.
-        return std::future::pending().await;
+        // The worker was lost, and this is tried again at once; or delivery is going down, and the
+        // session with it.
+        return gateway.runtime.sleep(ASK_AGAIN).await;
     };
     match gather(&gateway, signed_in, subscribed).await {
         Ok((heads, device)) => {

@@ -57,7 +57,8 @@ enum Woken {
     Stepped,
     Came(Result<Inbound, TransportError>),
     LingeredOut,
-    Joined,
+    /// The worker answered, or was lost.
+    Joined(bool),
 }
 
 /// Serves a session until its connection ends; then, or when the future is dropped, the session is
@@ -162,8 +163,7 @@ impl Task {
             Some(frames) = self.others.next(), if !self.others.is_empty() => {
                 Woken::Frames(frames)
             }
-            // When the link is gone nothing follows, and the session is sent away.
-            _ = joined(&mut self.joining), if joins => Woken::Joined,
+            answer = joined(&mut self.joining), if joins => Woken::Joined(answer.is_ok()),
             () = ready(&mut self.step), if self.step.is_some() && has_room => Woken::Stepped,
             came = self.reader.next(), if reads => Woken::Came(came),
         }
@@ -184,7 +184,14 @@ impl Task {
             }
             Woken::Frames(frames) => frames.into_iter().for_each(|f| self.session.put(f)),
             Woken::Stepped => self.step = None,
-            Woken::Joined => self.joining = None,
+            Woken::Joined(true) => self.joining = None,
+            // The worker was lost before it answered: another one is asked. When delivery goes down
+            // nothing follows, and the session is sent away.
+            Woken::Joined(false) => {
+                let going = self.gateway.is_stopping();
+                let signed_in = self.session.signed_in().filter(|_| !going);
+                self.joining = signed_in.map(|signed_in| self.gateway.subscribe(&signed_in.hub));
+            }
             Woken::Came(came) => return self.take_all(came),
             Woken::LingeredOut => return false,
         }
@@ -271,10 +278,10 @@ impl Task {
 }
 
 /// Waits for a subscription that may not be there.
-async fn joined(slot: &mut Option<Subscribing>) -> Option<Result<Subscribed, LinkGone>> {
+async fn joined(slot: &mut Option<Subscribing>) -> Result<Subscribed, LinkGone> {
     match slot {
-        Some(subscribing) => Some(subscribing.await),
-        None => None,
+        Some(subscribing) => subscribing.await,
+        None => Err(LinkGone),
     }
 }
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use delivery::{Delivery, LiveGeneration};
+use delivery::{Delivery, GatewayPorts, LiveGeneration};
 use infra_ports::memory::{MemoryLog, MemoryStore};
 use infra_ports::{BoxFuture, EventLog, Runtime, TableStore};
 use infra_runtime_tokio::TokioRuntime;
@@ -89,17 +89,16 @@ async fn house(log: Arc<MemoryLog>) -> (Router, Delivery) {
     let keys = ingest::development_key("fuzz", &[7; 32]);
     let keys = Keys::from_jwk_set(&keys).expect("a key set of our own");
     let ingest = Ingest::new(&config, keys, Arc::clone(&log) as _, Arc::clone(&runtime));
-    let delivery = Delivery::start(
-        delivery::Config::default(),
+    let ports = GatewayPorts {
+        config: delivery::Config::default(),
         log,
         store,
         runtime,
-        Arc::new(Ada),
-        Arc::new(Ada),
-        LiveGeneration::new(Generation(1)),
-    )
-    .await
-    .expect("a log in memory");
+        commands: Arc::new(Ada),
+        applied: Arc::new(Ada),
+        live: LiveGeneration::new(Generation(1)),
+    };
+    let delivery = Delivery::start(ports).await.expect("a log in memory");
     let token = ingest.mint(&ada().user, &ada().device, Duration::from_secs(1 << 30));
     let bearer = format!("Bearer {}", token.expect("a development key"));
     let commands = ingest::router(ingest, Arc::new(Nobody)).layer(axum::middleware::map_request(
@@ -109,7 +108,7 @@ async fn house(log: Arc<MemoryLog>) -> (Router, Delivery) {
             std::future::ready(request)
         },
     ));
-    (commands.merge(delivery.router()), delivery)
+    (commands.merge(delivery.gateway.router()), delivery)
 }
 
 fn ada() -> Identity {

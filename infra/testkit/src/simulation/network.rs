@@ -92,7 +92,7 @@ impl Network {
         let gate = nth
             .and_then(|nth| gates.get(usize::try_from(nth).unwrap_or(0)))
             .ok_or(Lost::NotReached)?;
-        if !gate.delivery.may_accept() {
+        if !gate.delivery.gateway.may_accept() {
             return Err(Lost::Closed(close::TRY_LATER));
         }
         let (user, name) = &device.endpoint;
@@ -109,7 +109,10 @@ impl Network {
             faults: Arc::clone(&gate.faults),
             ..Socket::default()
         });
-        let session = gate.delivery.serve(reader, writer, in_handshake, None);
+        let session = gate
+            .delivery
+            .gateway
+            .serve(reader, writer, in_handshake, None);
         gate.runtime.spawn("session", Box::pin(session));
         let graveyard = Arc::clone(&self.graveyard);
         Ok(Line::new(peer, hello, runtime, faults, graveyard))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use delivery::{Applied, Delivery, LiveGeneration};
+use delivery::{Applied, Delivery, GatewayPorts, LiveGeneration};
 use infra_node::bridge::{AppliedOf, CommandsOf};
 use infra_node::node::FIRST_GENERATION;
 use infra_ports::memory::SimRuntime;
@@ -111,17 +111,16 @@ pub(super) async fn start_edge(
         at_work,
         runtime: ports.runtime.clone(),
     };
-    let delivery = Delivery::start(
-        shape.delivery.clone(),
-        Arc::clone(&ports.log),
-        Arc::clone(&ports.store),
+    let ports = GatewayPorts {
+        config: shape.delivery.clone(),
+        log: Arc::clone(&ports.log),
+        store: Arc::clone(&ports.store),
         runtime,
-        Arc::new(CommandsOf(ingest)),
-        Arc::new(applied),
-        LiveGeneration::new(FIRST_GENERATION),
-    )
-    .await?;
-    Ok(delivery)
+        commands: Arc::new(CommandsOf(ingest)),
+        applied: Arc::new(applied),
+        live: LiveGeneration::new(FIRST_GENERATION),
+    };
+    Ok(Delivery::start(ports).await?)
 }
 
 /// Creates the topics.

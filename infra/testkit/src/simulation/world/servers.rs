@@ -151,7 +151,7 @@ impl super::super::server::Server {
         let delivers = running
             .delivery
             .as_ref()
-            .is_none_or(delivery::Delivery::is_delivering);
+            .is_none_or(|delivery| delivery.gateway.is_delivering());
         projects && delivers
     }
 }

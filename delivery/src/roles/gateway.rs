@@ -1,14 +1,11 @@
-//! Delivery as the node sees it: started once, given sockets, asked for routes, taken down.
+//! The gateway as the node sees it: started once, given sockets, asked for routes, taken down.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use infra_ports::link::Deliveries;
-use infra_ports::memory::LocalLink;
-use infra_ports::{EventLog, FrameReader, FrameWriter, LogError, Runtime, TableStore, watch};
+use infra_ports::link::{Deliveries, Link};
+use infra_ports::{EventLog, FrameReader, FrameWriter, Runtime, TableStore, watch};
 use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
-use schemas::position::Offset;
 
 use crate::config::Config;
 use crate::gateway::session;
@@ -18,77 +15,60 @@ use crate::http;
 use crate::reads::Reads;
 use crate::seams::{Applied, Commands};
 use crate::watch::VerdictWatch;
-use crate::worker::{Farewell, Pulse, Subscriptions, Worker, ends};
+use crate::worker::Farewell;
 
-/// Why delivery did not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The log does not say where `users` ends.
-    #[error("the log does not say where users ends: {0}")]
-    Log(#[from] LogError),
+/// What a gateway works with.
+pub struct GatewayPorts {
+    /// Its settings.
+    pub config: Config,
+    /// Positions of topics, and what an inbox that lags lacks.
+    pub log: Arc<dyn EventLog>,
+    /// The tables.
+    pub store: Arc<dyn TableStore>,
+    /// Tasks, time and chance.
+    pub runtime: Arc<dyn Runtime>,
+    /// Who takes what clients want.
+    pub commands: Arc<dyn Commands>,
+    /// Who knows how far the tables are.
+    pub applied: Arc<dyn Applied>,
+    /// Which build of the tables is read.
+    pub live: LiveGeneration,
 }
 
-/// Worker, link and gateway of one process. A clone is the same one.
+/// A gateway: sessions, watches and reads. A clone is the same one.
 #[derive(Clone)]
-pub struct Delivery {
+pub struct GatewayRole {
     gateway: Arc<Gateway>,
-    subscriptions: Arc<Subscriptions>,
-    pulse: Arc<Pulse>,
     stop: Arc<watch::Sender<bool>>,
 }
 
-impl Delivery {
-    /// Starts a worker over all partitions of `users` and a gateway without sockets. The topics
-    /// must exist.
-    ///
-    /// # Errors
-    /// When the log does not answer.
-    pub async fn start(
-        config: Config,
-        log: Arc<dyn EventLog>,
-        store: Arc<dyn TableStore>,
-        runtime: Arc<dyn Runtime>,
-        commands: Arc<dyn Commands>,
-        applied: Arc<dyn Applied>,
-        live: LiveGeneration,
-    ) -> Result<Self, StartError> {
-        let subscriptions = Arc::new(Subscriptions::new(ends(&*log).await?));
-        let batch = config.worker_batch;
+impl GatewayRole {
+    /// Starts a gateway without sockets; `link` makes its link to the workers.
+    pub fn start(
+        ports: GatewayPorts,
+        link: impl FnOnce(Arc<dyn Deliveries>) -> Arc<dyn Link>,
+    ) -> Self {
+        let runtime = Arc::clone(&ports.runtime);
         let gateway = Arc::new(Gateway::new(Parts {
-            config,
-            runtime: Arc::clone(&runtime),
-            log: Arc::clone(&log),
-            commands,
-            applied,
-            reads: Reads::new(store, live),
+            config: ports.config,
+            runtime: ports.runtime,
+            log: ports.log,
+            commands: ports.commands,
+            applied: ports.applied,
+            reads: Reads::new(ports.store, ports.live),
         }));
-        let link = LocalLink::new(Arc::clone(&subscriptions) as _, Arc::clone(&gateway) as _);
-        gateway.link_to(Arc::new(link));
-        let pulse = Arc::new(Pulse::default());
+        gateway.link_to(link(Arc::clone(&gateway) as _));
         let (stop, stopped) = watch::channel(false);
-        let tasks = Arc::clone(&runtime);
-        let worker = Worker::new(
-            log,
-            runtime,
-            Arc::clone(&subscriptions),
-            Arc::clone(&pulse),
-            batch,
-            stopped.clone(),
-        );
-        tasks.spawn_dedicated("delivery-worker", Box::pin(worker.run()));
         let alarms = ring(Arc::clone(&gateway), stopped.clone());
-        tasks.spawn("delivery-alarms", Box::pin(alarms));
+        runtime.spawn("delivery-alarms", Box::pin(alarms));
         let answers = answer(Arc::clone(&gateway), stopped.clone());
-        tasks.spawn_dedicated("delivery-answers", Box::pin(answers));
+        runtime.spawn_dedicated("delivery-answers", Box::pin(answers));
         let marks = gather_marks(Arc::clone(&gateway), stopped);
-        tasks.spawn("delivery-marks", Box::pin(marks));
-        Ok(Self {
+        runtime.spawn("delivery-marks", Box::pin(marks));
+        Self {
             gateway,
-            subscriptions,
-            pulse,
             stop: Arc::new(stop),
-        })
+        }
     }
 
     /// True while another socket may be taken. To be asked before a handshake is answered.
@@ -97,25 +77,10 @@ impl Delivery {
         self.gateway.may_accept()
     }
 
-    /// False once nothing is delivered any more: after a shutdown, or when the log failed for good.
+    /// False once nothing is delivered any more: after a shutdown, or when its only worker ended.
     #[must_use]
     pub fn is_delivering(&self) -> bool {
         !self.gateway.is_stopping()
-    }
-
-    /// The next offset of `users` that the worker will hand out, by partition.
-    #[must_use]
-    pub fn handed_out(&self) -> Vec<Offset> {
-        let next = self.subscriptions.next();
-        next.into_iter().map(|(_, offset)| offset).collect()
-    }
-
-    /// How long the worker has been handing out the batch at hand; zero between batches. A batch
-    /// takes milliseconds: one that takes seconds hangs.
-    #[must_use]
-    pub fn handing_out_for(&self) -> Duration {
-        let now = self.gateway.runtime.elapsed();
-        self.pulse.handing_out_for(now)
     }
 
     /// False when worker and gateway do not agree on who is connected: somebody is told nothing.
@@ -170,8 +135,8 @@ impl Delivery {
         &self.gateway.reads
     }
 
-    /// Tells all clients to go, and where to if that is known, closes them with 1012, and ends the
-    /// worker. Takes at most twice the time a close may take.
+    /// Tells all clients to go, and where to if that is known, and closes them with 1012. Takes at most
+    /// twice the time a close may take.
     pub async fn shutdown(&self, reconnect_to: Option<String>) {
         self.gateway.shutdown(reconnect_to.as_deref()).await;
         self.stop.send_replace(true);
@@ -210,32 +175,5 @@ async fn until_stopped(
         // The sender is gone when the delivery is: that is a stop too.
         _ = stopped.wait_for(|stopped| *stopped) => {}
         () = task => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use infra_ports::link::{Feed, GatewayId};
-    use schemas::ids::UserId;
-
-    use crate::testing::*;
-
-    #[test]
-    fn a_worker_that_forgot_a_user_and_a_batch_that_hangs_show() {
-        let mut scene = Scene::new();
-        let _ada = scene.live("ada/phone");
-        let delivery = scene.delivery.clone();
-        assert!(delivery.link_is_whole());
-        assert_eq!(delivery.handing_out_for(), std::time::Duration::ZERO);
-        let ada = UserId::new("ada").unwrap();
-        delivery.subscriptions.unsubscribe(GatewayId(1), &ada);
-        assert!(!delivery.link_is_whole(), "ada would be told nothing");
-        let _bob = scene.live("bob/phone");
-        assert!(!delivery.link_is_whole());
-        delivery.pulse.begin(delivery.gateway.runtime.elapsed());
-        scene.wait(7_000);
-        assert_eq!(delivery.handing_out_for().as_secs(), 7);
-        delivery.pulse.end();
-        assert_eq!(delivery.handing_out_for(), std::time::Duration::ZERO);
     }
 }

@@ -1,0 +1,106 @@
+//! The worker as the node sees it: prepared, linked, started, asked how it fares, stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use infra_ports::link::Feed;
+use infra_ports::{EventLog, LogError, Runtime, watch};
+use schemas::position::Offset;
+
+use crate::config::Config;
+use crate::worker::{Pulse, Subscriptions, Worker, ends};
+
+/// Why delivery did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The log does not say where `users` ends.
+    #[error("the log does not say where users ends: {0}")]
+    Log(#[from] LogError),
+}
+
+/// A worker over all partitions of `users`. A clone is the same one.
+#[derive(Clone)]
+pub struct WorkerRole {
+    subscriptions: Arc<Subscriptions>,
+    pulse: Arc<Pulse>,
+    batch: usize,
+    stop: Arc<watch::Sender<bool>>,
+}
+
+impl WorkerRole {
+    /// A worker that takes subscriptions from now on and hands out what comes from now on, once it is
+    /// started. The topics must exist.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub async fn prepare(log: &dyn EventLog, config: &Config) -> Result<Self, StartError> {
+        Ok(Self {
+            subscriptions: Arc::new(Subscriptions::new(ends(log).await?)),
+            pulse: Arc::default(),
+            batch: config.worker_batch,
+            stop: Arc::new(watch::Sender::new(false)),
+        })
+    }
+
+    /// Starts to hand out, on a thread of its own.
+    pub fn start(&self, log: Arc<dyn EventLog>, runtime: Arc<dyn Runtime>) {
+        let tasks = Arc::clone(&runtime);
+        let worker = Worker::new(
+            log,
+            runtime,
+            Arc::clone(&self.subscriptions),
+            Arc::clone(&self.pulse),
+            self.batch,
+            self.stop.subscribe(),
+        );
+        tasks.spawn_dedicated("delivery-worker", Box::pin(worker.run()));
+    }
+
+    /// What carries the links of gateways talks to this.
+    #[must_use]
+    pub fn feed(&self) -> Arc<dyn Feed> {
+        Arc::clone(&self.subscriptions) as _
+    }
+
+    /// The next offset of `users` that it will hand out, by partition.
+    #[must_use]
+    pub fn handed_out(&self) -> Vec<Offset> {
+        let next = self.subscriptions.next();
+        next.into_iter().map(|(_, offset)| offset).collect()
+    }
+
+    /// How long it has been handing out the batch at hand, until `now` of its runtime; zero between
+    /// batches. A batch takes milliseconds: one that takes seconds hangs.
+    #[must_use]
+    pub fn handing_out_for(&self, now: Duration) -> Duration {
+        self.pulse.handing_out_for(now)
+    }
+
+    /// How many users are subscribed, over all gateways; one that is at two gateways counts once.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.subscriptions.users()
+    }
+
+    /// True once it hands out nothing any more: it was stopped, or the log failed for good.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.subscriptions.has_ended()
+    }
+
+    /// Ends it: all gateways hear that nothing more is delivered.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+}

@@ -1,0 +1,322 @@
+//! What a router knows: its lanes, and where each partition's users are subscribed. Calls lanes, which
+//! answer at once; waits for nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use infra_ports::link::{Link, Subscribed, SubscriberId, Subscribing};
+use infra_ports::registry::{Assignment, Lease, NodeName};
+use schemas::ids::UserId;
+use schemas::position::Partition;
+use schemas::topics::partition_of;
+use tokio::sync::oneshot;
+
+use super::lanes::{Lane, LaneId};
+
+/// A partition's users and where they are subscribed.
+#[derive(Default)]
+struct Home {
+    users: BTreeMap<UserId, SubscriberId>,
+    /// A lane that is up; none when no worker is reached.
+    at: Option<LaneId>,
+    /// The lane that is left once it has told what came before the other one's first record.
+    leaving: Option<LaneId>,
+    /// Counts where it was.
+    moves: u64,
+}
+
+/// What follows from a change.
+#[derive(Default)]
+pub(super) struct Changed {
+    /// Records of these partitions may have been left out.
+    pub(super) detached: Vec<Partition>,
+    /// Lanes that nobody needs any more.
+    pub(super) dropped: Vec<Lane>,
+}
+
+/// A partition that began to move.
+pub(super) struct Move {
+    pub(super) partition: Partition,
+    /// Which of its moves.
+    pub(super) number: u64,
+    /// What the new worker will answer.
+    pub(super) answers: Vec<Subscribing>,
+}
+
+/// How a move stands.
+pub(super) enum Left {
+    /// The old worker is asked how far it has got.
+    Asked(Subscribing),
+    /// Nobody is there to be told twice or not at all, or another move has begun.
+    Over,
+}
+
+/// Lanes and homes.
+pub(super) struct Table {
+    lanes: BTreeMap<LaneId, Lane>,
+    numbered: u64,
+    homes: Vec<Home>,
+    /// The lane that each partition belongs to.
+    targets: Vec<Option<LaneId>>,
+    /// Who waits for a worker to be reached: hears `LinkGone` then, and asks again.
+    waiting: Vec<oneshot::Sender<Subscribed>>,
+}
+
+fn index(partition: Partition) -> usize {
+    usize::try_from(partition.0).unwrap_or(usize::MAX)
+}
+
+impl Table {
+    pub(super) fn new(partitions: u32) -> Self {
+        let all = || 0..partitions;
+        Self {
+            lanes: BTreeMap::new(),
+            numbered: 0,
+            homes: all().map(|_| Home::default()).collect(),
+            targets: all().map(|_| None).collect(),
+            waiting: Vec::new(),
+        }
+    }
+
+    fn home(&mut self, user: &UserId) -> Option<&mut Home> {
+        let count = u32::try_from(self.homes.len()).unwrap_or(u32::MAX);
+        let partition = partition_of(user.as_str().as_bytes(), count);
+        self.homes.get_mut(index(partition))
+    }
+
+    fn link(&self, id: Option<LaneId>) -> Option<Arc<dyn Link>> {
+        Some(Arc::clone(&self.lanes.get(&id?)?.link))
+    }
+
+    pub(super) fn subscribe(&mut self, user: &UserId, subscriber: SubscriberId) -> Subscribing {
+        let mut at = None;
+        if let Some(home) = self.home(user) {
+            home.users.insert(user.clone(), subscriber);
+            at = home.at;
+        }
+        if let Some(link) = self.link(at) {
+            return link.subscribe(user, subscriber);
+        }
+        let (tell, told) = oneshot::channel();
+        self.waiting.push(tell);
+        Subscribing::later(told)
+    }
+
+    pub(super) fn unsubscribe(&mut self, user: &UserId) {
+        let Some(home) = self.home(user) else {
+            return;
+        };
+        home.users.remove(user);
+        for at in [home.at, home.leaving] {
+            if let Some(link) = self.link(at) {
+                link.unsubscribe(user);
+            }
+        }
+    }
+
+    /// How many users a worker knows.
+    pub(super) fn placed(&self) -> usize {
+        let placed = self.homes.iter().filter(|home| home.at.is_some());
+        placed.map(|home| home.users.len()).sum()
+    }
+
+    pub(super) fn reached(&self) -> usize {
+        self.lanes.values().filter(|lane| lane.up).count()
+    }
+
+    pub(super) fn hears_of(&self, partition: Partition, id: LaneId) -> bool {
+        let home = self.homes.get(index(partition));
+        home.is_some_and(|home| [home.at, home.leaving].contains(&Some(id)))
+    }
+
+    /// These are to be the workers: answers those that have no lane yet, with the numbers of theirs.
+    pub(super) fn keep(&mut self, members: &[Lease]) -> Vec<(LaneId, Lease)> {
+        let is_to = |lane: &Lane, lease: &Lease| {
+            lane.worker.name == lease.name && lane.worker.detail == lease.detail
+        };
+        for lane in self.lanes.values_mut() {
+            lane.wanted = members.iter().any(|lease| is_to(lane, lease));
+        }
+        let has_lane = |lease: &&Lease| !self.lanes.values().any(|lane| is_to(lane, lease));
+        let missing: Vec<Lease> = members.iter().filter(has_lane).cloned().collect();
+        let numbered = missing.into_iter().map(|lease| {
+            self.numbered += 1;
+            (LaneId(self.numbered), lease)
+        });
+        numbered.collect()
+    }
+
+    pub(super) fn add(&mut self, id: LaneId, worker: Lease, link: Arc<dyn Link>) {
+        let lane = Lane {
+            worker,
+            link,
+            up: false,
+            wanted: true,
+        };
+        self.lanes.insert(id, lane);
+    }
+
+    /// A worker is reached.
+    pub(super) fn came(&mut self, id: LaneId) -> Changed {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.up = true;
+        }
+        self.place_all()
+    }
+
+    /// A worker is not reached any more: its partitions go to others, with what they were told in doubt.
+    pub(super) fn lost(&mut self, id: LaneId) -> Changed {
+        match self.lanes.get_mut(&id) {
+            Some(lane) if lane.up => lane.up = false,
+            Some(_) | None => return Changed::default(),
+        }
+        let mut detached = Vec::new();
+        for number in 0..self.homes.len() {
+            let Some(home) = self.homes.get_mut(number) else {
+                continue;
+            };
+            if home.at != Some(id) && home.leaving != Some(id) {
+                continue;
+            }
+            let stays = home.at.filter(|at| *at != id);
+            let left = [home.at, home.leaving].map(|at| at.filter(|at| Some(*at) != stays));
+            (home.at, home.leaving) = (stays, None);
+            home.moves += 1;
+            self.leave(number, &left);
+            detached.extend(u32::try_from(number).ok().map(Partition));
+        }
+        let placed = self.place_all();
+        Changed { detached, ..placed }
+    }
+
+    /// Decides anew where each partition belongs, and subscribes the users of those that are nowhere.
+    pub(super) fn place_all(&mut self) -> Changed {
+        self.aim();
+        for number in 0..self.homes.len() {
+            let target = self.targets.get(number).copied().flatten();
+            let Some(home) = self.homes.get_mut(number) else {
+                continue;
+            };
+            if home.at.is_none() && target.is_some() {
+                home.at = target;
+                home.moves += 1;
+                // Whoever waits for an answer asks again.
+                drop(self.subscribe_all(number, target));
+            }
+        }
+        if self.homes.iter().all(|home| home.at.is_some()) {
+            self.waiting.clear();
+        }
+        Changed {
+            detached: Vec::new(),
+            dropped: self.unused(),
+        }
+    }
+
+    /// Those who are wanted and reached; if there are none, those who are reached.
+    fn aim(&mut self) {
+        let reached = || self.lanes.iter().filter(|(_, lane)| lane.up);
+        let mut fit: BTreeMap<&NodeName, LaneId> = BTreeMap::new();
+        fit.extend(
+            reached()
+                .filter(|(_, lane)| lane.wanted)
+                .map(|(id, lane)| (&lane.worker.name, *id)),
+        );
+        if fit.is_empty() {
+            fit.extend(reached().map(|(id, lane)| (&lane.worker.name, *id)));
+        }
+        let names: Vec<NodeName> = fit.keys().map(|name| (*name).clone()).collect();
+        let count = u32::try_from(self.homes.len()).unwrap_or(u32::MAX);
+        let assignment = Assignment::of(&names, count);
+        let target = |partition| {
+            let place = assignment.place(partition)?;
+            fit.get(&place.owner).copied()
+        };
+        self.targets = (0..count).map(Partition).map(target).collect();
+    }
+
+    fn subscribe_all(&self, number: usize, at: Option<LaneId>) -> Vec<Subscribing> {
+        let (Some(link), Some(home)) = (self.link(at), self.homes.get(number)) else {
+            return Vec::new();
+        };
+        let users = home.users.iter();
+        users
+            .map(|(user, subscriber)| link.subscribe(user, *subscriber))
+            .collect()
+    }
+
+    /// Unsubscribes a partition's users from lanes.
+    fn leave(&self, number: usize, lanes: &[Option<LaneId>]) {
+        let Some(home) = self.homes.get(number) else {
+            return;
+        };
+        for link in lanes.iter().filter_map(|id| self.link(*id)) {
+            home.users.keys().for_each(|user| link.unsubscribe(user));
+        }
+    }
+
+    fn unused(&mut self) -> Vec<Lane> {
+        let used = |id: LaneId| move |home: &Home| [home.at, home.leaving].contains(&Some(id));
+        let homes = &self.homes;
+        let gone = |(id, lane): (&LaneId, &Lane)| {
+            (!lane.wanted && !homes.iter().any(used(*id))).then_some(*id)
+        };
+        let gone: Vec<LaneId> = self.lanes.iter().filter_map(gone).collect();
+        gone.iter().filter_map(|id| self.lanes.remove(id)).collect()
+    }
+
+    /// Begins to move every partition that is not where it belongs.
+    pub(super) fn begin_moves(&mut self) -> Vec<Move> {
+        let mut begun = Vec::new();
+        for number in 0..self.homes.len() {
+            let target = self.targets.get(number).copied().flatten();
+            let Some(home) = self.homes.get_mut(number) else {
+                continue;
+            };
+            if target.is_none() || home.at == target || home.leaving.is_some() {
+                continue;
+            }
+            (home.leaving, home.at) = (home.at, target);
+            home.moves += 1;
+            let moves = home.moves;
+            let partition = Partition(u32::try_from(number).unwrap_or(u32::MAX));
+            begun.push(Move {
+                partition,
+                number: moves,
+                answers: self.subscribe_all(number, target),
+            });
+        }
+        begun
+    }
+
+    /// Asks the worker that a partition leaves how far it has got: by subscribing somebody once more.
+    pub(super) fn ask(&self, partition: Partition, number: u64) -> Left {
+        let home = self.homes.get(index(partition));
+        let Some(home) = home.filter(|home| home.moves == number) else {
+            return Left::Over;
+        };
+        match (self.link(home.leaving), home.users.first_key_value()) {
+            (Some(link), Some((user, subscriber))) => {
+                Left::Asked(link.subscribe(user, *subscriber))
+            }
+            _ => Left::Over,
+        }
+    }
+
+    /// Leaves the old worker, if this is still the same move; what it owed may be lost with it.
+    pub(super) fn end_move(&mut self, partition: Partition, number: u64, owed: bool) -> Changed {
+        let place = index(partition);
+        let mut detached = Vec::new();
+        if let Some(home) = self.homes.get_mut(place)
+            && home.moves == number
+        {
+            let left = home.leaving.take();
+            detached.extend(owed.then_some(partition));
+            self.leave(place, &[left]);
+        }
+        Changed {
+            detached,
+            dropped: self.unused(),
+        }
+    }
+}

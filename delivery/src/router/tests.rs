@@ -1,0 +1,339 @@
+//! A router over workers that the test plays: who is subscribed where, and what each worker says of how
+//! far it has got.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use infra_ports::link::{Deliveries, Link, Subscribed, SubscriberId, Subscribing, Told};
+use infra_ports::memory::{Chances, Executor, Halt, Node};
+use infra_ports::registry::{Fence, Lease, NodeName};
+use infra_ports::{Runtime, link::LinkGone};
+use parking_lot::Mutex;
+use schemas::ids::UserId;
+use schemas::position::{Offset, Partition};
+use schemas::topics::partition_of;
+use tokio::sync::oneshot;
+
+use super::{Dial, Reached, Router};
+
+const PARTITIONS: u32 = 16;
+
+#[derive(Default)]
+struct State {
+    users: BTreeMap<UserId, SubscriberId>,
+    next: u64,
+    /// Questions are not answered while it is held.
+    held: Option<Vec<(Subscribed, oneshot::Sender<Subscribed>)>>,
+}
+
+/// A worker as its link shows it.
+struct Worker {
+    state: Mutex<State>,
+    deliveries: Arc<dyn Deliveries>,
+    reached: Reached,
+}
+
+impl Link for Worker {
+    fn subscribe(&self, user: &UserId, subscriber: SubscriberId) -> Subscribing {
+        let mut state = self.state.lock();
+        state.users.insert(user.clone(), subscriber);
+        let subscribed = Subscribed {
+            partition: home(user),
+            from: Offset(state.next),
+        };
+        let Some(held) = &mut state.held else {
+            return Subscribing::done(subscribed);
+        };
+        let (tell, told) = oneshot::channel();
+        held.push((subscribed, tell));
+        Subscribing::later(told)
+    }
+
+    fn unsubscribe(&self, user: &UserId) {
+        self.state.lock().users.remove(user);
+    }
+
+    fn subscribers(&self) -> usize {
+        self.state.lock().users.len()
+    }
+}
+
+#[derive(Clone, Default)]
+struct Workers(Arc<Mutex<BTreeMap<String, Arc<Worker>>>>);
+
+impl Dial for Workers {
+    fn dial(
+        &self,
+        worker: &Lease,
+        deliveries: Arc<dyn Deliveries>,
+        reached: Reached,
+    ) -> Option<Arc<dyn Link>> {
+        let link = Arc::new(Worker {
+            state: Mutex::default(),
+            deliveries,
+            reached,
+        });
+        let name = worker.name.to_string();
+        self.0.lock().insert(name, Arc::clone(&link));
+        Some(link)
+    }
+}
+
+impl Workers {
+    fn one(&self, name: &str) -> Arc<Worker> {
+        Arc::clone(&self.0.lock()[name])
+    }
+
+    fn reach(&self, name: &str, up: bool) {
+        (self.one(name).reached)(up);
+    }
+
+    fn hold(&self, name: &str) {
+        self.one(name).state.lock().held = Some(Vec::new());
+    }
+
+    fn answer(&self, name: &str) {
+        let held = self.one(name).state.lock().held.take();
+        for (subscribed, tell) in held.unwrap_or_default() {
+            tell.send(subscribed).ok();
+        }
+    }
+
+    fn users(&self, name: &str) -> usize {
+        self.one(name).subscribers()
+    }
+
+    fn is_at(&self, name: &str, next: u64) {
+        self.one(name).state.lock().next = next;
+    }
+}
+
+/// A gateway that notes what is detached.
+#[derive(Default)]
+struct Gateway {
+    detached: Mutex<Vec<Partition>>,
+    ended: Mutex<bool>,
+}
+
+impl Deliveries for Gateway {
+    fn deliver(&self, _batch: Vec<Told>) {}
+
+    fn detached(&self, partitions: &[Partition]) {
+        self.detached.lock().extend(partitions);
+    }
+
+    fn ended(&self) {
+        *self.ended.lock() = true;
+    }
+}
+
+struct Scene {
+    executor: Executor,
+    workers: Workers,
+    gateway: Arc<Gateway>,
+    router: Router,
+}
+
+fn home(user: &UserId) -> Partition {
+    partition_of(user.as_str().as_bytes(), PARTITIONS)
+}
+
+fn user(n: u64) -> UserId {
+    UserId::new(format!("u{n}")).unwrap()
+}
+
+fn lease(name: &str) -> Lease {
+    Lease {
+        name: NodeName::new(name).unwrap(),
+        fence: Fence(1),
+        detail: "here".to_owned(),
+    }
+}
+
+impl Scene {
+    /// A router with these workers reached and a hundred users.
+    fn new(names: &[&str]) -> Self {
+        let executor = Executor::seeded(1, Chances::CALM);
+        let runtime: Arc<dyn Runtime> = Arc::new(executor.runtime(Node(1)));
+        let (workers, gateway) = (Workers::default(), Arc::new(Gateway::default()));
+        let dial = Box::new(workers.clone());
+        let router = Router::new(PARTITIONS, Arc::clone(&runtime), dial, gateway.clone());
+        runtime.spawn("router", Box::pin(router.clone().run()));
+        let mut scene = Self {
+            executor,
+            workers,
+            gateway,
+            router,
+        };
+        scene.know(names);
+        names
+            .iter()
+            .for_each(|name| scene.workers.reach(name, true));
+        for n in 0..100 {
+            drop(scene.router.subscribe(&user(n), SubscriberId(n)));
+        }
+        scene.settle();
+        scene
+    }
+
+    fn know(&mut self, names: &[&str]) {
+        let members: Vec<_> = names.iter().map(|name| lease(name)).collect();
+        self.router.workers(&members);
+    }
+
+    fn settle(&mut self) {
+        assert_eq!(self.executor.run_until(|| false), Halt::Idle);
+    }
+
+    fn detached(&self) -> Vec<Partition> {
+        let mut detached = self.gateway.detached.lock().clone();
+        detached.sort_unstable();
+        detached.dedup();
+        detached
+    }
+
+    fn homes(&self, name: &str) -> Vec<Partition> {
+        let worker = self.workers.one(name);
+        let mut homes: Vec<_> = worker.state.lock().users.keys().map(home).collect();
+        homes.sort_unstable();
+        homes.dedup();
+        homes
+    }
+}
+
+#[test]
+fn users_are_subscribed_where_their_partition_is_and_nowhere_else() {
+    let scene = Scene::new(&["a", "b"]);
+    let (a, b) = (scene.workers.users("a"), scene.workers.users("b"));
+    assert!(a > 10 && b > 10 && a + b == 100, "{a} and {b}");
+    assert_eq!(scene.router.subscribers(), 100);
+    let (at_a, at_b) = (scene.homes("a"), scene.homes("b"));
+    assert!(at_a.iter().all(|partition| !at_b.contains(partition)));
+    scene.router.unsubscribe(&user(1));
+    assert_eq!(scene.workers.users("a") + scene.workers.users("b"), 99);
+    assert!(scene.detached().is_empty());
+}
+
+#[test]
+fn a_worker_that_comes_gets_its_share_and_the_old_one_is_left_once_it_has_told_what_came_before() {
+    let mut scene = Scene::new(&["a"]);
+    scene.know(&["a", "b"]);
+    scene.settle();
+    assert_eq!(scene.workers.users("b"), 0, "it is not reached yet");
+    scene.workers.is_at("a", 5);
+    scene.workers.is_at("b", 9);
+    scene.workers.reach("b", true);
+    let moving = scene
+        .executor
+        .run_for(std::time::Duration::from_millis(200));
+    assert_eq!(moving, Halt::Done);
+    let moved = scene.workers.users("b");
+    assert!(moved > 10, "{moved}");
+    assert_eq!(scene.workers.users("a"), 100, "a owes 5 to 8");
+    // Somebody who goes meanwhile goes from both, and who comes is at the new one.
+    let (gone, came) = (0..100).map(user).partition::<Vec<_>, _>(|user| {
+        scene.homes("b").contains(&home(user)) && *user < self::user(5)
+    });
+    let (gone, came) = (gone.first().cloned(), came.len());
+    assert!(came > 0);
+    if let Some(gone) = &gone {
+        scene.router.unsubscribe(gone);
+    }
+    scene.workers.is_at("a", 9);
+    scene.settle();
+    let left = 100 - usize::from(gone.is_some());
+    assert_eq!(scene.workers.users("a") + scene.workers.users("b"), left);
+    assert!(scene.detached().is_empty(), "nobody has to resume");
+}
+
+#[test]
+fn users_of_a_lost_worker_are_told_so_and_are_subscribed_at_another() {
+    let mut scene = Scene::new(&["a", "b", "c"]);
+    let lost = scene.homes("b");
+    let others = [scene.homes("a"), scene.homes("c")].concat();
+    scene.workers.reach("b", false);
+    scene.settle();
+    let detached = scene.detached();
+    assert!(lost.iter().all(|partition| detached.contains(partition)));
+    assert!(others.iter().all(|partition| !detached.contains(partition)));
+    assert_eq!(scene.workers.users("a") + scene.workers.users("c"), 100);
+    assert_eq!(scene.workers.users("b"), 0, "so that nobody waits there");
+    scene.workers.reach("b", true);
+    scene.settle();
+    assert_eq!(scene.homes("b"), lost, "it has them again");
+    assert_eq!(scene.detached(), detached);
+}
+
+#[test]
+fn what_is_asked_while_no_worker_is_reached_is_asked_again_when_one_is() {
+    let mut scene = Scene::new(&[]);
+    assert_eq!(scene.router.subscribers(), 0);
+    let waits = scene.router.subscribe(&user(7), SubscriberId(7));
+    scene.know(&["a"]);
+    scene.settle();
+    scene.workers.is_at("a", 3);
+    scene.workers.reach("a", true);
+    assert_eq!(waits.now_or_never(), Some(Err(LinkGone)));
+    let again = scene.router.subscribe(&user(7), SubscriberId(7));
+    let answer = again.now_or_never().unwrap().unwrap();
+    assert_eq!(answer.from, Offset(3));
+    assert_eq!(scene.router.subscribers(), 100);
+    scene.workers.reach("a", false);
+    assert_eq!(scene.router.subscribers(), 0);
+    assert_eq!(scene.detached().len(), 16, "all of them");
+}
+
+#[test]
+fn a_worker_that_leaves_in_order_is_left_without_anybody_resuming() {
+    let mut scene = Scene::new(&["a", "b"]);
+    scene.know(&["b"]);
+    scene.settle();
+    assert_eq!(scene.workers.users("b"), 100);
+    assert_eq!(scene.workers.users("a"), 0);
+    assert_eq!(scene.router.reached(), 1, "its link is let go");
+    assert!(scene.detached().is_empty());
+    // The last one has them for as long as it is there.
+    scene.know(&[]);
+    scene.settle();
+    assert_eq!(scene.workers.users("b"), 100);
+}
+
+#[test]
+fn a_new_worker_that_is_lost_in_mid_move_leaves_nobody_behind() {
+    let mut scene = Scene::new(&["a"]);
+    scene.know(&["a", "b"]);
+    scene.workers.hold("b");
+    scene.workers.reach("b", true);
+    scene.settle();
+    let moving = scene.workers.users("b");
+    assert!(moving > 10 && scene.workers.users("a") == 100);
+    scene.workers.reach("b", false);
+    scene.workers.answer("b");
+    scene.settle();
+    assert_eq!(scene.workers.users("a"), 100);
+    assert_eq!(scene.router.subscribers(), 100);
+    assert!(!scene.detached().is_empty());
+    scene.workers.reach("b", true);
+    scene.settle();
+    assert_eq!(scene.workers.users("b"), moving);
+    assert_eq!(scene.workers.users("a"), 100 - moving);
+}
+
+#[test]
+fn one_worker_that_ends_is_not_the_end_of_all() {
+    let mut scene = Scene::new(&["a", "b"]);
+    scene.workers.one("a").deliveries.ended();
+    scene.settle();
+    assert!(!*scene.gateway.ended.lock());
+    assert_eq!(scene.workers.users("b"), 100);
+    let [mine, other] = [scene.homes("b")[0], Partition(999)];
+    scene.gateway.detached.lock().clear();
+    scene.workers.one("a").deliveries.detached(&[mine]);
+    assert!(
+        scene.detached().is_empty(),
+        "it has nothing to say of those"
+    );
+    scene.workers.one("b").deliveries.detached(&[mine, other]);
+    assert_eq!(scene.detached(), [mine]);
+}
