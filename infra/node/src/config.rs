@@ -12,14 +12,22 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
-pub use crate::adapters::{log, store};
+pub use crate::adapters::{log, registry, store};
+use crate::roles::Roles;
 pub use crate::schema_registry;
-use crate::traces;
+use crate::{links, traces};
 
 /// What can be configured, and its defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// What this process does, with commas between: `all`, or some of `gateway`, `ingest`, `worker`,
+    /// `projectors`, `projector:chats,inbox`.
+    pub roles: Roles,
+    /// The name of this process among the others of its platform. Without it, one made of the host's
+    /// name and a number, another one at each start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Where HTTP and WebSocket are served. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// Where `/healthz`, `/readyz` and `/metrics` are served apart; without it, beside all else at
@@ -56,6 +64,10 @@ pub struct Config {
     pub store: store::Config,
     /// The schema registry.
     pub schema_registry: schema_registry::Config,
+    /// How processes find each other.
+    pub registry: registry::Config,
+    /// The link between workers and gateways of several processes.
+    pub link: links::Config,
     /// Checks and limits of commands.
     pub ingest: ingest::Config,
     /// The projector engine.
@@ -67,6 +79,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            roles: Roles::default(),
+            name: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 7800)),
             operators_listen: None,
             data: PathBuf::from("./data"),
@@ -81,6 +95,8 @@ impl Default for Config {
             log: log::Config::default(),
             store: store::Config::default(),
             schema_registry: schema_registry::Config::default(),
+            registry: registry::Config::default(),
+            link: links::Config::default(),
             ingest: ingest::Config::default(),
             projectors: projectors::Config::default(),
             delivery: delivery::Config::default(),
@@ -91,6 +107,10 @@ impl Default for Config {
 /// What flags may override.
 #[derive(Debug, Clone, Default, Serialize, clap::Args)]
 pub struct Overrides {
+    /// What this process does: all, or some of gateway,ingest,worker,projectors,projector:chats,inbox
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Roles>,
     /// Where HTTP and WebSocket are served, as 127.0.0.1:7800; port 0 takes a free one
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,6 +188,7 @@ mod tests {
             "[log.embedded]\nsegment_bytes = -1",
             "[log]\nkind = \"paper\"",
             "[store.cassandra]\npassword = \"hunter2\"",
+            "roles = \"gateway,butler\"",
         ] {
             std::fs::write(&file, bad).unwrap();
             assert!(

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use schemas::frames::MAX_FRAME_BYTES;
 
-use crate::config::Config;
+use crate::config::{Config, log, registry, store};
 
 /// The node looks at itself each second: in less time than three looks, work that goes on cannot be
 /// told from work that stands still.
 const LEAST_READY_LAG: Duration = Duration::from_secs(3);
 /// An orderly shutdown has four parts; in the first, requests that run get their verdicts.
 const PARTS_OF_SHUTDOWN: u32 = 4;
+
+/// Redis answers in milliseconds, and a process may stand still for some hundred.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 /// A contradiction that a configuration has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +41,7 @@ struct Rule {
     holds: fn(&Config) -> bool,
 }
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 16] = [
     Rule {
         code: "ready_lag_too_short",
         what: "`ready_lag` must be 3s or more: the node looks at itself each second, and in less than \
@@ -121,7 +124,72 @@ const RULES: [Rule; 9] = [
             !counts.contains(&0) && !sizes.contains(&0) && !delivery.hello_within.is_zero()
         },
     },
+    Rule {
+        code: "roles_apart_on_one_machine",
+        what: "`roles` must be `all` on the embedded log or the embedded tables: they are one process's",
+        holds: |config| config.roles.is_all() || !is_embedded(config),
+    },
+    Rule {
+        code: "registry_on_one_machine",
+        what: "`registry.kind` must be `memory` on the embedded log or the embedded tables: gateways would \
+               find workers of other logs",
+        holds: |config| !shares(config) || !is_embedded(config),
+    },
+    Rule {
+        code: "gateway_without_worker",
+        what: "`roles` with `gateway` or `ingest` and without `worker` need `registry.kind = \"redis\"`: \
+               else they find no worker, and nothing would be delivered",
+        holds: |config| config.roles.worker || !config.roles.serves_clients() || shares(config),
+    },
+    Rule {
+        code: "worker_without_gateway",
+        what: "`roles` with `worker` and without `gateway` and `ingest` need `registry.kind = \"redis\"`: \
+               else no gateway finds it",
+        holds: |config| !config.roles.worker || config.roles.serves_clients() || shares(config),
+    },
+    Rule {
+        code: "link_without_secret",
+        what: "`link.secret_file` must name a file where workers and gateways find each other in a \
+               registry: else anybody could be one of them",
+        holds: |config| config.link.secret_file.is_some() || !is_linked(config),
+    },
+    Rule {
+        code: "link_address_unknown",
+        what: "`link.advertise` must be set when `link.listen` is every address of the machine: gateways \
+               could not reach it",
+        holds: |config| {
+            let unknown =
+                config.link.listen.ip().is_unspecified() && config.link.advertise.is_none();
+            !(unknown && config.roles.worker && shares(config))
+        },
+    },
+    Rule {
+        code: "lease_too_short",
+        what: "`registry.lease` must be 1s or more, and longer than `registry.look_every` and twice \
+               `registry.redis.answer_within`: else workers that are there are taken for gone",
+        holds: |config| {
+            let registry = &config.registry;
+            registry.lease >= SHORTEST_LEASE
+                && registry.lease > registry.look_every
+                && registry.lease > 2 * registry.redis.answer_within
+        },
+    },
 ];
+
+/// True when the log or the tables are of one process.
+fn is_embedded(config: &Config) -> bool {
+    config.log.kind == log::Kind::Embedded || config.store.kind == store::Kind::Embedded
+}
+
+/// True when processes share a registry.
+fn shares(config: &Config) -> bool {
+    config.registry.kind != registry::Kind::Memory
+}
+
+/// True when the process has an end of a link to others.
+fn is_linked(config: &Config) -> bool {
+    shares(config) && (config.roles.worker || config.roles.serves_clients())
+}
 
 impl Rule {
     fn contradiction(&self) -> Contradiction {
@@ -148,12 +216,51 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn refused(change: impl FnOnce(&mut Config)) -> &'static str {
         let mut config = Config::default();
         change(&mut config);
         config.check().map_or_else(|found| found.code, |()| "")
+    }
+
+    fn on_a_cluster(config: &mut Config) {
+        config.log.kind = log::Kind::Kafka;
+        config.store.kind = store::Kind::Cassandra;
+    }
+
+    fn linked(config: &mut Config) {
+        on_a_cluster(config);
+        config.registry.kind = registry::Kind::Redis;
+        config.link.secret_file = Some("secret".into());
+    }
+
+    #[test]
+    fn roles_that_find_each_other_are_taken_whichever_a_process_has() {
+        for roles in [
+            "all",
+            "gateway",
+            "ingest",
+            "worker",
+            "projectors",
+            "projector:chats",
+            "gateway,worker",
+        ] {
+            let found = refused(|c| {
+                linked(c);
+                c.roles = roles.parse().unwrap();
+            });
+            assert_eq!(found, "", "{roles}");
+        }
+        for roles in ["all", "projectors", "gateway,worker"] {
+            let found = refused(|c| {
+                on_a_cluster(c);
+                c.roles = roles.parse().unwrap();
+            });
+            assert_eq!(found, "", "{roles}");
+        }
     }
 
     #[test]
@@ -183,6 +290,25 @@ mod tests {
                 c.schema_registry.url = Some("http://127.0.0.1:8081".to_owned());
             }),
             refused(|c| c.sockets_without_hello = 0),
+            refused(|c| c.roles = "worker".parse().unwrap()),
+            refused(|c| c.registry.kind = registry::Kind::Redis),
+            refused(|c| {
+                on_a_cluster(c);
+                c.roles = "ingest,projectors".parse().unwrap();
+            }),
+            refused(|c| {
+                on_a_cluster(c);
+                c.roles = "worker,projector:chats".parse().unwrap();
+            }),
+            refused(|c| {
+                on_a_cluster(c);
+                c.registry.kind = registry::Kind::Redis;
+            }),
+            refused(|c| {
+                linked(c);
+                c.link.listen = SocketAddr::from(([0, 0, 0, 0], 7801));
+            }),
+            refused(|c| c.registry.lease = ms(1_000)),
         ];
         let codes: Vec<_> = all().map(|rule| rule.code).collect();
         assert_eq!(found[..], codes[..]);

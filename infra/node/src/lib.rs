@@ -1,5 +1,6 @@
-//! The composition root: puts adapters, ingest, projectors and delivery together, serves them on
-//! one port, and takes them down in order. Holds no domain logic.
+//! The composition root: puts adapters, ingest, projectors and delivery together, those that a
+//! process has as its roles, serves them on one port, and takes them down in order. Holds no domain
+//! logic.
 
 #![allow(
     clippy::disallowed_methods,
@@ -16,6 +17,7 @@
 )]
 
 mod adapters;
+mod applied;
 pub mod bridge;
 pub mod cli;
 pub mod config;
@@ -25,8 +27,11 @@ pub mod node;
 mod health;
 mod http;
 pub mod keys;
+mod links;
 mod metrics;
+mod parts;
 mod process;
+pub mod roles;
 pub mod schema_registry;
 pub mod telemetry;
 pub mod traces;

@@ -15,7 +15,7 @@ fn consumers() -> impl Iterator<Item = &'static str> {
 infra_ports::metrics! {
     /// 1 while the node is ready: everything has caught up and messages flow.
     pub READY: Gauge, Count, "cursus_ready";
-    /// 1 while this part lets messages pass; the parts are those of `/readyz`.
+    /// 1 while this part lets messages pass, or this process does not have it; the parts are those of `/readyz`.
     pub PART_READY: Gauge, Count, "cursus_part_ready", ["part"] = || each(parts());
     /// Records in the log that a consumer has not applied yet, by consumer: a projection, or `delivery`.
     pub LAG_RECORDS: Gauge, Count, "cursus_consumer_lag_records", ["consumer"]
@@ -44,7 +44,8 @@ infra_ports::metrics! {
 pub(crate) fn ready(report: &Report) {
     READY.set(0, f64::from(u8::from(report.ready)));
     for (place, part) in parts().enumerate() {
-        let ready = report.parts.get(part).is_some_and(|part| part.ready);
+        // A part that this process does not have keeps nothing back.
+        let ready = report.parts.get(part).is_none_or(|part| part.ready);
         PART_READY.set(place, f64::from(u8::from(ready)));
     }
 }

@@ -1,4 +1,4 @@
-//! A node: every role in one process.
+//! A node: the roles of one process, all of them unless it is told otherwise.
 //!
 //! Start: the log is opened (a torn tail is cut and reported, damage stops the start), topics are
 //! created, sockets are served at once. The tables are opened beside: a command needs none, whoever
@@ -14,19 +14,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use delivery::Delivery;
-use ingest::Ingest;
-use projectors::{Projectors, Share};
+use axum::Router;
+use ingest::{Ingest, Keys};
 use schemas::ids::{DeviceId, UserId};
 use schemas::position::Generation;
 use schemas::topics::TOPICS;
 
 pub use crate::adapters::Adapters;
 use crate::adapters::log::log_folder;
-use crate::bridge::{AppliedOf, CommandsOf, VerdictsOf};
+use crate::bridge::VerdictsOf;
 use crate::config::Config;
 use crate::health::{Health, Watched};
 use crate::http::{Doors, OpenDoors, connect_route, operator_routes};
+use crate::parts::Parts;
 use crate::troubles::Troubles;
 use crate::{keys, schema_registry, telemetry};
 
@@ -37,13 +37,13 @@ const TOKEN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A running node.
 pub struct Node {
-    /// Apart: a node is moved about, and all that can be configured is large.
-    config: Box<Config>,
+    shutdown_within: Duration,
+    /// Where clients are sent at the end.
+    reconnect_to: Option<String>,
     adapters: Adapters,
     doors: OpenDoors,
     ingest: Ingest,
-    delivery: Delivery,
-    projectors: Projectors,
+    parts: Parts,
     health: Arc<Health>,
     schemas: Option<schema_registry::Served>,
     has_development_key: bool,
@@ -58,7 +58,10 @@ impl Node {
         config.check()?;
         let metrics = telemetry::start_metrics()?;
         let doors = Doors::bind(&config)?;
-        let keys = keys::node_keys(&config, doors.address()?)?;
+        let keys = match config.roles.serves_clients() {
+            true => keys::node_keys(&config, doors.address()?)?,
+            false => Keys::default(),
+        };
         let has_development_key = keys.has_development_key();
         let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
         adapters
@@ -66,66 +69,33 @@ impl Node {
             .create_topics(&topics)
             .await
             .context("topics")?;
-        let (log, store) = (Arc::clone(&adapters.log), Arc::clone(&adapters.store));
-        let runtime = Arc::clone(&adapters.runtime);
-        let ports = projectors::Ports {
-            log: Arc::clone(&log),
-            store: Arc::clone(&store),
-            runtime: Arc::clone(&runtime),
-        };
-        let groups = adapters.groups.clone();
-        let share = groups.map_or_else(Share::everything, Share::of);
-        let projectors = projectors::start(&ports, &config.projectors, FIRST_GENERATION, &share);
-        let ingest = Ingest::new(&config.ingest, keys, Arc::clone(&log), Arc::clone(&runtime));
-        let delivery = Delivery::start(
-            config.delivery.clone(),
-            log,
-            store,
-            Arc::clone(&runtime),
-            Arc::new(CommandsOf(ingest.clone())),
-            Arc::new(AppliedOf::new(projectors.statuses(), Arc::clone(&runtime))),
-            delivery::LiveGeneration::new(FIRST_GENERATION),
-        )
-        .await?;
+        let (log, runtime) = (Arc::clone(&adapters.log), Arc::clone(&adapters.runtime));
+        let ingest = Ingest::new(&config.ingest, keys, log, Arc::clone(&runtime));
+        let parts = Box::pin(Parts::start(&config, &adapters, &ingest)).await?;
         let upkeep = telemetry::keep_up(
             metrics.clone(),
-            delivery.clone(),
+            parts.gateway.clone(),
             log_folder(&config),
             Arc::clone(&runtime),
         );
         runtime.spawn("metrics-upkeep", Box::pin(upkeep));
-        let health = Health::start(Watched {
-            runtime: Arc::clone(&runtime),
-            log: Arc::clone(&adapters.log),
-            tables: adapters.tables.clone(),
-            ingest: ingest.clone(),
-            projections: projectors.statuses(),
-            delivery: delivery.clone(),
-            ready_lag: config.ready_lag,
-        });
+        let health = Health::start(Watched::of(&config, &adapters, &parts, &ingest));
         let limits = doors.limits();
         // Of its own, so that starts without one stay small.
         let schemas = schema_registry::Served::start(&config, Arc::clone(&runtime), limits);
         let schemas = Box::pin(schemas).await?;
-        let verdicts = Arc::new(VerdictsOf(delivery.clone()));
-        let for_clients = ingest::router(ingest.clone(), verdicts)
-            .merge(delivery.router())
-            .merge(connect_route(
-                delivery.clone(),
-                runtime,
-                ingest.clone(),
-                config.sockets_without_hello,
-            ));
+        let for_clients = client_routes(&config, &adapters, &parts, &ingest);
         let for_operators = operator_routes(Arc::clone(&health), metrics);
         let doors = doors.open(for_clients, for_operators, &ingest)?;
-        tracing::info!(address = %doors.address, data = %config.data.display(), "listening");
+        tracing::info!(address = %doors.address, roles = %config.roles,
+            data = %config.data.display(), "listening");
         Ok(Self {
-            config: Box::new(config),
+            shutdown_within: config.shutdown_within,
+            reconnect_to: config.reconnect_to,
             adapters,
             doors,
             ingest,
-            delivery,
-            projectors,
+            parts,
             health,
             schemas,
             has_development_key,
@@ -166,17 +136,17 @@ impl Node {
     /// What did not go in order: a projection had stopped by itself, something could not be closed,
     /// or the time was over. Nothing that was acknowledged is lost by it.
     pub async fn shutdown(self) -> anyhow::Result<()> {
-        let within = self.config.shutdown_within;
-        let down = tokio::time::timeout(within, self.take_down()).await;
+        let within = self.shutdown_within;
+        let down = tokio::time::timeout(within, Box::pin(self.take_down())).await;
         down.unwrap_or_else(|_| Err(anyhow!("it took longer than {within:?}")))
     }
 
     async fn take_down(&self) -> anyhow::Result<()> {
-        let part = self.config.shutdown_within / 4;
+        let part = self.shutdown_within / 4;
         self.health.going_down();
         // The doors close at once; requests that run get their verdicts while sessions leave.
         tokio::join!(
-            self.delivery.shutdown(self.config.reconnect_to.clone()),
+            self.parts.end_delivery(self.reconnect_to.clone(), part),
             self.doors.close(part),
             async {
                 if let Some(schemas) = &self.schemas {
@@ -185,9 +155,30 @@ impl Node {
             }
         );
         let mut troubles = Troubles::default();
-        let stopped = self.projectors.stop().await;
+        let stopped = self.parts.end_projectors().await;
         troubles.note("a projection had stopped by itself", stopped);
         troubles.take_over(self.adapters.close(part).await);
         troubles.found()
     }
+}
+
+/// The routes of clients, as far as the roles go.
+fn client_routes(config: &Config, adapters: &Adapters, parts: &Parts, ingest: &Ingest) -> Router {
+    let Some(gateway) = &parts.gateway else {
+        return Router::new();
+    };
+    let mut routes = Router::new();
+    if config.roles.serves_clients() {
+        let verdicts = Arc::new(VerdictsOf(gateway.clone()));
+        routes = routes.merge(ingest::router(ingest.clone(), verdicts));
+    }
+    if config.roles.gateway {
+        routes = routes.merge(gateway.router()).merge(connect_route(
+            gateway.clone(),
+            Arc::clone(&adapters.runtime),
+            ingest.clone(),
+            config.sockets_without_hello,
+        ));
+    }
+    routes
 }

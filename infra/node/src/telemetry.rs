@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use delivery::Delivery;
+use delivery::GatewayRole;
 use infra_ports::Runtime;
 use infra_ports::metric::{Described, Kind};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -55,16 +55,16 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     Ok(started.insert(handle).clone())
 }
 
-/// Folds what histograms have gathered and looks at what is only looked at, until delivery ends:
+/// Folds what histograms have gathered and looks at what is only looked at, until the gateway ends, if there is one:
 /// nobody may be asking for metrics, and samples that are not folded pile up.
 pub(crate) async fn keep_up(
     metrics: PrometheusHandle,
-    delivery: Delivery,
+    gateway: Option<GatewayRole>,
     log: PathBuf,
     runtime: Arc<dyn Runtime>,
 ) {
-    while delivery.is_delivering() {
-        delivery.take_stock();
+    while gateway.as_ref().is_none_or(GatewayRole::is_delivering) {
+        gateway.as_ref().inspect(|gateway| gateway.take_stock());
         process::take_stock(&log);
         metrics.run_upkeep();
         runtime.sleep(UPKEEP_EVERY).await;

@@ -1,16 +1,26 @@
 //! Settings of the registry on Redis.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use redis::IntoConnectionInfo;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Settings of the registry.
-#[derive(Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where Redis is: `redis://[user:password@]host:port[/database]`. Never printed whole.
+    /// Where Redis is: `redis://host:port`, and `/database` where it is not the first one. A password in it
+    /// is not printed; better it stands in a file.
+    #[serde(serialize_with = "without_password")]
     pub url: String,
+    /// Who logs in; without it, Redis's own default user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// File whose first line is the password. Without it, none is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
     /// What stands before each key, so that several platforms can share a Redis; without `{`.
     pub key_prefix: String,
     /// How long Redis may take to answer, and to take a connection.
@@ -25,6 +35,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
+            user: None,
+            password_file: None,
             key_prefix: "cursus:".to_owned(),
             answer_within: Duration::from_millis(500),
             last_seen_for: Duration::from_secs(30 * 24 * 3_600),
@@ -41,6 +53,14 @@ pub enum ConfigError {
         "the registry's url is not redis://host:port (it may hold a password and is not shown)"
     )]
     Url,
+    /// The password cannot be read.
+    #[error("the registry's password in {file}: {reason}")]
+    Password {
+        /// Where it was looked for.
+        file: PathBuf,
+        /// Why it is not there.
+        reason: String,
+    },
     /// A `{` would decide on a key's slot.
     #[error("the registry's key prefix may not contain {{")]
     Prefix,
@@ -49,12 +69,10 @@ pub enum ConfigError {
 /// Without what stands in the URL before the host: it may hold a password.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self
-            .url
-            .rsplit_once('@')
-            .map_or_else(|| self.url.clone(), |(_, host)| format!("redis://…@{host}"));
         f.debug_struct("Config")
-            .field("url", &host)
+            .field("url", &shown(&self.url))
+            .field("user", &self.user)
+            .field("password_file", &self.password_file)
             .field("key_prefix", &self.key_prefix)
             .field("answer_within", &self.answer_within)
             .field("last_seen_for", &self.last_seen_for)
@@ -68,8 +86,35 @@ impl Config {
         if self.key_prefix.contains('{') {
             return Err(ConfigError::Prefix);
         }
-        redis::Client::open(self.url.as_str()).map_err(|_| ConfigError::Url)
+        let mut info = self
+            .url
+            .as_str()
+            .into_connection_info()
+            .map_err(|_| ConfigError::Url)?;
+        let mut login = info.redis_settings().clone();
+        if let Some(user) = &self.user {
+            login = login.set_username(user);
+        }
+        if let Some(file) = &self.password_file {
+            let text = std::fs::read_to_string(file).map_err(|reason| ConfigError::Password {
+                file: file.clone(),
+                reason: reason.to_string(),
+            })?;
+            login = login.set_password(text.lines().next().unwrap_or_default());
+        }
+        info = info.set_redis_settings(login);
+        redis::Client::open(info).map_err(|_| ConfigError::Url)
     }
+}
+
+/// A URL without who logs in.
+fn shown(url: &str) -> String {
+    let parts = url.rsplit_once('@');
+    parts.map_or_else(|| url.to_owned(), |(_, host)| format!("redis://…@{host}"))
+}
+
+fn without_password<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&shown(url))
 }
 
 #[cfg(test)]
@@ -88,6 +133,20 @@ mod tests {
         config.url = "rodis://ada:hunter2@localhost".to_owned();
         let error = config.client().unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"));
+        config.url = "redis://localhost:1".to_owned();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        config.password_file = Some(file.clone());
+        let error = config.client().unwrap_err();
+        assert!(
+            error.to_string().contains("password"),
+            "{error} names the file"
+        );
+        std::fs::write(&file, "hunter2\n").unwrap();
+        let client = config.client().unwrap();
+        let login = client.get_connection_info().redis_settings().clone();
+        assert_eq!(login.password(), Some("hunter2"));
+        assert!(!format!("{config:?}").contains("hunter2"));
         config.key_prefix = "a{b}".to_owned();
         assert_eq!(config.client().unwrap_err(), ConfigError::Prefix);
     }

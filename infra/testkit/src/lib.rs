@@ -21,6 +21,7 @@
 
 pub mod checker;
 pub mod clock;
+pub mod cluster;
 pub mod demo;
 pub mod flaws;
 pub mod platform;

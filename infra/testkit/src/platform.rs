@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// A node with its data folder, which goes when the platform is dropped.
 pub struct Platform {
     node: Node,
-    config: Config,
+    config: Box<Config>,
     data: TempDir,
 }
 
@@ -40,14 +40,14 @@ impl Platform {
         adapt: impl FnOnce(Adapters) -> Adapters,
     ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
-        let mut config = Config {
+        let mut config = Box::new(Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             data: data.path().to_owned(),
             ..Config::default()
-        };
+        });
         change(&mut config);
-        let adapters = adapt(Adapters::open(&config).await?);
-        let node = Node::start(config.clone(), adapters).await?;
+        let adapters = adapt(Box::pin(Adapters::open(&config)).await?);
+        let node = Box::pin(Node::start(Config::clone(&config), adapters)).await?;
         Ok(Self { node, config, data })
     }
 
@@ -63,8 +63,8 @@ impl Platform {
         } = self;
         config.listen = node.address();
         node.shutdown().await?;
-        let adapters = Adapters::open(&config).await?;
-        let node = Node::start(config.clone(), adapters).await?;
+        let adapters = Box::pin(Adapters::open(&config)).await?;
+        let node = Box::pin(Node::start(Config::clone(&config), adapters)).await?;
         Ok(Self { node, config, data })
     }
 

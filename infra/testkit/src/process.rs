@@ -58,10 +58,15 @@ impl NodeProcess {
     /// # Errors
     /// When the key cannot be read or made.
     pub fn token(&self, user: &UserId, device: &DeviceId) -> anyhow::Result<String> {
-        let keys = infra_node::keys::development_key(&self.data)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        let now = Timestamp(i64::try_from(now.as_millis())?);
-        Ok(keys.mint(user, device, now, TOKEN_FOR)?)
+        self.entrance().token(user, device)
+    }
+
+    /// Where its clients come in.
+    pub fn entrance(&self) -> Entrance {
+        Entrance {
+            addresses: vec![self.address],
+            keys: self.data.clone(),
+        }
     }
 
     /// The same by names, for a device called `phone`.
@@ -176,6 +181,41 @@ impl NodeProcess {
             }
         }
         Ok(command)
+    }
+}
+
+/// Where clients come in: one node, or the gateways of several that have the same key.
+#[derive(Debug, Clone)]
+pub struct Entrance {
+    /// Addresses of HTTP and sockets.
+    pub addresses: Vec<SocketAddr>,
+    /// The folder of the development key.
+    pub keys: PathBuf,
+}
+
+impl Entrance {
+    /// A token from the development key, which is made when there is none.
+    ///
+    /// # Errors
+    /// When the key cannot be read or made.
+    pub fn token(&self, user: &UserId, device: &DeviceId) -> anyhow::Result<String> {
+        let keys = infra_node::keys::development_key(&self.keys)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let now = Timestamp(i64::try_from(now.as_millis())?);
+        Ok(keys.mint(user, device, now, TOKEN_FOR)?)
+    }
+
+    /// The address for the client of this number: they are spread over all.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn address(&self, number: usize) -> anyhow::Result<SocketAddr> {
+        let mut all = self
+            .addresses
+            .iter()
+            .cycle()
+            .skip(number % self.addresses.len().max(1));
+        all.next().copied().context("there is no gateway")
     }
 }
 

@@ -16,7 +16,7 @@ use infra_node::contradictions::{self, Contradiction};
 use serde_json::Value;
 
 /// Each table of the page: its heading, the prefix of its keys, where its settings are declared.
-const TABLES: [(&str, &str, &str); 12] = [
+const TABLES: [(&str, &str, &str); 15] = [
     ("The node", "", "infra/node/src/config.rs"),
     ("Spans", "telemetry.", "infra/node/src/traces/mod.rs"),
     ("The log", "log.", "infra/node/src/adapters/log.rs"),
@@ -46,6 +46,21 @@ const TABLES: [(&str, &str, &str); 12] = [
         "schema_registry.",
         "infra/node/src/schema_registry.rs",
     ),
+    (
+        "The registry",
+        "registry.",
+        "infra/node/src/adapters/registry.rs",
+    ),
+    (
+        "The registry on Redis",
+        "registry.redis.",
+        "infra/registry-redis/src/config.rs",
+    ),
+    (
+        "The link between workers and gateways",
+        "link.",
+        "infra/node/src/links/mod.rs",
+    ),
     ("Commands", "ingest.", "ingest/src/config.rs"),
     (
         "Projections (`chats`, `inbox`, `receipts`, `settings`, each with its own)",
@@ -63,7 +78,8 @@ const HEAD: &str = "\
 # Configuration
 
 A setting comes from, later ones winning: its default, `cursus.toml` in the working directory (or the
-file that `--config` names), the environment, flags (`--listen`, `--data`, `--trace`). In the
+file that `--config` names), the environment, flags (`--roles`, `--listen`, `--data`,
+`--trace`). In the
 environment `delivery.max_sessions` is `CURSUS__DELIVERY__MAX_SESSIONS`. An unknown key is refused, and
 the message names it. `cursus config` prints what is in effect. There are no secrets here: keys and
 tokens stand in files of their own.
@@ -166,6 +182,7 @@ fn kind(setting: &Setting) -> String {
         "Duration" => "duration",
         "Rate" => "rate",
         "Kind" | "Compaction" => "one of a few words",
+        "Roles" => "words",
         "BTreeMap<String, String>" => "table of texts",
         _ if setting.name.ends_with("_bytes") => "bytes",
         "u16" | "u32" | "u64" | "usize" | "NonZeroU32" => "count",

@@ -1,6 +1,8 @@
-//! The adapters that a node runs on: opened before it, closed after it. Where log and tables are.
+//! The adapters that a node runs on: opened before it, closed after it. Where log, tables and registry
+//! are.
 
 pub mod log;
+pub mod registry;
 pub mod store;
 
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use std::time::Duration;
 
 use infra_log_embedded::EmbeddedLog;
 use infra_ports::groups::ConsumerGroups;
+use infra_ports::registry::SessionRegistry;
 use infra_ports::{EventLog, LogError, Runtime, TableStore};
 use infra_runtime_tokio::TokioRuntime;
 use infra_store_embedded::EmbeddedStore;
@@ -37,6 +40,8 @@ pub struct Adapters {
     pub store: Arc<dyn TableStore>,
     /// What is under it, which the node may still wait for.
     pub tables: store::Behind,
+    /// Where processes find each other.
+    pub registry: Arc<dyn SessionRegistry>,
     /// Tasks, time and chance, as the domain sees them.
     pub runtime: Arc<dyn Runtime>,
     /// The same, to be waited for at the end.
@@ -85,11 +90,13 @@ impl Adapters {
             }
         };
         let groups = groups.filter(|_| config.store.kind == store::Kind::Cassandra);
+        let registry = registry::open(&config.registry, &runtime)?;
         Ok(Self {
             log,
             groups,
             store,
             tables,
+            registry,
             runtime,
             tasks,
             ending,

@@ -56,6 +56,9 @@ fn say(config: &Config, node: &Node) -> std::io::Result<()> {
         out,
         "cursus: listening on http://{address} (data in {data})"
     )?;
+    if !config.roles.is_all() {
+        writeln!(out, "  roles:    {}", config.roles)?;
+    }
     if node.has_development_key() {
         writeln!(
             out,
@@ -66,10 +69,12 @@ fn say(config: &Config, node: &Node) -> std::io::Result<()> {
             "  the chat: cursus chat --as ada --with bob --data {data}"
         )?;
     }
-    writeln!(
-        out,
-        "  a socket: ws://{address}/v1/connect (subprotocol cursus.v1.json)"
-    )?;
+    if config.roles.gateway {
+        writeln!(
+            out,
+            "  a socket: ws://{address}/v1/connect (subprotocol cursus.v1.json)"
+        )?;
+    }
     writeln!(
         out,
         "  operators: http://{operators}/healthz /readyz /metrics"

@@ -7,7 +7,7 @@
 //!   refused?   answer?                                hangs?       the same users?
 //! ```
 //!
-//! Red until the projections have caught up; when a part has ended; and when something has waited
+//! A process has the parts of its roles. Red until the projections have caught up; when a part has ended; and when something has waited
 //! longer than `ready_lag` without getting any further: a record for its consumer, a batch for the
 //! sockets, the log for its disk. No message is made up to see whether one gets through: it would
 //! stand in a log that is kept for ever. What waits is looked at instead, at each place where
@@ -24,19 +24,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use delivery::Delivery;
+use delivery::{GatewayRole, Router, WorkerRole};
 use infra_ports::{EventLog, LogError, Runtime, Visibility};
 use ingest::Ingest;
 use parking_lot::Mutex;
-use projectors::Status;
+use projectors::{Projectors, Status};
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 
 use self::consumers::{Lag, Steps};
 use self::probes::{PROBED, Probe};
 use self::report::{ENDED, POISONED, Part};
+use crate::adapters::Adapters;
 use crate::adapters::store::Behind;
+use crate::config::Config;
 use crate::metrics;
+use crate::parts::Parts;
 
 /// How often the node looks at itself.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -48,11 +51,33 @@ pub(crate) struct Watched {
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) tables: Behind,
-    pub(crate) ingest: Ingest,
+    /// Where commands are taken.
+    pub(crate) ingest: Option<Ingest>,
     pub(crate) projections: Vec<Status>,
-    pub(crate) delivery: Delivery,
+    pub(crate) worker: Option<WorkerRole>,
+    pub(crate) gateway: Option<GatewayRole>,
+    /// The gateway's link to workers of other processes.
+    pub(crate) router: Option<Router>,
     /// How long something may wait without getting any further.
     pub(crate) ready_lag: Duration,
+}
+
+impl Watched {
+    /// The parts that a process has.
+    pub(crate) fn of(config: &Config, adapters: &Adapters, parts: &Parts, ingest: &Ingest) -> Self {
+        let projectors = parts.projectors.as_ref();
+        Self {
+            runtime: Arc::clone(&adapters.runtime),
+            log: Arc::clone(&adapters.log),
+            tables: adapters.tables.clone(),
+            ingest: config.roles.serves_clients().then(|| ingest.clone()),
+            projections: projectors.map(Projectors::statuses).unwrap_or_default(),
+            worker: parts.worker.clone(),
+            gateway: parts.gateway.clone(),
+            router: parts.router.clone(),
+            ready_lag: config.ready_lag,
+        }
+    }
 }
 
 /// What was seen at the last look.
@@ -108,21 +133,23 @@ impl Health {
             let name = projection.name();
             parts.insert(name, part.consumer(lag(name), ready_lag_ms));
         }
-        parts.insert(
-            DELIVERY,
-            self.delivery().consumer(lag(DELIVERY), ready_lag_ms),
-        );
-        parts.insert("link", self.link());
+        if self.watched.worker.is_some() {
+            let part = self.delivery(now);
+            parts.insert(DELIVERY, part.consumer(lag(DELIVERY), ready_lag_ms));
+        }
+        parts.extend(self.link().map(|part| ("link", part)));
+        parts.extend(self.ingest(now).map(|part| ("ingest", part)));
         parts.insert("log", self.log(now));
         parts.insert("tables", self.tables());
-        parts.insert("ingest", self.ingest(now));
         parts.insert("watch", self.watching(now, seen.at));
         Report::new(self.shutting_down.load(Ordering::Relaxed), parts)
     }
 
     async fn watch(self: Arc<Self>) {
-        let mut steps =
-            BTreeMap::from([(DELIVERY, Steps::new(Topic::Users, Visibility::Appended))]);
+        let mut steps = BTreeMap::new();
+        if self.watched.worker.is_some() {
+            steps.insert(DELIVERY, Steps::new(Topic::Users, Visibility::Appended));
+        }
         for name in self.watched.projections.iter().map(Status::name) {
             if let Some(topic) = projectors::origin(name) {
                 steps.insert(name, Steps::new(topic, Visibility::Durable));
@@ -159,7 +186,8 @@ impl Health {
     /// How far a consumer has got in each partition that is this process's.
     fn applied(&self, consumer: &str) -> Vec<Option<Offset>> {
         if consumer == DELIVERY {
-            let handed_out = self.watched.delivery.handed_out();
+            let worker = self.watched.worker.as_ref();
+            let handed_out = worker.map(WorkerRole::handed_out).unwrap_or_default();
             return handed_out.into_iter().map(Some).collect();
         }
         let mut all = self.watched.projections.iter();
@@ -172,10 +200,17 @@ impl Health {
             .collect()
     }
 
-    fn delivery(&self) -> Part {
-        let delivery = &self.watched.delivery;
-        let hanging = delivery.handing_out_for();
-        Part::unless(if !delivery.is_delivering() {
+    fn delivery(&self, now: Duration) -> Part {
+        let Watched {
+            worker, gateway, ..
+        } = &self.watched;
+        let hanging = worker.as_ref().map(|worker| worker.handing_out_for(now));
+        let hanging = hanging.unwrap_or_default();
+        let ended = worker.as_ref().is_some_and(WorkerRole::has_ended);
+        let sent_away = gateway
+            .as_ref()
+            .is_some_and(|gateway| !gateway.is_delivering());
+        Part::unless(if ended || sent_away {
             Some((ENDED, None))
         } else if hanging >= self.watched.ready_lag {
             Some(("hanging", Some(format!("one batch for {hanging:?}"))))
@@ -184,10 +219,18 @@ impl Health {
         })
     }
 
-    fn link(&self) -> Part {
-        let whole = self.watched.delivery.link_is_whole();
-        let reason = || "the worker does not know the users who are connected".to_owned();
-        Part::unless((!whole).then(|| ("broken", Some(reason()))))
+    fn link(&self) -> Option<Part> {
+        let gateway = self.watched.gateway.as_ref()?;
+        let router = self.watched.router.as_ref();
+        let reason = if router.is_some_and(|router| router.reached() == 0) {
+            Some(("apart", Some("no worker is reached".to_owned())))
+        } else if !gateway.link_is_whole() {
+            let reason = "the worker does not know the users who are connected";
+            Some(("broken", Some(reason.to_owned())))
+        } else {
+            None
+        };
+        Some(Part::unless(reason))
     }
 
     fn log(&self, now: Duration) -> Part {
@@ -212,11 +255,11 @@ impl Health {
         Part::unless(self.watched.tables.awaits())
     }
 
-    fn ingest(&self, now: Duration) -> Part {
-        let failed = self.watched.ingest.last_failed_append();
+    fn ingest(&self, now: Duration) -> Option<Part> {
+        let failed = self.watched.ingest.as_ref()?.last_failed_append();
         let recent = failed.is_some_and(|at| now.saturating_sub(at) < self.watched.ready_lag);
         let reason = || "the log did not take what was sent".to_owned();
-        Part::unless(recent.then(|| ("failing", Some(reason()))))
+        Some(Part::unless(recent.then(|| ("failing", Some(reason())))))
     }
 
     fn watching(&self, now: Duration, at: Option<Duration>) -> Part {

@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, Extension, Request, State};
 use axum::http::header::{AUTHORIZATION, HeaderMap};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use delivery::Delivery;
+use delivery::GatewayRole;
 use hyper::upgrade::OnUpgrade;
 use infra_ports::Runtime;
 use infra_transport_websocket::{Config, handshake, open};
@@ -21,7 +21,7 @@ use super::refuse;
 use super::strangers::{Strangers, UntilKnown};
 
 struct Connect {
-    delivery: Delivery,
+    delivery: GatewayRole,
     runtime: Arc<dyn Runtime>,
     ingest: Ingest,
     strangers: Strangers,
@@ -30,7 +30,7 @@ struct Connect {
 /// The route that turns a handshake into a session; so many sockets at once, at most, have not said
 /// who they are.
 pub(crate) fn connect_route(
-    delivery: Delivery,
+    delivery: GatewayRole,
     runtime: Arc<dyn Runtime>,
     ingest: Ingest,
     sockets_without_hello: u32,

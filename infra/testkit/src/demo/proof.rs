@@ -114,7 +114,7 @@ pub(super) async fn history(
         .collect();
     let begun = Instant::now();
     loop {
-        let chats = audit::read(process, &tokens, asked).await?;
+        let chats = audit::read(process.address, &tokens, asked).await?;
         let seen = |p: &Person| (p.endpoint.clone(), p.recorder.observations());
         let history = History {
             devices: people.iter().map(seen).collect(),

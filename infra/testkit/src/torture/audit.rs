@@ -4,6 +4,7 @@
 //! counter or a setting compared with another answer of the node: the checker counts for itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use anyhow::Context;
 use schemas::frames::{Chats, Entries, Entry, EntryEvent, Status};
@@ -11,7 +12,6 @@ use schemas::ids::{ChatId, UserId};
 use schemas::position::Seq;
 
 use crate::checker::{ChatTruth, Chosen, Told};
-use crate::process::NodeProcess;
 
 /// The members of each chat, as they were asked for.
 pub(crate) type Asked = BTreeMap<ChatId, BTreeSet<UserId>>;
@@ -24,11 +24,11 @@ const SPREAD: usize = 16;
 /// Reads every chat's timeline and the counters of some of its messages as its first member who is
 /// let in, and everybody's chat list.
 pub(crate) async fn read(
-    process: &NodeProcess,
+    address: SocketAddr,
     tokens: &BTreeMap<UserId, String>,
     asked: &Asked,
 ) -> anyhow::Result<BTreeMap<ChatId, ChatTruth>> {
-    let base = format!("http://{}/v1/chats", process.address);
+    let base = format!("http://{address}/v1/chats");
     let (tokens, asked) = (tokens.clone(), asked.clone());
     tokio::task::spawn_blocking(move || {
         let mut truths = BTreeMap::new();

@@ -16,7 +16,7 @@ use super::audit::{self, Asked};
 use super::cast::Cast;
 use super::guests::{Guest, Visits};
 use crate::checker::{self, Chosen, Endpoint, History};
-use crate::process::NodeProcess;
+use crate::process::Entrance;
 use crate::recorder::Recorder;
 
 /// Commands of one device that wait for their verdict at once.
@@ -43,7 +43,7 @@ impl Crowd {
     /// Connects everybody, makes the groups, and sets everybody to work.
     pub(super) async fn gather(
         cast: &Cast,
-        process: &NodeProcess,
+        entrance: &Entrance,
         chance: &mut fastrand::Rng,
     ) -> anyhow::Result<Self> {
         let mut crowd = Self {
@@ -54,11 +54,12 @@ impl Crowd {
             work: Vec::new(),
             guests: Vec::new(),
         };
-        for (user, device) in &cast.devices {
-            let token = process.token(user, device)?;
+        for (number, (user, device)) in cast.devices.iter().enumerate() {
+            let token = entrance.token(user, device)?;
             crowd.tokens.insert(user.clone(), token.clone());
             let recorder = Recorder::new();
-            let mut config = Config::new(format!("ws://{}", process.address), token);
+            let address = entrance.address(number)?;
+            let mut config = Config::new(format!("ws://{address}"), token);
             config.observer = Some(recorder.clone());
             config.session.backoff.most_ms = 500;
             config.session.resend_ms = 3_000;
@@ -94,7 +95,7 @@ impl Crowd {
             };
             crowd.work.push(tokio::spawn(worker.run()));
         }
-        crowd.invite(cast, process, chance)?;
+        crowd.invite(cast, entrance, chance)?;
         Ok(crowd)
     }
 
@@ -102,13 +103,13 @@ impl Crowd {
     fn invite(
         &mut self,
         cast: &Cast,
-        process: &NodeProcess,
+        entrance: &Entrance,
         chance: &mut fastrand::Rng,
     ) -> anyhow::Result<()> {
-        for (user, device) in &cast.guests {
+        for (number, (user, device)) in cast.guests.iter().enumerate() {
             let guest = Guest {
-                url: format!("ws://{}/v1/connect", process.address),
-                token: process.token(user, device)?,
+                url: format!("ws://{}/v1/connect", entrance.address(number)?),
+                token: entrance.token(user, device)?,
                 endpoint: (user.clone(), device.clone()),
                 chats: cast
                     .direct
@@ -158,7 +159,7 @@ impl Crowd {
     /// When commands do not settle `within` this time.
     pub(super) async fn settle(
         self,
-        process: &NodeProcess,
+        entrance: &Entrance,
         within: Duration,
         lag: Duration,
     ) -> anyhow::Result<History> {
@@ -175,7 +176,8 @@ impl Crowd {
         }
         let begun = Instant::now();
         loop {
-            let chats = audit::read(process, &self.tokens, &self.asked).await?;
+            let address = entrance.address(0)?;
+            let chats = audit::read(address, &self.tokens, &self.asked).await?;
             let seen = |(e, m): (&Endpoint, &Member)| (e.clone(), m.recorder.observations());
             let devices = self
                 .members

@@ -11,6 +11,7 @@
 //! A run is drawn from a seed: who writes what to whom, and when the node dies. The machine's own
 //! scheduling is not, so a seed repeats the plan and not every interleaving.
 
+pub mod apart;
 pub(crate) mod audit;
 mod cast;
 mod crowd;
@@ -19,7 +20,7 @@ mod guests;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::checker::{self, Violation};
+use crate::checker::{self, History, Violation};
 use crate::process::{NodeProcess, RunningNode};
 
 pub use cast::Cast;
@@ -120,7 +121,7 @@ pub async fn run(plan: &Plan, mut progress: impl FnMut(Round)) -> anyhow::Result
         },
     ) = start(&process, 0).await?;
     let cast = Cast::new();
-    let crowd = Crowd::gather(&cast, &process, &mut chance).await?;
+    let crowd = Crowd::gather(&cast, &process.entrance(), &mut chance).await?;
     for round in 1..=plan.rounds {
         let life = chance.u64(millis(plan.life.0)..=millis(plan.life.1));
         tokio::time::sleep(Duration::from_millis(life)).await;
@@ -129,27 +130,33 @@ pub async fn run(plan: &Plan, mut progress: impl FnMut(Round)) -> anyhow::Result
         (node, longest_start) = (again, longest_start.max(round.ready_after));
         progress(round);
     }
-    let history = crowd.settle(&process, SETTLE_WITHIN, plan.lag).await?;
+    let entrance = process.entrance();
+    let history = crowd.settle(&entrance, SETTLE_WITHIN, plan.lag).await?;
     let violations = checker::check(&history);
     if violations.is_empty() {
         let process = process.clone();
         tokio::task::spawn_blocking(move || rebuilt(&process, node)).await??;
     }
+    Ok(outcome(plan.rounds, longest_start, &history, violations))
+}
+
+fn outcome(
+    rounds: u32,
+    longest_start: Duration,
+    history: &History,
+    violations: Vec<Violation>,
+) -> Outcome {
     let count = |wanted: fn(&checker::Observation) -> bool| {
-        history
-            .devices
-            .values()
-            .flatten()
-            .filter(|o| wanted(o))
-            .count()
+        let all = history.devices.values().flatten();
+        all.filter(|o| wanted(o)).count()
     };
-    Ok(Outcome {
-        rounds: plan.rounds,
+    Outcome {
+        rounds,
         acknowledged: count(|o| matches!(o, checker::Observation::Acknowledged { .. })),
         delivered: count(|o| matches!(o, checker::Observation::Received(_))),
         longest_start,
         violations,
-    })
+    }
 }
 
 /// A history without a fault says nothing of rows that nobody has read: those are compared with

@@ -1,0 +1,173 @@
+//! A worker's lease: taken, renewed each third of its time, given up when the worker leaves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use infra_ports::registry::{Lease, NodeName, RegistryError, SessionRegistry, Taken};
+use infra_ports::{Runtime, watch};
+
+/// How often a lease is asked for that another process of the same name still has.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Keeps a lease.
+pub(super) struct Keeper {
+    pub(super) registry: Arc<dyn SessionRegistry>,
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) group: NodeName,
+    pub(super) name: NodeName,
+    /// Where the worker is.
+    pub(super) detail: String,
+    pub(super) time_to_live: Duration,
+}
+
+impl Keeper {
+    /// Runs until it is told to stop, and gives the lease up then. A registry that is gone changes
+    /// nothing but what is logged: gateways keep the workers they know.
+    pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
+        let mut held: Option<Lease> = None;
+        let mut well = true;
+        loop {
+            let kept = self.keep(held.as_ref()).await;
+            if well != kept.is_ok() {
+                well = kept.is_ok();
+                self.say(&kept);
+            }
+            held = kept.unwrap_or(held);
+            let pause = match held {
+                Some(_) => self.time_to_live / 3,
+                None => ASK_AGAIN,
+            };
+            tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stopped| *stopped) => break,
+                () = self.runtime.sleep(pause) => {}
+            }
+        }
+        if let Some(lease) = held
+            && let Err(error) = self.registry.release_lease(&self.group, &lease).await
+        {
+            tracing::warn!(%error, "the worker's lease is not given up, it lapses");
+        }
+    }
+
+    /// The lease that is held now, if any.
+    async fn keep(&self, held: Option<&Lease>) -> Result<Option<Lease>, RegistryError> {
+        let Self {
+            registry,
+            group,
+            name,
+            ..
+        } = self;
+        if let Some(lease) = held
+            && registry
+                .renew_lease(group, lease, self.time_to_live)
+                .await?
+        {
+            return Ok(Some(lease.clone()));
+        }
+        let taken = registry.take_lease(group, name, &self.detail, self.time_to_live);
+        Ok(match taken.await? {
+            Taken::Yes(fence) => Some(Lease {
+                name: name.clone(),
+                fence,
+                detail: self.detail.clone(),
+            }),
+            // Another process of this name: perhaps this one's former life.
+            Taken::Held(_) => None,
+        })
+    }
+
+    fn say(&self, kept: &Result<Option<Lease>, RegistryError>) {
+        match kept {
+            Ok(_) => {
+                tracing::info!(name = %self.name, "the registry takes the worker's lease again")
+            }
+            Err(error) => tracing::warn!(name = %self.name, %error,
+                "the registry does not take the worker's lease; gateways keep the workers they know"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use infra_ports::memory::{Chances, Executor, Halt, MemoryRegistry, Node};
+    use infra_ports::registry::Leases;
+
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(3);
+
+    struct Scene {
+        executor: Executor,
+        registry: MemoryRegistry,
+    }
+
+    fn name(text: &str) -> NodeName {
+        NodeName::new(text).unwrap()
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let executor = Executor::seeded(1, Chances::CALM);
+            let registry = MemoryRegistry::new(Arc::new(executor.runtime(Node(1))));
+            Self { executor, registry }
+        }
+
+        fn keeper(&self, detail: &str) -> watch::Sender<bool> {
+            let (stop, stopped) = watch::channel(false);
+            let runtime: Arc<dyn Runtime> = Arc::new(self.executor.runtime(Node(1)));
+            let keeper = Keeper {
+                registry: Arc::new(self.registry.clone()),
+                runtime: Arc::clone(&runtime),
+                group: name("workers"),
+                name: name("w"),
+                detail: detail.to_owned(),
+                time_to_live: LEASE,
+            };
+            runtime.spawn("keeper", Box::pin(keeper.run(stopped)));
+            stop
+        }
+
+        fn wait(&mut self, seconds: u64) {
+            let halt = self.executor.run_for(Duration::from_secs(seconds));
+            assert_eq!(halt, Halt::Done);
+        }
+
+        fn details(&mut self) -> Vec<String> {
+            let registry = self.registry.clone();
+            let look = async move { registry.leases(&name("workers")).await.unwrap() };
+            let Leases { live, .. } = self.executor.block_on(Node(1), look).unwrap();
+            live.into_iter().map(|lease| lease.detail).collect()
+        }
+    }
+
+    #[test]
+    fn a_lease_is_kept_over_a_loss_of_the_registry_and_given_up_at_the_end() {
+        let mut scene = Scene::new();
+        let stop = scene.keeper("here:1");
+        scene.wait(10);
+        assert_eq!(scene.details(), ["here:1"]);
+        scene.registry.set_gone(true);
+        scene.wait(10);
+        scene.registry.set_gone(false);
+        scene.registry.lose_everything();
+        scene.wait(2);
+        assert_eq!(scene.details(), ["here:1"]);
+        stop.send_replace(true);
+        scene.wait(1);
+        assert!(scene.details().is_empty());
+    }
+
+    #[test]
+    fn who_comes_under_the_same_name_has_the_lease_once_the_first_one_is_gone() {
+        let mut scene = Scene::new();
+        let first = scene.keeper("here:1");
+        scene.wait(1);
+        let _second = scene.keeper("here:2");
+        scene.wait(10);
+        assert_eq!(scene.details(), ["here:1"]);
+        first.send_replace(true);
+        scene.wait(1);
+        assert_eq!(scene.details(), ["here:2"]);
+    }
+}
