@@ -44,11 +44,23 @@ impl<F: Fn()> Drop for Farewell<F> {
     }
 }
 
+/// How often a log that is slow to answer is asked for an end of `users` before a start is given up.
+const ENDS_TRIES: u32 = 5;
+
 /// Where each partition of `users` ends now: what is told from here on is delivered.
 pub(crate) async fn ends(log: &dyn EventLog) -> Result<Vec<Offset>, LogError> {
     let mut ends = Vec::new();
     for partition in (0..log.partitions()).map(Partition) {
-        ends.push(log.positions(Topic::Users, partition).await?.end);
+        let mut tries = 1..ENDS_TRIES;
+        let found = loop {
+            match log.positions(Topic::Users, partition).await {
+                Err(error) if error.is_retryable() && tries.next().is_some() => {
+                    tracing::warn!(%error, "the log does not say where users ends: asked again");
+                }
+                found => break found?,
+            }
+        };
+        ends.push(found.end);
     }
     Ok(ends)
 }
