@@ -9,7 +9,7 @@
     reason = "a test may fail loudly"
 )]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use infra_servers::Servers;
@@ -33,32 +33,57 @@ fn settings(servers: &Servers, prefix: &str) -> Vec<(String, String)> {
     settings.map(named).to_vec()
 }
 
-/// Sends a message again and again until it is acknowledged, as a client does.
-async fn send(client: &mut RawClient, id: &str) {
-    let body = json!({ "kind": "text", "text": id });
-    let data = json!({ "chat": "d.ada.bob", "client_id": id, "body": body });
-    for n in 0.. {
-        let reference = format!("{id}-{n}");
-        let frame = json!({ "type": "send", "ref": reference, "data": data });
-        client.send(frame.to_string()).await.unwrap();
-        let answer = client.answer(&reference).await.unwrap();
-        match answer["type"].as_str() {
-            Some("sent") => return,
-            _ => assert_eq!(answer["data"]["code"], "unavailable", "{answer}"),
-        }
-    }
+/// Somebody who connects again when the socket is closed, as clients do.
+struct Person {
+    url: String,
+    token: String,
+    socket: RawClient,
 }
 
-/// Reads entries, the first time that each comes: what is pushed and not marked is pushed again.
-async fn hear(mut client: RawClient, count: usize) -> Vec<String> {
-    let mut heard = Vec::new();
-    while heard.len() < count {
-        let entry = client.until("entry").await.unwrap();
-        if entry["seq"] == heard.len() + 1 {
-            heard.push(entry["client_id"].as_str().unwrap().to_owned());
+impl Person {
+    async fn connect(url: String, token: String) -> Self {
+        let socket = RawClient::live(&url, &token).await.unwrap();
+        Self { url, token, socket }
+    }
+
+    async fn again(&mut self, why: &anyhow::Error) {
+        println!("connects again: {why}");
+        self.socket = RawClient::live(&self.url, &self.token).await.unwrap();
+    }
+
+    /// Sends a message again and again until it is acknowledged.
+    async fn send(&mut self, id: &str) {
+        let body = json!({ "kind": "text", "text": id });
+        let data = json!({ "chat": "d.ada.bob", "client_id": id, "body": body });
+        for n in 0.. {
+            let reference = format!("{id}-{n}");
+            let frame = json!({ "type": "send", "ref": reference, "data": data });
+            let asked = match self.socket.send(frame.to_string()).await {
+                Ok(()) => self.socket.answer(&reference).await,
+                Err(closed) => Err(closed),
+            };
+            match asked {
+                Ok(answer) if answer["type"] == "sent" => return,
+                Ok(answer) => assert_eq!(answer["data"]["code"], "unavailable", "{answer}"),
+                Err(closed) => self.again(&closed).await,
+            }
         }
     }
-    heard
+
+    /// Reads entries, the first time that each comes: what is pushed and not marked is pushed again.
+    async fn hear(mut self, count: usize) -> Vec<String> {
+        let mut heard = Vec::new();
+        while heard.len() < count {
+            match self.socket.until("entry").await {
+                Ok(entry) if entry["seq"] == heard.len() + 1 => {
+                    heard.push(entry["client_id"].as_str().unwrap().to_owned());
+                }
+                Ok(_) => {}
+                Err(closed) => self.again(&closed).await,
+            }
+        }
+        heard
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,31 +102,41 @@ async fn a_node_on_kafka_loses_nothing_when_it_or_its_broker_is_killed() {
     the_broker_is_killed(Arc::new(servers)).await;
 }
 
-/// The node lives on, and so do its sockets.
+/// Shows what a node said when the test fails.
+struct SaidWhenItFails(PathBuf);
+
+impl Drop for SaidWhenItFails {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let said = std::fs::read_to_string(&self.0).unwrap_or_default();
+            println!("--- the node\n{said}");
+        }
+    }
+}
+
+/// The node lives on, and who uses it goes on.
 async fn the_broker_is_killed(servers: Arc<Servers>) {
     let folder = tempfile::tempdir().unwrap();
     let mut process =
         NodeProcess::new(Path::new(PROGRAM), &folder.path().join("data"), &[]).unwrap();
     process.environment = settings(&servers, "broker.");
     let node = process.start().unwrap();
-    let mut ada = RawClient::live(&node.url(), &process.token_of("ada").unwrap())
-        .await
-        .unwrap();
-    let bob = RawClient::live(&node.url(), &process.token_of("bob").unwrap())
-        .await
-        .unwrap();
+    let _said = SaidWhenItFails(folder.path().join("data.log"));
+    let token = |user| process.token_of(user).unwrap();
+    let mut ada = Person::connect(node.url(), token("ada")).await;
+    let bob = Person::connect(node.url(), token("bob")).await;
     let ids: Vec<String> = (0..60).map(|n| format!("m{n}")).collect();
-    let hearing = tokio::spawn(hear(bob, ids.len()));
+    let hearing = tokio::spawn(bob.hear(ids.len()));
     for (n, id) in ids.iter().enumerate() {
         if n == 20 {
             servers.kill("kafka-1").unwrap();
             let servers = Arc::clone(&servers);
             let restart = move || servers.restart("kafka-1");
             let restart = tokio::task::spawn_blocking(restart);
-            send(&mut ada, id).await;
+            ada.send(id).await;
             restart.await.unwrap().unwrap();
         } else {
-            send(&mut ada, id).await;
+            ada.send(id).await;
         }
     }
     assert_eq!(
