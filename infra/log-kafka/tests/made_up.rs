@@ -32,9 +32,9 @@ async fn made_up() -> (MockCluster<'static, DefaultProducerContext>, KafkaLog) {
     let config = Config {
         brokers: cluster.bootstrap_servers(),
         partitions: 1,
-        append_within: Duration::from_secs(1),
+        append_within: Duration::from_secs(3),
         // It makes no topics, so nothing is warmed up.
-        answer_within: Duration::from_secs(1),
+        answer_within: Duration::from_secs(3),
         ..Config::default()
     };
     let log = KafkaLog::connect(config).await.unwrap();
@@ -54,7 +54,8 @@ async fn a_duplicate_is_answered_by_where_the_record_stands() {
     }
     let duplicate = RDKafkaRespErr::RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER;
     cluster.request_errors(RDKafkaApiKey::Produce, &[duplicate]);
-    assert_eq!(append(&log, &["b", "c"]).await.unwrap(), Offset(1));
+    // One record: of two, the second may travel in a request of its own, and then it is no duplicate.
+    assert_eq!(append(&log, &["b"]).await.unwrap(), Offset(1));
     cluster.request_errors(RDKafkaApiKey::Produce, &[duplicate]);
     let unknown = append(&log, &["d"]).await.unwrap_err();
     assert!(matches!(unknown, LogError::Unavailable(_)), "{unknown}");
