@@ -1,5 +1,6 @@
 //! In-memory adapters: fast tests and the simulation run on them.
 
+pub mod deaf;
 pub mod faults;
 pub mod groups;
 pub mod journal;
@@ -10,6 +11,7 @@ pub mod runtime;
 pub mod store;
 pub mod transport;
 
+pub use deaf::Deaf;
 pub use faults::{Faults, NoFaults};
 pub use groups::MemoryGroups;
 pub use journal::MemoryJournal;

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use infra_log_kafka::{Config, KafkaLog};
-use infra_ports::groups::{Change, ConsumerGroups, GroupError, GroupMember};
+use infra_ports::groups::ConsumerGroups;
 use infra_ports::log::EventLog;
-use infra_ports::memory::MemoryStore;
+use infra_ports::memory::{Deaf, MemoryStore};
 use infra_runtime_tokio::TokioRuntime;
 use infra_servers::Servers;
 use projectors::{PROJECTIONS, Ports, Projectors, Share, rebuild};
-use schemas::position::{Generation, Offset, Partition};
-use schemas::topics::{TOPICS, Topic};
+use schemas::position::Generation;
+use schemas::topics::TOPICS;
 
 use super::feed::{self, Seen};
 
@@ -53,7 +52,7 @@ impl Engine {
         let log = connect(servers).await;
         let groups: Arc<dyn ConsumerGroups> = match hears {
             true => Arc::clone(&log) as _,
-            false => Arc::new(Deaf(Arc::clone(&log))),
+            false => Arc::new(Deaf(Arc::clone(&log) as _)),
         };
         let (ports, config) = (ports(&log, store), projectors::Config::default());
         let projectors = projectors::start(&ports, &config, LIVE, &Share::of(groups));
@@ -147,47 +146,5 @@ async fn tables_are_those_of_a_rebuild(log: &Arc<KafkaLog>, store: &MemoryStore)
     rebuild::rebuild(&ports, &config, REBUILT).await.unwrap();
     for table in rebuild::compare(store, LIVE, REBUILT).await.unwrap() {
         assert!(table.is_equal(), "{table:?}");
-    }
-}
-
-/// Groups whose members do not hear what they lose: they go on with what others have by then.
-struct Deaf(Arc<KafkaLog>);
-
-struct DeafMember(Arc<dyn GroupMember>);
-
-#[async_trait]
-impl ConsumerGroups for Deaf {
-    async fn join(&self, group: &str, topic: Topic) -> Result<Arc<dyn GroupMember>, GroupError> {
-        Ok(Arc::new(DeafMember(self.0.join(group, topic).await?)))
-    }
-}
-
-#[async_trait]
-impl GroupMember for DeafMember {
-    async fn change(&self) -> Result<Change, GroupError> {
-        match self.0.change().await {
-            Ok(Change::Given(given)) => Ok(Change::Given(given)),
-            // The group has given up waiting for it, and it does not know.
-            Ok(Change::Taken(_) | Change::Lost(_)) | Err(_) => {
-                self.0.leave().await?;
-                std::future::pending().await
-            }
-        }
-    }
-
-    async fn release(&self, partitions: &[Partition]) -> Result<(), GroupError> {
-        self.0.release(partitions).await
-    }
-
-    async fn commit(&self, next: &[(Partition, Offset)]) -> Result<(), GroupError> {
-        self.0.commit(next).await
-    }
-
-    async fn committed(&self, partition: Partition) -> Result<Option<Offset>, GroupError> {
-        self.0.committed(partition).await
-    }
-
-    async fn leave(&self) -> Result<(), GroupError> {
-        self.0.leave().await
     }
 }
