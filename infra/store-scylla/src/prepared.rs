@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use infra_ports::store::StoreError;
+use infra_ports::store::{Mutation, StoreError};
 use parking_lot::RwLock;
 use schemas::position::Generation;
 use schemas::tables::cql::{Range, Statements, name_of};
@@ -17,12 +17,22 @@ use crate::errors::{refused_to_prepare, unavailable};
 /// The statements of one build of a table.
 pub(crate) struct Prepared {
     pub(crate) table: &'static TableDef,
-    pub(crate) insert: PreparedStatement,
-    pub(crate) delete: PreparedStatement,
+    insert: PreparedStatement,
+    delete: PreparedStatement,
     pub(crate) get: PreparedStatement,
     statements: Statements,
-    scans: RwLock<HashMap<Range, PreparedStatement>>,
-    table_scans: RwLock<HashMap<bool, PreparedStatement>>,
+    scans: RwLock<HashMap<Scan, PreparedStatement>>,
+}
+
+/// What a scan reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Scan {
+    /// A range of a partition.
+    Partition(Range),
+    /// Partitions, from the beginning.
+    Table,
+    /// Partitions behind one.
+    TableBehind,
 }
 
 /// All builds in use.
@@ -81,36 +91,34 @@ impl Prepared {
             insert,
             statements,
             scans: RwLock::default(),
-            table_scans: RwLock::default(),
         })
     }
 
-    /// The statement that reads a range of a partition.
+    /// The statement that writes or deletes a row.
+    pub(crate) fn write(&self, mutation: &Mutation) -> &PreparedStatement {
+        match mutation.values {
+            Some(_) => &self.insert,
+            None => &self.delete,
+        }
+    }
+
+    /// The statement of a scan.
     pub(crate) async fn scan(
         &self,
         session: &Session,
-        range: Range,
+        scan: Scan,
     ) -> Result<PreparedStatement, StoreError> {
-        if let Some(known) = self.scans.read().get(&range) {
+        if let Some(known) = self.scans.read().get(&scan) {
             return Ok(known.clone());
         }
-        let scan = prepare(session, self.table, self.statements.scan(range)).await?;
-        self.scans.write().insert(range, scan.clone());
-        Ok(scan)
-    }
-
-    /// The statement that reads partitions, behind one or from the beginning.
-    pub(crate) async fn scan_table(
-        &self,
-        session: &Session,
-        behind: bool,
-    ) -> Result<PreparedStatement, StoreError> {
-        if let Some(known) = self.table_scans.read().get(&behind) {
-            return Ok(known.clone());
-        }
-        let scan = prepare(session, self.table, self.statements.scan_table(behind)).await?;
-        self.table_scans.write().insert(behind, scan.clone());
-        Ok(scan)
+        let text = match scan {
+            Scan::Partition(range) => self.statements.scan(range),
+            Scan::Table => self.statements.scan_table(false),
+            Scan::TableBehind => self.statements.scan_table(true),
+        };
+        let prepared = prepare(session, self.table, text).await?;
+        self.scans.write().insert(scan, prepared.clone());
+        Ok(prepared)
     }
 }
 

@@ -9,6 +9,7 @@ use scylla::response::{PagingState, PagingStateResponse};
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::binding::BoundKey;
+use crate::prepared::Scan;
 use crate::rows::rows_of;
 use crate::store::ScyllaStore;
 
@@ -44,10 +45,11 @@ impl ScyllaStore {
             table: table.name,
             reason: reason.to_string(),
         })?;
-        let (Some((statement, after)), Some(limit)) = (place, limit(range.limit)) else {
+        let (Some((range_read, after)), Some(limit)) = (place, limit(range.limit)) else {
             return Ok(Vec::new());
         };
-        let scan = build.scan(&*self.session().await?, statement).await?;
+        let scan = Scan::Partition(range_read);
+        let scan = build.scan(&*self.session().await?, scan).await?;
         let key = BoundKey {
             table,
             partition: Some(partition),
@@ -80,9 +82,11 @@ impl ScyllaStore {
         let Some(left) = self::limit(limit.saturating_sub(rows.len())) else {
             return Ok(rows);
         };
-        let scan = build
-            .scan_table(&*self.session().await?, after.is_some())
-            .await?;
+        let scan = match after {
+            Some(_) => Scan::TableBehind,
+            None => Scan::Table,
+        };
+        let scan = build.scan(&*self.session().await?, scan).await?;
         let key = BoundKey {
             table,
             partition: after.as_ref().map(|(partition, _)| &**partition),

@@ -1,11 +1,14 @@
 //! Writes: one unlogged batch for each partition of a call, side by side.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use infra_ports::store::{MAX_TOGETHER_BYTES, Mutation, StoreError, supersedes};
 use scylla::errors::ExecutionError;
 use scylla::statement::batch::{Batch, BatchStatement, BatchType};
 
 use crate::binding::BoundMutation;
+use crate::prepared::Prepared;
 use crate::store::ScyllaStore;
 
 /// Statements that a batch may have: the protocol counts them with 16 bits.
@@ -18,10 +21,10 @@ impl ScyllaStore {
         let mut sent = Vec::new();
         for of_build in mutations.chunk_by(of_one_build) {
             let [first, ..] = of_build else { continue };
-            self.build(first.table, first.generation).await?;
+            let build = self.build(first.table, first.generation).await?;
             for of_partition in of_build.chunk_by(in_one_partition) {
                 for part in parts(of_partition) {
-                    sent.push(self.send(part));
+                    sent.push(self.send(Arc::clone(&build), part));
                 }
             }
         }
@@ -32,27 +35,17 @@ impl ScyllaStore {
     }
 
     /// Sends mutations of one partition, when it is their turn.
-    async fn send(&self, mutations: &[Mutation]) -> Result<(), StoreError> {
+    async fn send(&self, build: Arc<Prepared>, mutations: &[Mutation]) -> Result<(), StoreError> {
         let [first, rest @ ..] = mutations else {
             return Ok(());
         };
         let _turn = self.turn().await?;
         let session = self.session().await?;
-        let build = self.build(first.table, first.generation).await?;
-        let statement = |of: &Mutation| match of.values {
-            Some(_) => build.insert.clone(),
-            None => build.delete.clone(),
-        };
         let sent: Result<_, ExecutionError> = if rest.is_empty() {
             let one = BoundMutation(first);
-            let prepared = if first.values.is_some() {
-                &build.insert
-            } else {
-                &build.delete
-            };
-            session.execute_unpaged(prepared, one).await
+            session.execute_unpaged(build.write(first), one).await
         } else {
-            let statements = mutations.iter().map(statement);
+            let statements = mutations.iter().map(|of| build.write(of).clone());
             let statements = statements.map(BatchStatement::PreparedStatement).collect();
             let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
             batch.set_is_idempotent(true);
