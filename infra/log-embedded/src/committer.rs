@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use infra_ports::log::LogError;
 
 use crate::active::Active;
+use crate::checkpoint::Place;
 use crate::crowd::Crowd;
+use crate::keeper::Chore;
 use crate::metrics;
 use crate::topic::{Request, TopicLog, gather};
 use crate::writer::Batch;
@@ -19,8 +21,7 @@ use crate::writer::Batch;
 /// What is durable once the active segment is synced.
 struct Mark {
     active: Arc<Active>,
-    position: u64,
-    ends: Vec<u64>,
+    place: Place,
 }
 
 impl TopicLog {
@@ -51,8 +52,11 @@ impl TopicLog {
         let answers = self.write(&mut writer, &batches);
         let mark = writer.is_dirty().then(|| Mark {
             active: Arc::clone(&writer.active),
-            position: writer.position,
-            ends: writer.ends.clone(),
+            place: Place {
+                position: writer.position,
+                ends: writer.ends.clone(),
+                summing: writer.summing,
+            },
         });
         drop(writer);
         if !batches.is_empty() {
@@ -75,24 +79,29 @@ impl TopicLog {
     /// Syncs what was written; returns how long that took, if there was anything.
     fn make_durable(&self, mark: Option<Mark>) -> Result<Option<Duration>, LogError> {
         self.shared.poison.check()?;
-        let Some(Mark {
-            active,
-            position,
-            ends,
-        }) = mark
-        else {
+        let Some(Mark { active, place }) = mark else {
             return Ok(None);
         };
         let begun = Instant::now();
         let synced = active.file.sync_data();
         synced.map_err(|e| self.shared.poison.spread("sync", &active.segment.path, &e))?;
         let mut writer = self.writer.lock();
+        let mut is_far = false;
         if Arc::ptr_eq(&writer.active, &active) {
-            writer.claim = writer.claim.max(position);
+            writer.claim = writer.claim.max(place.position);
+            let every = self.shared.config.checkpoint_every_bytes;
+            is_far = every > 0 && place.position.saturating_sub(writer.checkpointed) >= every;
+            if is_far {
+                writer.checkpointed = place.position;
+            }
         }
         drop(writer);
-        self.view.lock().mark_durable(&ends);
+        self.view.lock().mark_durable(&place.ends);
         self.durable.notify_waiters();
-        Ok(Some(begun.elapsed()))
+        let took = begun.elapsed();
+        if is_far {
+            self.keep(Chore::Checkpoint { active, place });
+        }
+        Ok(Some(took))
     }
 }

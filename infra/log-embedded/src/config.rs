@@ -27,6 +27,9 @@ pub struct Config {
     /// How much may wait for the committer of a topic before appends are refused with `Full`:
     /// 64 MiB.
     pub queue_bytes: u64,
+    /// How much is appended to a segment before what is known of it is written down again, which an
+    /// opening after a crash need not read: 8 MiB. 0 is never: it then reads the last segment whole.
+    pub checkpoint_every_bytes: u64,
     /// One entry of a partition's index for so many bytes of the segment: 4 KiB.
     pub index_every_bytes: u64,
 }
@@ -40,6 +43,7 @@ impl Default for Config {
             zero_ahead_bytes: 4 << 20,
             memory_bytes: 16 << 20,
             queue_bytes: 64 << 20,
+            checkpoint_every_bytes: 8 << 20,
             index_every_bytes: 4 << 10,
         }
     }

@@ -67,9 +67,9 @@ impl FrameReader {
         }
     }
 
-    /// Also makes sums, of a segment that is read from its first frame on without leaving any out.
-    pub(crate) fn summing(mut self, segment: &Segment) -> Self {
-        self.summing = Some((Summing::new(segment.header.end()), Vec::new()));
+    /// Also makes sums, of a segment that is read from there on without leaving anything out.
+    pub(crate) fn summing(mut self, from: Summing) -> Self {
+        self.summing = Some((from, Vec::new()));
         self
     }
 

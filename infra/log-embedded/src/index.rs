@@ -77,6 +77,15 @@ impl SparseIndex {
         }
     }
 
+    /// Forgets what stands at a position and behind it.
+    pub(crate) fn cut(&mut self, position: u64) {
+        for entries in &mut self.partitions {
+            let kept = entries.partition_point(|entry| u64::from(entry.position) < position);
+            entries.truncate(kept);
+        }
+        self.sums_mut().truncate(position);
+    }
+
     /// Positions of the entry at or before an offset and of those that follow it.
     pub(crate) fn entries_from(&self, partition: u32, offset: u64, most: usize) -> Vec<u64> {
         let place = usize::try_from(partition).unwrap_or(usize::MAX);

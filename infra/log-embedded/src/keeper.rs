@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex};
 
 use crate::active::{Active, ZeroError};
+use crate::checkpoint::Place;
 use crate::index::SparseIndex;
 use crate::segment::Segment;
 use crate::spare::make_file;
@@ -27,6 +28,8 @@ pub(crate) enum Chore {
         index: Arc<SparseIndex>,
         end: u64,
     },
+    /// Write down what is known of the active segment up to a place.
+    Checkpoint { active: Arc<Active>, place: Place },
     /// Write an index that was missing.
     WriteIndex {
         segment: Arc<Segment>,
@@ -133,6 +136,9 @@ impl TopicLog {
                     "seal a segment",
                     trimmed.and_then(|()| self.write_index(&segment, &index)),
                 )
+            }
+            Chore::Checkpoint { active, place } => {
+                ("write a checkpoint", self.write_checkpoint(&active, place))
             }
             Chore::WriteIndex { segment, index } => {
                 ("write an index", self.write_index(&segment, &index))

@@ -47,6 +47,7 @@ mod verify;
 mod view;
 mod walk;
 
+mod checkpoint;
 mod recovery;
 mod tear;
 

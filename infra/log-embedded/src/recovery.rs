@@ -1,8 +1,8 @@
 //! Opening a topic: what stands there, where it ends, and what a crash left of the last write.
 //!
-//! Of sealed segments only the heads are read. The last segment is read whole: its frames are
-//! checked one after the other up to the first place where none stands. What follows that place
-//! decides what it is: zeros (the end), the rest of a write that never became durable (a torn end:
+//! Of sealed segments only the heads are read. The last segment is read from its last checkpoint on,
+//! or whole: its frames are checked one after the other up to the first place where none stands. What
+//! follows that place decides what it is: zeros (the end), the rest of a write that never became durable (a torn end:
 //! cut and reported), or damage (the open stops and names the place). See [`crate::tear`].
 
 use std::io;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use schemas::topics::Topic;
 
 use crate::active::Active;
+use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::errors::OpenError;
 use crate::format::frame::FrameHead;
@@ -64,6 +65,7 @@ pub(crate) struct Recovered {
     pub(crate) position: u64,
     pub(crate) ends: Vec<u64>,
     pub(crate) summing: Summing,
+    pub(crate) checkpointed: u64,
     pub(crate) report: TopicRecovery,
 }
 
@@ -84,7 +86,11 @@ pub(crate) fn recover(
     let file = storage
         .open(&last.path, false)
         .map_err(OpenError::io("open", &last.path))?;
-    let mut scan = Scan::new(&last, &file, config);
+    let every = config.index_every_bytes;
+    let known = Checkpoint::load(storage, directory, &last.header, &*file, every);
+    let known = known.unwrap_or_else(|| Checkpoint::start(&last.header, every));
+    let checkpointed = known.place.position;
+    let mut scan = Scan::new(&last, &file, known);
     let trouble = scan.run()?;
     let cut = scan.settle(trouble)?;
     let summing = sum_up(
@@ -125,6 +131,7 @@ pub(crate) fn recover(
         position: good,
         ends,
         summing,
+        checkpointed,
         report,
     })
 }
@@ -162,6 +169,7 @@ fn create(
         position,
         ends,
         summing: Summing::new(position),
+        checkpointed: position,
         report,
     })
 }
@@ -364,17 +372,20 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(segment: &'a Segment, file: &'a Arc<dyn StorageFile>, config: &Config) -> Self {
-        let start = segment.header.end();
+    /// Of what comes after what is known.
+    fn new(segment: &'a Segment, file: &'a Arc<dyn StorageFile>, known: Checkpoint) -> Self {
+        let Checkpoint { place, index } = known;
+        let start = place.position;
+        let reader = FrameReader::new(Arc::clone(file), segment, PIECE_BYTES);
         Self {
             segment,
             file,
-            reader: FrameReader::new(Arc::clone(file), segment, PIECE_BYTES).summing(segment),
+            reader: reader.summing(place.summing),
             position: start,
             good: start,
             claim: start,
-            ends: segment.header.base.clone(),
-            index: SparseIndex::new(&segment.header, config.index_every_bytes),
+            ends: place.ends,
+            index,
             records: 0,
             open: Vec::new(),
         }

@@ -123,8 +123,9 @@ impl TopicLog {
     ) -> io::Result<Arc<SparseIndex>> {
         let every = self.shared.config.index_every_bytes;
         let mut index = SparseIndex::new(&segment.header, every);
-        let mut reader = FrameReader::new(Arc::clone(file), segment, PIECE_BYTES).summing(segment);
+        let mut reader = FrameReader::new(Arc::clone(file), segment, PIECE_BYTES);
         let mut position = segment.header.end();
+        reader = reader.summing(Summing::new(position));
         let mut is_whole = true;
         // Stops at the first place that is no head; reading up to there says what it is.
         loop {

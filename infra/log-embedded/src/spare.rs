@@ -168,6 +168,7 @@ impl TopicLog {
         writer.position = active.segment.header.end();
         writer.claim = writer.position;
         writer.summing = Summing::new(writer.position);
+        writer.checkpointed = writer.position;
         writer.active = active;
         Ok(())
     }

@@ -89,6 +89,7 @@ impl TopicLog {
             position,
             ends,
             summing,
+            checkpointed,
             ..
         } = recovered;
         let writer = Writer {
@@ -97,6 +98,7 @@ impl TopicLog {
             claim: position,
             ends: ends.clone(),
             summing,
+            checkpointed,
             closed: false,
         };
         let limit = shared.config.memory_bytes;

@@ -31,6 +31,8 @@ pub(crate) struct Writer {
     pub(crate) ends: Vec<u64>,
     /// Sums up what stands in the active segment.
     pub(crate) summing: Summing,
+    /// Up to where a checkpoint of the active segment was asked for.
+    pub(crate) checkpointed: u64,
     /// Nothing is written any more.
     pub(crate) closed: bool,
 }

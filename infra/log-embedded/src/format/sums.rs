@@ -57,6 +57,12 @@ impl Sums {
         self.end = (widen(self.sums.len()) * SUM_BYTES).max(self.from);
     }
 
+    /// Where the last piece that is full begins, if there is one that begins behind the head.
+    pub(crate) fn last_full(&self) -> Option<u64> {
+        let last = self.end.checked_sub(SUM_BYTES)?;
+        (last >= self.from).then_some(last)
+    }
+
     /// How far bytes that stand in the file at a position, which is the beginning of a piece, are
     /// what was written: up to the end of the last piece without a wrong sum.
     pub(crate) fn vouch(&self, bytes: &[u8], position: u64) -> Range<u64> {
@@ -86,7 +92,7 @@ impl Sums {
 }
 
 /// Makes the sums of a segment while it is written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Summing {
     position: u64,
     /// Of the piece that is not full.
@@ -97,6 +103,16 @@ impl Summing {
     /// From the end of the head on, or from the beginning of another piece.
     pub(crate) fn new(position: u64) -> Self {
         Self { position, crc: 0 }
+    }
+
+    /// From where another one was, whose sum of the piece that is not full was this.
+    pub(crate) fn resumed(position: u64, crc: u32) -> Self {
+        Self { position, crc }
+    }
+
+    /// The sum of the piece that is not full; 0 of nothing.
+    pub(crate) fn crc(&self) -> u32 {
+        self.crc
     }
 
     /// Takes the bytes that come next; returns the sums of the pieces that they fill.

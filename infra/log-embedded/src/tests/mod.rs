@@ -1,5 +1,6 @@
 //! The crash matrix of the embedded log: what no test through the port alone can do to it.
 
+mod checkpoints;
 mod crash;
 mod damage;
 mod disk;

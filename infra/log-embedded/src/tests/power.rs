@@ -181,12 +181,14 @@ proptest! {
         seeds in any::<[u64; 2]>(),
         segment_bytes in prop_oneof![Just(4096_u64), Just(16384)],
         zero_ahead_bytes in prop_oneof![Just(0_u64), Just(1024)],
+        checkpoint_every_bytes in prop_oneof![Just(0_u64), Just(700), Just(5000)],
     ) {
         let config = Config {
             directory: "/disk/log".into(),
             partitions: PARTITIONS,
             segment_bytes,
             zero_ahead_bytes,
+            checkpoint_every_bytes,
             memory_bytes: 2000,
             ..Config::default()
         };
@@ -221,6 +223,7 @@ proptest! {
             partitions: PARTITIONS,
             segment_bytes: 1 << 20,
             zero_ahead_bytes: 600 << 10,
+            checkpoint_every_bytes: 100 << 10,
             memory_bytes: 2000,
             ..Config::default()
         };
