@@ -12,6 +12,7 @@ mod desk;
 mod hubs;
 mod lately;
 mod pushed;
+pub(crate) mod replays;
 pub(crate) mod session;
 mod wheel;
 
@@ -38,6 +39,7 @@ use self::answers::Answers;
 use self::desk::Desk;
 use self::hubs::Hubs;
 use self::lately::Lately;
+use self::replays::Replays;
 use self::session::track::Track;
 use self::session::{Bounds, Session, SessionId, SignedIn, wire};
 use self::wheel::{Alarm, Wheel};
@@ -72,6 +74,7 @@ pub(crate) struct Gateway {
     wheel: Wheel,
     pub(crate) desk: Desk,
     pub(crate) answers: Answers,
+    pub(crate) replays: Arc<Replays>,
     hubs: Mutex<Hubs>,
     pub(crate) lately: Mutex<Lately>,
     /// Looked up by number; walked only sorted.
@@ -84,7 +87,9 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn new(parts: Parts) -> Self {
+        let replays = Replays::new(Arc::clone(&parts.log), Arc::clone(&parts.runtime));
         Self {
+            replays,
             config: parts.config,
             runtime: parts.runtime,
             log: parts.log,

@@ -4,9 +4,11 @@
 
 mod events;
 mod fakes;
+mod reads;
 
 pub(crate) use events::*;
 pub(crate) use fakes::*;
+pub(crate) use reads::LogReads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +40,8 @@ pub(crate) struct Client(pub(crate) Arc<Peer>);
 pub(crate) struct Scene {
     pub(crate) executor: Executor,
     pub(crate) log: MemoryLog,
+    /// Delivery's own reads of it, not those of tails.
+    pub(crate) log_reads: Arc<LogReads>,
     pub(crate) store: MemoryStore,
     pub(crate) commands: Arc<FakeCommands>,
     pub(crate) applied: Arc<FakeApplied>,
@@ -58,7 +62,8 @@ impl Scene {
         let runtime: Arc<dyn Runtime> = Arc::new(executor.runtime(NODE));
         // The test's own handles never fail; those of delivery do as the seed says.
         let (log, store) = (MemoryLog::new(1), MemoryStore::new());
-        let faulty_log = log.reopen(Arc::new(executor.faults(NODE)));
+        let log_reads = LogReads::beside(Arc::new(executor.faults(NODE)));
+        let faulty_log = log.reopen(Arc::clone(&log_reads) as _);
         let faulty_store = store.reopen(Arc::new(executor.faults(NODE)));
         let commands = Arc::new(FakeCommands {
             runtime: Arc::clone(&runtime),
@@ -105,6 +110,7 @@ impl Scene {
         Self {
             executor,
             log,
+            log_reads,
             store,
             commands,
             applied,

@@ -245,6 +245,8 @@ fn records_dropped_before_the_worker_read_them_are_made_up_for() {
     let partition = schemas::position::Partition(0);
     scene.run(async move {
         log.append(users, partition, records).await.unwrap();
+        // Only what is durable is ever dropped.
+        log.sync(users).await.unwrap();
         log.drop_before(users, partition, schemas::position::Offset(2))
             .unwrap();
     });
@@ -345,4 +347,54 @@ fn a_device_that_comes_and_goes_has_everything_up_to_its_mark_and_gets_the_rest(
             client.0.cut();
         }
     }
+}
+
+/// Devices that come back at once.
+const CROWD: usize = 1_000;
+
+#[test]
+fn a_crowd_that_resumes_while_the_inbox_lags_reads_the_log_once() {
+    let mut scene = Scene::new();
+    let names: Vec<String> = (0..CROWD).map(|n| format!("u{n:04}")).collect();
+    let chat_of = |name: &str| chat(&format!("d.bob.{name}"));
+    let tell = |scene: &mut Scene, seq: u64| {
+        let events = names.iter().map(|name| {
+            let event = message(&chat_of(name), "bob", &seq.to_string());
+            told(seq, &event, &[name])
+        });
+        scene.append(events.collect());
+    };
+    let written = |name: &String| {
+        let seqs = 1..=4;
+        seqs.flat_map(|seq| rows(seq, &message(&chat_of(name), "bob", &seq.to_string())))
+            .collect::<Vec<_>>()
+    };
+    scene.write(names.iter().flat_map(written).collect());
+    (1..=3).for_each(|seq| tell(&mut scene, seq));
+    scene.wait(10);
+    scene.applied.hold("inbox", 0);
+    let mut clients = Vec::new();
+    for name in &names {
+        let token = format!("{name}/phone");
+        clients.push(scene.socket(Some(&token), Socket::default()));
+    }
+    scene.wait(1_990);
+    // Written while they wait, or while `users` is read for them.
+    tell(&mut scene, 4);
+    scene.wait(3_000);
+    for (client, name) in clients.iter().zip(&names) {
+        let received = std::iter::from_fn(|| client.0.try_receive());
+        let frames: Vec<Frame> = received
+            .filter_map(|received| match received {
+                Received::Text(text) => decode_frame(&text).unwrap().value,
+                _ => None,
+            })
+            .collect();
+        assert_eq!(seqs(&frames), [1, 2, 3, 4], "{name}");
+        assert!(frames.iter().any(|frame| matches!(frame, Frame::Live {})));
+    }
+    let reads = scene.log_reads.count();
+    // Three passes at most: those who come while one is under way wait for the next.
+    assert!(reads <= 12, "4,000 records were read in {reads} reads");
+    assert!(scene.executor.panics().is_empty());
 }

@@ -29,8 +29,6 @@ const ROUNDS: u32 = 13;
 const IDLE: usize = 2_000;
 /// Sockets that are opened at once.
 const AT_ONCE: usize = 100;
-/// A busy machine takes its time; who was forgotten hears nothing for ever.
-const REACHED_WITHIN: Duration = Duration::from_secs(90);
 /// Devices that speak to those who are idle: each may say a thousand things at once.
 const SPEAKERS: usize = 4;
 
@@ -48,8 +46,6 @@ fn settings(servers: &Servers, own: &str) -> Vec<(String, String)> {
         ("STORE__CASSANDRA__KEYSPACE", own),
         ("STORE__CASSANDRA__REPLICAS", "1"),
         ("STORE__CASSANDRA__ANSWER_WITHIN", "30s"),
-        // A machine that is busy with all of this folds late; whoever resumes waits for that.
-        ("DELIVERY__INBOX_WITHIN", "20s"),
         ("REGISTRY__KIND", "redis"),
         ("REGISTRY__REDIS__URL", &redis),
         ("REGISTRY__REDIS__KEY_PREFIX", &prefixes.1),
@@ -154,14 +150,9 @@ impl Idle {
         }
         for (number, socket) in self.sockets.iter_mut().enumerate() {
             loop {
-                let heard = match socket.until("entry").await {
-                    Ok(heard) => heard,
-                    // Whoever resumes waits for an inbox that lags.
-                    Err(_) if begun.elapsed() < REACHED_WITHIN => continue,
-                    Err(error) => {
-                        panic!("idle{number}, {text}: {error:#}\n{}", cluster.lock().said())
-                    }
-                };
+                let heard = socket.until("entry").await.unwrap_or_else(|error| {
+                    panic!("idle{number}, {text}: {error:#}\n{}", cluster.lock().said())
+                });
                 if heard["event"]["body"]["text"] == text {
                     break;
                 }

@@ -3,23 +3,20 @@
 //!
 //! Ordering: the session is subscribed before anything is read and notes what is told meanwhile, so
 //! between "in the inbox up to offset X" and "told from X on" nothing is left out. When the inbox is
-//! not at X in time, `users` itself is read from the inbox's position to X.
+//! not at X in time, `users` itself is read from the inbox's position to X (`gateway::replays`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use infra_ports::link::Subscribed;
-use infra_ports::{LogError, StoreError, Visibility};
-use schemas::avro::LogEvent;
-use schemas::events::UserEvent;
+use infra_ports::{LogError, StoreError};
 use schemas::frames::PAGE;
 use schemas::ids::ChatId;
 use schemas::position::{Offset, Seq, Timestamp};
-use schemas::topics::Topic;
 
 use super::{Session, SignedIn};
 use crate::gateway::Gateway;
+use crate::gateway::replays::Heads;
 use crate::metrics;
 use crate::reads::DeviceView;
 use crate::seams::INBOX;
@@ -30,8 +27,6 @@ const FRESH_CHATS: usize = 20;
 const FRESH_ENTRIES: u64 = 1_000;
 /// A moment for the link to settle on another worker.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
-/// Records read from `users` at once.
-const REPLAY: usize = 1_000;
 
 /// What a user's inbox says of a chat.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,6 +46,15 @@ pub(super) struct Missed {
     /// Nothing up to here.
     sent: Seq,
     head: Head,
+}
+
+impl Head {
+    /// Takes the other one where that is newer.
+    pub(crate) fn raise(&mut self, other: Self) {
+        if other.seq > self.seq {
+            *self = other;
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +94,7 @@ async fn gather(
     gateway: &Gateway,
     signed_in: &SignedIn,
     subscribed: Subscribed,
-) -> Result<(BTreeMap<ChatId, Head>, DeviceView), LoadError> {
+) -> Result<(Heads, DeviceView), LoadError> {
     let Subscribed { partition, from } = subscribed;
     let identity = &signed_in.identity;
     // First: it waits for tables that are still being opened, and no projection gets on before.
@@ -107,61 +111,20 @@ async fn gather(
     let inbox_at = gateway.applied.applied(INBOX, partition);
     let mut heads = gateway.reads.heads(&identity.user).await?;
     if !applied && inbox_at < from {
-        tracing::info!(%partition, %inbox_at, %from, "the inbox lags, users is read instead");
-        replay(gateway, signed_in, subscribed, inbox_at, &mut heads).await?;
-    }
-    Ok((heads, device))
-}
-
-/// Brings the heads up to the offset from which on the worker delivers.
-async fn replay(
-    gateway: &Gateway,
-    signed_in: &SignedIn,
-    subscribed: Subscribed,
-    inbox_at: Offset,
-    heads: &mut BTreeMap<ChatId, Head>,
-) -> Result<(), LogError> {
-    let Subscribed {
-        partition,
-        from: end,
-    } = subscribed;
-    let first = gateway.log.positions(Topic::Users, partition).await?.first;
-    let mut next = inbox_at.max(first);
-    while next < end {
-        let visibility = Visibility::Appended;
-        let records = gateway
-            .log
-            .read(Topic::Users, partition, next, REPLAY, visibility)
-            .await?;
-        let Some(last) = records.last() else {
-            return Ok(());
-        };
-        next = last.offset.next();
-        for record in &records {
-            let Ok(UserEvent::EntryTold(told)) = UserEvent::decode(&record.value) else {
-                continue;
-            };
-            if told.recipients.contains(&signed_in.identity.user) {
-                let head = Head {
-                    seq: told.seq,
-                    at: told.at,
-                    origin: told.origin,
-                };
-                let known = heads.entry(told.chat).or_default();
-                if head.seq > known.seq {
-                    *known = head;
-                }
-            }
+        let (user, lacking) = (&identity.user, (inbox_at, from));
+        let told = gateway.replays.heads(user, partition, lacking).await?;
+        for (chat, head) in told {
+            heads.entry(chat).or_default().raise(head);
         }
     }
-    Ok(())
+    Ok((heads, device))
 }
 
 fn settle(
     gateway: &Gateway,
     session: &Session,
     signed_in: &SignedIn,
-    heads: BTreeMap<ChatId, Head>,
+    heads: Heads,
     device: DeviceView,
     round: u64,
 ) {
@@ -192,7 +155,7 @@ fn settle(
 ///
 /// A device gets everything after its mark. Of a chat where it has none it gets the newest entries,
 /// of as many chats as a screen shows; of the others it learns when they speak or are asked for.
-fn missed(heads: BTreeMap<ChatId, Head>, device: &DeviceView) -> Vec<Missed> {
+fn missed(heads: Heads, device: &DeviceView) -> Vec<Missed> {
     let fresh_entries = match device.delivered.is_empty() {
         true => PAGE as u64,
         false => FRESH_ENTRIES,
@@ -220,7 +183,7 @@ fn missed(heads: BTreeMap<ChatId, Head>, device: &DeviceView) -> Vec<Missed> {
 mod tests {
     use super::*;
 
-    fn heads(chats: usize, seq: u64) -> BTreeMap<ChatId, Head> {
+    fn heads(chats: usize, seq: u64) -> Heads {
         let chat = |n: usize| ChatId::new(format!("d.a.b{n:03}")).unwrap();
         let head = |n: usize| Head {
             seq: Seq(seq),
