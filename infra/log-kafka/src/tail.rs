@@ -98,7 +98,11 @@ impl LogTail for KafkaTail {
                     self.failed = Some(error.clone());
                     return Err(error);
                 }
-                None => return Err(LogError::Closed),
+                None => {
+                    self.closing.check()?;
+                    let lost = "the thread of a tail was lost".to_owned();
+                    return Err(LogError::Unavailable(lost));
+                }
             }
         }
         Ok(take(&mut self.left, max_records.max(1)))
@@ -229,5 +233,27 @@ fn add(
             partition,
             records: vec![record],
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tail_whose_thread_is_lost_can_be_begun_again_unless_the_log_was_closed() {
+        let closing = Arc::new(Closing::default());
+        let (hands, handed) = channel(1);
+        let mut tail = KafkaTail {
+            handed,
+            left: VecDeque::new(),
+            failed: None,
+            closing: Arc::clone(&closing),
+        };
+        drop(hands);
+        let lost = tail.next(1).await.unwrap_err();
+        assert!(lost.is_retryable(), "{lost}");
+        closing.close();
+        assert!(matches!(tail.next(1).await, Err(LogError::Closed)));
     }
 }

@@ -76,6 +76,10 @@ impl RawClient {
     ///
     /// # Errors
     /// When nothing comes in time, or something that is not the protocol.
+    #[expect(
+        clippy::print_stdout,
+        reason = "a test that fails shows why a socket broke"
+    )]
     pub async fn next(&mut self) -> anyhow::Result<RawFrame> {
         loop {
             let next = tokio::time::timeout(ANSWER_WITHIN, self.socket.next()).await;
@@ -88,7 +92,11 @@ impl RawClient {
                 }
                 Some(Ok(Message::Binary(_))) => bail!("the server never sends binary frames"),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                Some(Err(_)) | None => return Ok(RawFrame::Closed(None)),
+                Some(Err(broken)) => {
+                    println!("a socket broke: {broken}");
+                    return Ok(RawFrame::Closed(None));
+                }
+                None => return Ok(RawFrame::Closed(None)),
             }
         }
     }
