@@ -6,8 +6,8 @@ use infra_ports::metric::{COUNTS, SECONDS, each, place_of};
 use schemas::errors::Code;
 
 /// How a session can end.
-const ENDS: [&str; 11] = [
-    "peer", "lost", "1000", "1002", "1009", "1012", "1013", "4001", "4002", "4003", "other",
+const ENDS: [&str; 12] = [
+    "peer", "lost", "1000", "1002", "1009", "1011", "1012", "1013", "4001", "4002", "4003", "other",
 ];
 /// What is pushed.
 const KINDS: [&str; 6] = ["entry", "entries", "verdict", "ticks", "marked", "settings"];

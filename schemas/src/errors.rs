@@ -196,6 +196,8 @@ pub mod close {
     pub const PROTOCOL: u16 = 1002;
     /// A frame over the limit.
     pub const TOO_LARGE: u16 = 1009;
+    /// A defect of the server ended the session: reconnect and resume.
+    pub const INTERNAL: u16 = 1011;
     /// The server restarts: reconnect (elsewhere, if the `closing` frame before says so).
     pub const RESTART: u16 = 1012;
     /// No room for another session, in all or of this user: try again later.

@@ -291,3 +291,31 @@ fn when_the_log_ends_clients_are_sent_away() {
     assert_eq!(close_code(&scene.received(&client)), Some(close::RESTART));
     assert!(!scene.delivery.gateway.may_accept());
 }
+
+/// A peer whose first word breaks whoever reads it.
+struct Breaks;
+
+#[async_trait::async_trait]
+impl infra_ports::FrameReader for Breaks {
+    async fn next(&mut self) -> Result<Inbound, TransportError> {
+        panic!("by choice");
+    }
+}
+
+#[test]
+fn a_session_that_a_defect_ends_is_closed_with_1011_and_others_go_on() {
+    let mut scene = Scene::new();
+    let other = scene.live("bob/phone");
+    let (_, writer, peer) = infra_ports::memory::transport::pair(Socket::default());
+    let gateway = &scene.delivery.gateway;
+    let session = gateway.serve(Box::new(Breaks), writer, Some("ada/phone".into()), None);
+    let runtime = scene.executor.runtime(NODE);
+    runtime.spawn("session", Box::pin(session));
+    scene.wait(100);
+    let received: Vec<_> = std::iter::from_fn(|| peer.try_receive()).collect();
+    assert_eq!(close_code(&received), Some(close::INTERNAL));
+    assert_eq!(scene.executor.panics().len(), 1);
+    assert_eq!(scene.executor.tasks(NODE), STANDING + 1, "only the other's");
+    scene.tell(1, &message(&chat("d.ada.bob"), "ada", "1"), &["bob"]);
+    assert_eq!(seqs(&scene.frames(&other)), [1]);
+}

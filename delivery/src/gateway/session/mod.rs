@@ -324,6 +324,7 @@ fn label(code: u16) -> &'static str {
         close::NORMAL => "1000",
         close::PROTOCOL => "1002",
         close::TOO_LARGE => "1009",
+        close::INTERNAL => "1011",
         close::RESTART => "1012",
         close::TRY_LATER => "1013",
         close::UNAUTHORIZED => "4001",

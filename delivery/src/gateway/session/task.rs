@@ -94,6 +94,11 @@ pub(crate) fn run(
 /// The session's place in the gateway is given back whatever ends it.
 impl Drop for Task {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The peer is owed a code even then.
+            let reason = Code::Internal.as_str();
+            self.session.close(close::INTERNAL, reason, None);
+        }
         self.session.shut();
         self.gateway.forget(&self.session);
     }
