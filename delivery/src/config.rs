@@ -35,6 +35,10 @@ pub struct Config {
     /// How long a new session waits for its inbox to be as new as the log.
     #[serde(with = "humantime_serde")]
     pub inbox_within: Duration,
+    /// How long a read, or a mark that needs one, may wait for the tables before it is refused with
+    /// `unavailable`.
+    #[serde(with = "humantime_serde")]
+    pub tables_within: Duration,
     /// How long a closing session may take to read what waits for it.
     #[serde(with = "humantime_serde")]
     pub close_within: Duration,
@@ -58,6 +62,7 @@ impl Default for Config {
             mark_tick: Duration::from_millis(5),
             retry_after: Duration::from_secs(5),
             inbox_within: Duration::from_secs(2),
+            tables_within: Duration::from_secs(10),
             close_within: Duration::from_secs(2),
             reconnect_after: Duration::from_millis(200),
             worker_batch: 1_024,

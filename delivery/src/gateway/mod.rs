@@ -28,7 +28,7 @@ use bytes::Bytes;
 use infra_ports::link::{Link, Subscribing};
 use infra_ports::{EventLog, FrameWriter, Runtime};
 use parking_lot::Mutex;
-use schemas::errors::{Code, close};
+use schemas::errors::{Code, Refusal, close};
 use schemas::frames::{Closing, Frame};
 use schemas::ids::{ChatId, Identity, UserId};
 use schemas::position::{Offset, Timestamp};
@@ -304,6 +304,24 @@ impl Gateway {
     pub(crate) fn live_if_done(&self, session: &Session, track: &mut Track) {
         if track.goes_live() {
             session.put(wire(&Frame::Live {}));
+        }
+    }
+
+    /// What needs the tables, as long as they may take: a session reads no further while too much
+    /// of this is under way, and its commands need none of them.
+    ///
+    /// # Errors
+    /// Its own, and `unavailable` when time is over.
+    pub(crate) async fn by_tables<T>(
+        &self,
+        asking: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        tokio::select! {
+            biased;
+            answer = asking => answer,
+            () = self.runtime.sleep(self.config.tables_within) => {
+                Err(Refusal::plain(Code::Unavailable))
+            }
         }
     }
 

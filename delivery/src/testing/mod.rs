@@ -8,7 +8,7 @@ mod reads;
 
 pub(crate) use events::*;
 pub(crate) use fakes::*;
-pub(crate) use reads::LogReads;
+pub(crate) use reads::Reads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,9 @@ pub(crate) struct Scene {
     pub(crate) executor: Executor,
     pub(crate) log: MemoryLog,
     /// Delivery's own reads of it, not those of tails.
-    pub(crate) log_reads: Arc<LogReads>,
+    pub(crate) log_reads: Arc<Reads>,
+    /// Delivery's reads of the tables.
+    pub(crate) table_reads: Arc<Reads>,
     pub(crate) store: MemoryStore,
     pub(crate) commands: Arc<FakeCommands>,
     pub(crate) applied: Arc<FakeApplied>,
@@ -62,9 +64,10 @@ impl Scene {
         let runtime: Arc<dyn Runtime> = Arc::new(executor.runtime(NODE));
         // The test's own handles never fail; those of delivery do as the seed says.
         let (log, store) = (MemoryLog::new(1), MemoryStore::new());
-        let log_reads = LogReads::beside(Arc::new(executor.faults(NODE)));
+        let log_reads = Reads::of_log(Arc::new(executor.faults(NODE)));
         let faulty_log = log.reopen(Arc::clone(&log_reads) as _);
-        let faulty_store = store.reopen(Arc::new(executor.faults(NODE)));
+        let table_reads = Reads::of_tables(Arc::new(executor.faults(NODE)));
+        let faulty_store = store.reopen(Arc::clone(&table_reads) as _);
         let commands = Arc::new(FakeCommands {
             runtime: Arc::clone(&runtime),
             expires_at: Mutex::new(Timestamp(i64::MAX)),
@@ -111,6 +114,7 @@ impl Scene {
             executor,
             log,
             log_reads,
+            table_reads,
             store,
             commands,
             applied,

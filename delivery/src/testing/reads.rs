@@ -1,4 +1,4 @@
-//! Reads of the log as a test sees them: counted, held back, refused.
+//! Reads of the log or the tables as a test sees them: counted, held back, refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,8 +7,10 @@ use infra_ports::BoxFuture;
 use infra_ports::memory::{Faults, NoFaults};
 use tokio::sync::Semaphore;
 
-/// Faults with a hand on reads of the log.
-pub(crate) struct LogReads {
+/// Faults with a hand on reads.
+pub(crate) struct Reads {
+    point: &'static str,
+    choice: &'static str,
     others: Arc<dyn Faults>,
     count: AtomicUsize,
     fails: AtomicBool,
@@ -16,9 +18,19 @@ pub(crate) struct LogReads {
     passes: Arc<Semaphore>,
 }
 
-impl LogReads {
-    pub(crate) fn beside(others: Arc<dyn Faults>) -> Arc<Self> {
+impl Reads {
+    pub(crate) fn of_log(others: Arc<dyn Faults>) -> Arc<Self> {
+        Self::at("log.read.before", "log.read", others)
+    }
+
+    pub(crate) fn of_tables(others: Arc<dyn Faults>) -> Arc<Self> {
+        Self::at("store.read.before", "store.read", others)
+    }
+
+    fn at(point: &'static str, choice: &'static str, others: Arc<dyn Faults>) -> Arc<Self> {
         Arc::new(Self {
+            point,
+            choice,
             others,
             count: AtomicUsize::new(0),
             fails: AtomicBool::new(false),
@@ -26,11 +38,16 @@ impl LogReads {
         })
     }
 
-    /// No other faults, and no read goes through before it is let.
+    /// Of the log, without other faults; no read goes through before it is let.
     pub(crate) fn held_back() -> Arc<Self> {
-        let reads = Self::beside(Arc::new(NoFaults));
-        reads.passes.forget_permits(Semaphore::MAX_PERMITS);
+        let reads = Self::of_log(Arc::new(NoFaults));
+        reads.hold_back();
         reads
+    }
+
+    /// From now on no read goes through before it is let.
+    pub(crate) fn hold_back(&self) {
+        self.passes.forget_permits(Semaphore::MAX_PERMITS);
     }
 
     /// Lets so many reads through.
@@ -49,10 +66,10 @@ impl LogReads {
     }
 }
 
-impl Faults for LogReads {
+impl Faults for Reads {
     fn point(&self, site: &'static str) -> BoxFuture<'static, ()> {
         let other = self.others.point(site);
-        if site != "log.read.before" {
+        if site != self.point {
             return other;
         }
         self.count.fetch_add(1, Ordering::Relaxed);
@@ -64,7 +81,7 @@ impl Faults for LogReads {
     }
 
     fn choose(&self, site: &'static str, options: u32) -> u32 {
-        match site == "log.read" && self.fails.load(Ordering::Relaxed) {
+        match site == self.choice && self.fails.load(Ordering::Relaxed) {
             true => 1,
             false => self.others.choose(site, options),
         }

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use infra_ports::Runtime;
 use infra_ports::memory::transport::{Received, Socket};
 use schemas::errors::{Code, close};
-use schemas::frames::{Command, Frame, MAX_UNSETTLED, Pin, Send, WireBody, encode_command};
+use schemas::frames::{
+    Command, Frame, MAX_UNSETTLED, MarkUpTo, MembersQuery, Pin, Send, WireBody, encode_command,
+};
 use schemas::ids::{ChatId, ClientId};
+use schemas::position::Seq;
 
+use crate::Config;
 use crate::testing::*;
 
 fn send(chat: &ChatId, n: usize) -> Command {
@@ -270,4 +275,52 @@ fn sent_comes_before_the_entry_even_if_the_entry_is_faster() {
             "{frames:?}"
         );
     }
+}
+
+#[test]
+fn while_the_tables_answer_nothing_whatever_is_asked_is_answered_in_time() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    scene.table_reads.hold_back();
+    let (chat, seen) = (chat("d.ada.bob"), Seq(1));
+    let mut asked: Vec<Command> = (0..20).map(|n| send(&chat, n)).collect();
+    let mark = |_| {
+        Command::Delivered(MarkUpTo {
+            chat: chat.clone(),
+            seq: seen,
+        })
+    };
+    // More than a session may have under way; what is said after them waits for them.
+    asked.extend((0..600).map(mark));
+    let members = |_| Command::Members(MembersQuery { chat: chat.clone() });
+    asked.extend((0..600).map(members));
+    asked.extend((20..40).map(|n| send(&chat, n)));
+    let count = asked.len();
+    let peer = client.0.clone();
+    let talks = async move {
+        for (n, command) in asked.iter().enumerate() {
+            let text = encode_command(Some(&n.to_string()), command);
+            peer.send_text(text).await.unwrap();
+        }
+    };
+    let runtime = scene.executor.runtime(NODE);
+    runtime.spawn("client", Box::pin(talks));
+    scene.wait(100);
+    let frames = scene.frames(&client);
+    assert_eq!(sent(&frames).len(), 20, "a command needs no table");
+    // Three times as much as may be under way is asked.
+    let within = 3 * Config::default().tables_within.as_millis() + 1_000;
+    let mut later = Vec::new();
+    for _ in 0..within / 1_000 {
+        scene.wait(1_000);
+        later.extend(scene.frames(&client));
+    }
+    assert_eq!(sent(&later).len(), 20);
+    let refused = errors(&later);
+    assert!(refused.iter().all(|code| *code == Code::Unavailable));
+    assert_eq!(frames.len() + later.len(), count, "each has its answer");
+    scene.table_reads.let_through(100);
+    scene.command(&client, "again", &members(0));
+    let answered = scene.frames(&client);
+    assert!(matches!(answered[..], [Frame::Members(_)]), "{answered:?}");
 }

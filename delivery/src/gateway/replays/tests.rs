@@ -9,7 +9,7 @@ use schemas::position::Timestamp;
 use schemas::topics::TOPICS;
 
 use super::*;
-use crate::testing::{LogReads, NODE, chat, message, told, user};
+use crate::testing::{NODE, Reads, chat, message, told, user};
 
 type Answer = Arc<Mutex<Option<Result<Heads, LogError>>>>;
 
@@ -19,14 +19,14 @@ const HERE: Partition = Partition(0);
 struct Scene {
     executor: Executor,
     log: MemoryLog,
-    reads: Arc<LogReads>,
+    reads: Arc<Reads>,
     replays: Arc<Replays>,
     /// Of each record its recipient.
     written: Vec<&'static str>,
 }
 
 impl Scene {
-    fn new(executor: Executor, reads: Arc<LogReads>) -> Self {
+    fn new(executor: Executor, reads: Arc<Reads>) -> Self {
         let log = MemoryLog::new(1);
         let read = Arc::new(log.reopen(Arc::clone(&reads) as _));
         let replays = Replays::new(read, Arc::new(executor.runtime(NODE)));
@@ -44,7 +44,7 @@ impl Scene {
     }
 
     fn held_back() -> Self {
-        Self::new(Executor::seeded(1, Chances::CALM), LogReads::held_back())
+        Self::new(Executor::seeded(1, Chances::CALM), Reads::held_back())
     }
 
     /// Record n of the partition tells its recipient of entry n + 1 of their chat.
@@ -243,7 +243,7 @@ fn a_reader_that_is_lost_leaves_nobody_waiting() {
 fn whoever_comes_whenever_and_whatever_the_log_does_everybody_gets_all_of_theirs() {
     for seed in 0..10 {
         let mut executor = Executor::seeded(seed, Chances::SHUFFLED);
-        let faults = LogReads::beside(Arc::new(executor.faults(NODE)));
+        let faults = Reads::of_log(Arc::new(executor.faults(NODE)));
         executor.set_step_budget(10_000_000);
         let mut scene = Scene::new(executor, faults);
         let mut answers = Vec::new();

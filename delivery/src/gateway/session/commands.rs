@@ -73,7 +73,7 @@ impl Task {
         let reference = reference.map(str::to_owned);
         self.others.push(Box::pin(async move {
             let reference = reference.as_deref();
-            match ask(&gateway, &session, query).await {
+            match gateway.by_tables(ask(&gateway, &session, query)).await {
                 Ok(frame) => vec![answer(reference, &frame)],
                 Err(refused) => vec![refusal(reference, refused)],
             }

@@ -158,7 +158,8 @@ async fn append(
     let Some(kind) = news(signed_in, chat, *kind, seq) else {
         return Ok(Settled { chat: chat.clone() });
     };
-    let stamped = stamp::stamp(gateway, signed_in, chat, kind, seq).await?;
+    let stamping = stamp::stamp(gateway, signed_in, chat, kind, seq);
+    let stamped = gateway.by_tables(stamping).await?;
     let who = signed_in.identity.clone();
     let answers = gateway.commands.mark_all(vec![(who, stamped)]).await;
     let first = answers.into_iter().next();
