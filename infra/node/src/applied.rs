@@ -27,7 +27,7 @@ const MOST_CHECKPOINTS: usize = 65_536;
 type Places = BTreeMap<(&'static str, Partition), Offset>;
 
 /// Progress of projections, read from the store.
-pub(crate) struct AppliedInStore {
+pub struct AppliedInStore {
     store: Arc<dyn TableStore>,
     runtime: Arc<dyn Runtime>,
     generation: Generation,
@@ -52,7 +52,7 @@ impl Drop for Waits<'_> {
 
 impl AppliedInStore {
     /// Begins to read when somebody waits for the first time.
-    pub(crate) fn start(
+    pub fn start(
         store: Arc<dyn TableStore>,
         runtime: Arc<dyn Runtime>,
         generation: Generation,

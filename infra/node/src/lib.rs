@@ -17,7 +17,7 @@
 )]
 
 mod adapters;
-mod applied;
+pub mod applied;
 pub mod bridge;
 pub mod cli;
 pub mod config;

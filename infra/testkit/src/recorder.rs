@@ -34,6 +34,12 @@ impl Recorder {
         });
     }
 
+    /// A read mark is about to be given to a client that may die with it.
+    pub fn begins_to_read(&self, chat: &ChatId, seq: Seq) {
+        let chat = chat.clone();
+        self.note(Observation::BeginsToRead { chat, seq });
+    }
+
     /// Its user arranged a chat so, and was answered.
     pub fn chose(&self, chat: &ChatId, settings: Chosen) {
         let chat = chat.clone();

@@ -11,11 +11,12 @@
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use infra_testkit::simulation::{Keep, simulate};
+use infra_testkit::simulation::{Keep, Plan, simulate};
 
 fn hold(seeds: std::ops::Range<u64>) {
-    let (mut failed, mut crashes, mut delivered) = (Vec::new(), 0, 0);
+    let (mut failed, mut crashes, mut delivered, mut shared) = (Vec::new(), 0, 0, 0);
     for seed in seeds {
+        shared += u32::from(Plan::of(seed).shape.is_shared());
         let outcome = simulate(seed, Keep::default());
         crashes += outcome.crashes;
         delivered += outcome.delivered;
@@ -26,10 +27,10 @@ fn hold(seeds: std::ops::Range<u64>) {
         );
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-    let tested = crashes > 0 && delivered > 300;
+    let tested = crashes > 0 && delivered > 300 && shared > 0;
     assert!(
         tested,
-        "this tests nothing: {crashes} crashes, {delivered} delivered"
+        "this tests nothing: {crashes} crashes, {delivered} delivered, {shared} worlds that share"
     );
 }
 
@@ -63,7 +64,8 @@ fn thirty_fresh_seeds_keep_every_promise() {
 
 #[test]
 fn a_seed_is_one_run_in_every_process() {
-    for seed in [3, 38, 77] {
+    let shared = (0..).find(|seed| Plan::of(*seed).shape.is_shared());
+    for seed in [3, 38, 77].into_iter().chain(shared) {
         let trace = format!("trace {:016x}", simulate(seed, Keep::default()).trace);
         let mut program = Command::new(env!("CARGO_BIN_EXE_cursus-simulate"));
         let flags = ["--seeds", "1", "--seed", &seed.to_string()];

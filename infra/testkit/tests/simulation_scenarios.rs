@@ -146,6 +146,96 @@ fn no_single_fault_breaks_a_promise() {
     assert!(runs > 100, "only {runs} runs: this tests nothing");
 }
 
+/// Three people write to each other for a while in a world whose processes share partitions.
+fn busy_and_shared(seed: u64, folds: usize) -> Plan {
+    let mut plan = Plan::calm(seed);
+    plan.shape.composition = Composition::Shared { whole: 1, folds };
+    plan.shape.partitions = 6;
+    let [with_cy, without_ada] = ["ada", "bob"].map(|name| {
+        let chat = ChatId::direct(&user(name), &user("cy"));
+        chat.unwrap()
+    });
+    for n in 0..24 {
+        let (writer, chat) = match n % 3 {
+            0 => (ADA, ada_and_bob()),
+            1 => (ADA, with_cy.clone()),
+            _ => (BOB, without_ada.clone()),
+        };
+        plan.then(500 + n * 120, Deed::Person(writer, Act::Send(chat)));
+    }
+    plan
+}
+
+/// What becomes of it when all goes well: ada has two devices.
+const WRITTEN_AND_HAD: (usize, usize) = (24, 8 * 3 + 8 * 3 + 8 * 2);
+
+/// The plan with these things befalling it 400 ms apart.
+fn befallen(mut plan: Plan, events: impl IntoIterator<Item = Event>) -> Plan {
+    for (n, event) in (0..).zip(events) {
+        plan.then(550 + n * 400, Deed::World(event));
+    }
+    plan.actions.sort_by_key(|action| action.at);
+    plan
+}
+
+#[test]
+fn partitions_that_move_while_people_write_lose_and_double_nothing() {
+    let (comes, is_deaf) = (Event::Joins(true), Event::Joins(false));
+    let histories = [
+        vec![
+            comes,
+            Event::Leaves,
+            comes,
+            Event::Leaves,
+            comes,
+            Event::Leaves,
+        ],
+        vec![comes, Event::Restart(2), Event::Leaves, Event::Restart(0)],
+        vec![
+            is_deaf,
+            Event::GivenUp,
+            Event::ZombieEnds,
+            is_deaf,
+            Event::GivenUp,
+        ],
+        vec![Event::GivenUp, comes, Event::GivenUp, Event::GivenUp],
+    ];
+    for (seed, events) in (20..).zip(histories) {
+        let plan = befallen(busy_and_shared(seed, 2), events);
+        let outcome = holds(&plan, BTreeMap::new());
+        assert_eq!(
+            (outcome.acknowledged, outcome.delivered),
+            WRITTEN_AND_HAD,
+            "{seed}"
+        );
+    }
+}
+
+#[test]
+fn what_a_member_had_that_died_without_a_word_is_folded_by_others() {
+    for place in 0..3 {
+        let plan = befallen(busy_and_shared(30, 2), [Event::Kill(place)]);
+        // It does not come back before the others were given what it had.
+        let down = BTreeMap::from([(fault(Kind::Effect, "server.down", 0, 0), 4)]);
+        let outcome = holds(&plan, down);
+        assert_eq!((outcome.acknowledged, outcome.delivered), WRITTEN_AND_HAD);
+    }
+}
+
+#[test]
+fn no_single_fault_breaks_a_promise_where_partitions_are_shared() {
+    let mut plan = Plan::calm(8);
+    plan.shape.composition = Composition::Shared { whole: 1, folds: 1 };
+    plan.then(300, Deed::Person(ADA, Act::Send(ada_and_bob())));
+    plan.then(310, Deed::World(Event::Joins(true)));
+    plan.then(330, Deed::Person(BOB, Act::Send(ada_and_bob())));
+    plan.then(350, Deed::World(Event::Leaves));
+    plan.then(2_000, Deed::Rest);
+    let (runs, found) = sweep(&plan, 17);
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(runs > 60, "only {runs} runs: this tests nothing");
+}
+
 /// True when something broken says one of these.
 fn says(failure: Option<&Failure>, marks: &[&str]) -> bool {
     let Some(Failure::Broken(broken)) = failure else {
@@ -163,9 +253,21 @@ fn finds(flaw: Flaw, seeds: u64, left: usize, marks: &[&str]) {
 }
 
 fn finds_planted(flaw: &str, plant: impl Fn(&mut Shape), seeds: u64, left: usize, marks: &[&str]) {
-    let mut others = Vec::new();
-    for seed in 0..seeds {
-        let mut plan = Plan::of(seed);
+    let plans = (0..seeds).map(Plan::of);
+    finds_in(flaw, plans, plant, left, marks);
+}
+
+fn finds_in(
+    flaw: &str,
+    plans: impl Iterator<Item = Plan>,
+    plant: impl Fn(&mut Shape),
+    left: usize,
+    marks: &[&str],
+) {
+    let (mut others, mut seeds) = (Vec::new(), 0);
+    for mut plan in plans {
+        let seed = plan.seed;
+        seeds += 1;
         plant(&mut plan.shape);
         let choices = Choices::seeded(seed, plan.shape.chances);
         let outcome = run(&plan, choices, Keep::default());
@@ -225,4 +327,67 @@ fn a_client_that_trusts_its_marks_loses_nothing_when_they_are_made_in_time() {
             "seed {seed}"
         );
     }
+}
+
+#[test]
+fn a_reader_that_is_never_woken_is_found() {
+    finds(
+        Flaw::NeverWoken,
+        3,
+        3,
+        &["has not applied all", "settled: false"],
+    );
+}
+
+#[test]
+fn counters_that_are_not_written_are_found() {
+    finds(Flaw::Uncounted, 3, 3, &["wrong status: "]);
+}
+
+/// True when it fails as it must under the flaw: nobody dies, a process comes and leaves again and
+/// again, and all is well without the flaw.
+fn finds_when_partitions_come_and_go(flaw: Flaw) {
+    let moves = [Event::Joins(true), Event::Leaves];
+    let mut plan = befallen(busy_and_shared(40, 0), moves.into_iter().cycle().take(6));
+    holds(&plan, BTreeMap::new());
+    plan.shape.flaw = Some(flaw);
+    let choices = Choices::replayed(plan.seed, BTreeMap::new());
+    let outcome = run(&plan, choices, Keep::default());
+    let failure = outcome.failure;
+    let wrong = [
+        "lost: ",
+        "duplicated: ",
+        "diverged: ",
+        "is not the fold of the log",
+    ];
+    assert!(says(failure.as_ref(), &wrong), "{failure:?}");
+    let shrunk = shrink(&plan, outcome.made);
+    let left = shrunk.plan.actions.len();
+    assert!(shrunk.outcome.failure.is_some() && left <= 8, "{shrunk}");
+}
+
+/// What a rebalance must drop: whoever has a partition back goes on from what others made of it.
+#[test]
+fn states_that_are_kept_while_others_have_the_partition_are_found() {
+    finds_when_partitions_come_and_go(Flaw::StatesKept);
+}
+
+/// What a rebalance must wait for: who is given a partition finds its checkpoint ahead of its rows.
+#[test]
+fn a_partition_that_is_let_go_before_its_rows_are_written_is_found() {
+    finds_when_partitions_come_and_go(Flaw::EarlyCheckpoint);
+}
+
+/// Chance finds it as well.
+#[test]
+fn states_that_are_kept_are_found_in_worlds_of_chance() {
+    let shared = (0..400).map(Plan::of).filter(|plan| plan.shape.is_shared());
+    let plant = |shape: &mut Shape| shape.flaw = Some(Flaw::StatesKept);
+    let wrong = [
+        "lost: ",
+        "duplicated: ",
+        "diverged: ",
+        "is not the fold of the log",
+    ];
+    finds_in("states kept", shared, plant, 20, &wrong);
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use infra_ports::groups::ConsumerGroups;
+use infra_ports::memory::store::Stale;
 use infra_ports::memory::{
     Chances, Deaf, Executor, Halt, MemoryGroups, MemoryLog, MemoryStore, Node,
 };
@@ -12,7 +13,6 @@ use projectors::share::group_name;
 use projectors::{Projectors, Share};
 
 use super::script::{Dice, Scripted};
-use super::stale::Stale;
 use super::{LIVE, ORIGINS, PARTITIONS, append, are_done, empty_log, ports, tight};
 
 /// Engines over one log and one store.
@@ -53,7 +53,7 @@ impl Crowd {
         let (log, store) = (self.log.reopen(faults.clone()), self.store.reopen(faults));
         let mut ports = ports(&log, &store, self.executor.runtime(node));
         if self.is_stale {
-            ports.store = Arc::new(Stale::new(store));
+            ports.store = Arc::new(Stale::new(Arc::new(store)));
         }
         let groups = Arc::clone(&self.groups);
         let groups: Arc<dyn ConsumerGroups> = match hears {

@@ -10,7 +10,6 @@
 pub mod crowd;
 pub mod machine;
 pub mod script;
-pub mod stale;
 pub mod told;
 
 use std::sync::Arc;

@@ -54,6 +54,14 @@ pub enum Observation {
         /// Up to here.
         seq: Seq,
     },
+    /// Its user reads up to here. A client that dies before it has brought this home may have done
+    /// so or not.
+    BeginsToRead {
+        /// In which chat.
+        chat: ChatId,
+        /// Up to here.
+        seq: Seq,
+    },
     /// Its user read up to here, and the client took it upon itself to bring that home: in the end
     /// the chat list says no less.
     HasRead {

@@ -79,6 +79,7 @@ fn sent_in_order(
             | Observation::Marked { .. }
             | Observation::HasRead { .. }
             | Observation::Chose { .. }
+            | Observation::BeginsToRead { .. }
             | Observation::Gone => {}
         }
     }
@@ -147,6 +148,7 @@ fn marks_only_grow(
             | Observation::Received(_)
             | Observation::Chose { .. }
             | Observation::Restarted
+            | Observation::BeginsToRead { .. }
             | Observation::Gone => continue,
         };
         let highest = read.entry(chat).or_insert(seq);

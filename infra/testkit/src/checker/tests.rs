@@ -388,3 +388,43 @@ fn counters_are_what_devices_got_and_users_read() {
         ));
     }
 }
+
+#[test]
+fn what_an_app_had_begun_to_read_when_it_died_counts_or_not_but_for_names_and_counters_alike() {
+    let mut history = right();
+    let (chat, seq) = (chat(), Seq(2));
+    seen(&mut history, "bob").push(Observation::BeginsToRead { chat, seq });
+    for told in [status(2, 1, 0), status(2, 1, 1)] {
+        truth(&mut history).statuses = vec![told];
+        assert_eq!(check(&history), vec![]);
+    }
+    let mut at_odds = status(2, 1, 1);
+    at_odds.who.as_mut().unwrap()[0].read = false;
+    truth(&mut history).statuses = vec![at_odds];
+    assert!(matches!(
+        check(&history)[..],
+        [Violation::WrongStatus { .. }]
+    ));
+}
+
+#[test]
+fn what_is_read_in_a_later_stay_counts_for_nothing_in_the_one_before() {
+    let mut history = right();
+    let (chat, bob) = (chat(), endpoint("bob").0);
+    let stays = vec![(Seq(0), Seq(1)), (Seq(1), Seq(u64::MAX))];
+    truth(&mut history).members.insert(bob, stays);
+    let seq = Seq(2);
+    seen(&mut history, "bob").push(Observation::HasRead { chat, seq });
+    let bobs = truth(&mut history)
+        .lists
+        .get_mut(&endpoint("bob").0)
+        .unwrap();
+    (bobs.read, bobs.unread) = (Seq(2), 0);
+    truth(&mut history).statuses = vec![status(1, 1, 0), status(2, 1, 1)];
+    assert_eq!(check(&history), vec![]);
+    truth(&mut history).statuses = vec![status(1, 1, 1)];
+    assert!(matches!(
+        check(&history)[..],
+        [Violation::WrongStatus { .. }]
+    ));
+}

@@ -203,6 +203,7 @@ fn tally(people: &[Person]) -> Tally {
                 | Observation::HasRead { .. }
                 | Observation::Chose { .. }
                 | Observation::Restarted
+                | Observation::BeginsToRead { .. }
                 | Observation::Gone => {}
             }
         }

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use infra_ports::log::NewRecord;
-use infra_ports::{EventLog, LogError, LogTail, Positions, Record, Runtime, Visibility};
+use infra_ports::{
+    EventLog, LogError, LogTail, Positions, Record, RecordBatch, Runtime, Visibility,
+};
 use schemas::avro::LogEvent;
 use schemas::events::ChatEvent;
 use schemas::position::{Offset, Partition};
@@ -53,6 +56,19 @@ async fn append_late(
             }
             next = late.try_recv().ok();
         }
+    }
+}
+
+/// A tail that has forgotten whom to wake.
+struct NeverWoken(Box<dyn LogTail>);
+
+#[async_trait]
+impl LogTail for NeverWoken {
+    async fn next(&mut self, max_records: usize) -> Result<Vec<RecordBatch>, LogError> {
+        if let Some(found) = self.0.next(max_records).now_or_never() {
+            return found;
+        }
+        std::future::pending().await
     }
 }
 
@@ -123,7 +139,11 @@ impl EventLog for FlawedLog {
         from: Vec<(Partition, Offset)>,
         visibility: Visibility,
     ) -> Result<Box<dyn LogTail>, LogError> {
-        self.log.tail(topic, from, visibility).await
+        let tail = self.log.tail(topic, from, visibility).await?;
+        Ok(match (self.flaw, topic) {
+            (Flaw::NeverWoken, Topic::Users) => Box::new(NeverWoken(tail)),
+            _ => tail,
+        })
     }
 
     async fn positions(&self, topic: Topic, partition: Partition) -> Result<Positions, LogError> {

@@ -8,6 +8,7 @@ mod store;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use infra_ports::memory::store::Stale;
 use infra_ports::{EventLog, Runtime, TableStore};
 
 pub use log::FlawedLog;
@@ -32,6 +33,10 @@ pub enum Flaw {
     ForgottenMember,
     /// Counters of messages are not written.
     Uncounted,
+    /// A reader of `users` that has found nothing once is never woken again.
+    NeverWoken,
+    /// The state of a chat is kept at hand when others have gone beyond it.
+    StatesKept,
 }
 
 /// A rule for clients to break.
@@ -56,6 +61,8 @@ impl FromStr for Flaw {
             "dropped-setting" => Ok(Self::DroppedSetting),
             "forgotten-member" => Ok(Self::ForgottenMember),
             "uncounted" => Ok(Self::Uncounted),
+            "never-woken" => Ok(Self::NeverWoken),
+            "states-kept" => Ok(Self::StatesKept),
             other => Err(format!("no flaw is called {other}")),
         }
     }
@@ -73,7 +80,9 @@ pub fn break_rule(
         | Flaw::DroppedMark
         | Flaw::DroppedMessage
         | Flaw::DroppedSetting
-        | Flaw::ForgottenMember => (Arc::new(FlawedLog::new(flaw, log, &runtime)), store),
+        | Flaw::ForgottenMember
+        | Flaw::NeverWoken => (Arc::new(FlawedLog::new(flaw, log, &runtime)), store),
+        Flaw::StatesKept => (log, Arc::new(Stale::new(store))),
         Flaw::NoDedupe | Flaw::EarlyCheckpoint | Flaw::Uncounted => {
             (log, Arc::new(Flawed::store(flaw, store, runtime)))
         }

@@ -244,6 +244,7 @@ impl App {
                 let seq = self.device.newest(&chat);
                 if seq > Seq(0) {
                     self.device.witness.reads(&self.device.endpoint, &chat, seq);
+                    self.device.recorder.begins_to_read(&chat, seq);
                     self.session.mark_read(now, &chat, seq);
                     self.reads.insert(chat, seq);
                 }

@@ -140,14 +140,17 @@ async fn carry_up(wire: Arc<Wire>, faults: SimFaults, mut ended: watch::Receiver
         if wire.is_silent() {
             continue;
         }
-        let sent = tokio::select! {
-            biased;
-            _ = ended.wait_for(|ended| *ended) => return,
-            sent = wire.peer.send_text(text) => sent,
-        };
-        if sent.is_err() {
-            // The way down hears of it too.
-            return;
+        let again = faults.choose("line.up.twice", 2) == 1;
+        for text in std::iter::once(text.clone()).chain(again.then_some(text)) {
+            let sent = tokio::select! {
+                biased;
+                _ = ended.wait_for(|ended| *ended) => return,
+                sent = wire.peer.send_text(text) => sent,
+            };
+            if sent.is_err() {
+                // The way down hears of it too.
+                return;
+            }
         }
     }
 }
@@ -178,7 +181,12 @@ async fn carry_down(wire: Arc<Wire>, faults: SimFaults, mut ended: watch::Receiv
             return wire.arrive(Step::Over(Lost::Broken));
         }
         let step = match received {
-            Received::Text(text) => Step::Text(text),
+            Received::Text(text) => {
+                if faults.choose("line.down.twice", 2) == 1 {
+                    wire.arrive(Step::Text(text.clone()));
+                }
+                Step::Text(text)
+            }
             Received::Ping(_) => {
                 // A socket that is gone shows on the way down.
                 wire.peer.send_pong().await.ok();

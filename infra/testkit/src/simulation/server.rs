@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use delivery::{Applied, Delivery, GatewayPorts, LiveGeneration};
+use infra_node::applied::AppliedInStore;
 use infra_node::bridge::{AppliedOf, CommandsOf};
 use infra_node::node::FIRST_GENERATION;
 use infra_ports::memory::SimRuntime;
@@ -13,7 +13,6 @@ use infra_ports::{EventLog, Runtime, TableStore};
 use ingest::Ingest;
 use parking_lot::Mutex;
 use projectors::{Projectors, Share};
-use schemas::position::{Offset, Partition};
 use schemas::topics::TOPICS;
 
 use super::network::keys;
@@ -27,54 +26,8 @@ pub(super) struct Ports {
     pub(super) runtime: SimRuntime,
 }
 
-/// The projectors that are at work now, wherever they run: who serves asks them how far they are.
-#[derive(Default)]
-pub(super) struct AtWork(Mutex<Option<Arc<AppliedOf>>>);
-
-impl AtWork {
-    pub(super) fn set(&self, projectors: &Projectors, runtime: &SimRuntime) {
-        let runtime: Arc<dyn Runtime> = Arc::new(runtime.clone());
-        let applied = AppliedOf::new(projectors.statuses(), runtime);
-        *self.0.lock() = Some(Arc::new(applied));
-    }
-
-    fn now(&self) -> Option<Arc<AppliedOf>> {
-        self.0.lock().clone()
-    }
-}
-
-/// What a gateway knows of the projectors, over their lives.
-struct Asked {
-    at_work: Arc<AtWork>,
-    runtime: SimRuntime,
-}
-
-#[async_trait]
-impl Applied for Asked {
-    fn applied(&self, projection: &'static str, partition: Partition) -> Offset {
-        let now = self.at_work.now();
-        now.map_or(Offset(0), |now| now.applied(projection, partition))
-    }
-
-    async fn wait_applied(
-        &self,
-        projection: &'static str,
-        partition: Partition,
-        offset: Offset,
-        timeout: Duration,
-    ) -> bool {
-        if let Some(now) = self.at_work.now() {
-            return now
-                .wait_applied(projection, partition, offset, timeout)
-                .await;
-        }
-        self.runtime.sleep(timeout).await;
-        false
-    }
-}
-
-/// Starts the projectors.
-pub(super) fn start_projectors(ports: &Ports, shape: &Shape) -> Projectors {
+/// Starts the projectors, over their share of the partitions.
+pub(super) fn start_projectors(ports: &Ports, shape: &Shape, share: &Share) -> Projectors {
     let given = projectors::Ports {
         log: Arc::clone(&ports.log),
         store: Arc::clone(&ports.store),
@@ -87,17 +40,18 @@ pub(super) fn start_projectors(ports: &Ports, shape: &Shape) -> Projectors {
         receipts: engine.clone(),
         settings: engine.clone(),
     };
-    projectors::start(&given, &config, FIRST_GENERATION, &Share::everything())
+    projectors::start(&given, &config, FIRST_GENERATION, share)
 }
 
-/// Starts ingest and delivery.
+/// Starts ingest and delivery, which ask the projectors of their process how far they are, and the
+/// store where others have the partition.
 ///
 /// # Errors
 /// When a port does not answer: the process ends and is started again.
 pub(super) async fn start_edge(
     ports: &Ports,
     shape: &Shape,
-    at_work: Arc<AtWork>,
+    projectors: Option<&Projectors>,
 ) -> anyhow::Result<Delivery> {
     let runtime: Arc<dyn Runtime> = Arc::new(ports.runtime.clone());
     let config = ingest::Config::default();
@@ -107,20 +61,28 @@ pub(super) async fn start_edge(
         Arc::clone(&ports.log),
         Arc::clone(&runtime),
     );
-    let applied = Asked {
-        at_work,
-        runtime: ports.runtime.clone(),
-    };
+    let applied = applied(ports, shape, projectors);
     let ports = GatewayPorts {
         config: shape.delivery.clone(),
         log: Arc::clone(&ports.log),
         store: Arc::clone(&ports.store),
         runtime,
         commands: Arc::new(CommandsOf(ingest)),
-        applied: Arc::new(applied),
+        applied,
         live: LiveGeneration::new(FIRST_GENERATION),
     };
     Ok(Delivery::start(ports).await?)
+}
+
+fn applied(ports: &Ports, shape: &Shape, projectors: Option<&Projectors>) -> Arc<dyn Applied> {
+    let runtime: Arc<dyn Runtime> = Arc::new(ports.runtime.clone());
+    let (store, tasks) = (Arc::clone(&ports.store), Arc::clone(&runtime));
+    let in_store = || AppliedInStore::start(store, tasks, FIRST_GENERATION);
+    match projectors.map(|own| AppliedOf::new(own.statuses(), runtime)) {
+        Some(own) if shape.is_shared() => Arc::new(own.or_else(in_store())),
+        Some(own) => Arc::new(own),
+        None => in_store(),
+    }
 }
 
 /// Creates the topics.
@@ -171,6 +133,16 @@ impl Server {
                 let edges = (2..).take(edges).map(|node| server(node, false, true));
                 std::iter::once(server(1, true, false))
                     .chain(edges)
+                    .collect()
+            }
+            Composition::Shared { whole, folds } => {
+                let serves = [true]
+                    .repeat(whole)
+                    .into_iter()
+                    .chain([false].repeat(folds));
+                let numbered = (1..).zip(serves);
+                numbered
+                    .map(|(node, serves)| server(node, true, serves))
                     .collect()
             }
         }

@@ -38,6 +38,11 @@ impl ToldMarks {
         *made = seq.max(*made);
     }
 
+    /// How far each user has read, whether that came home or not.
+    pub(super) fn made_by_all(&self) -> &BTreeMap<(UserId, ChatId), Seq> {
+        &self.made
+    }
+
     /// A device has a new connection: what it was told on the last one may be told again.
     pub(super) fn connected(&mut self, who: &Endpoint) {
         self.devices.insert(who.clone());

@@ -10,7 +10,7 @@ use infra_ports::memory::MemoryStore;
 use schemas::avro::LogEvent;
 use schemas::errors::Refusal;
 use schemas::events::ChatEvent;
-use schemas::frames::{ChatsQuery, Entry, EntryEvent, TimelineQuery};
+use schemas::frames::{ChatsQuery, Entry, EntryEvent, StatusQuery, TimelineQuery};
 use schemas::ids::{ChatId, UserId};
 use schemas::position::Seq;
 use schemas::tables::{ChangeRow, MessageRow, Table};
@@ -41,7 +41,35 @@ pub(super) fn read(store: &MemoryStore, shape: &Shape) -> Result<Truth, Failure>
             Failure::Broken(vec![format!("a read of {user} is refused: {refusal}")])
         })?;
     }
+    for (chat, of) in &mut truth.chats {
+        statuses(&reads, chat, of).map_err(|refusal| {
+            Failure::Broken(vec![format!("a status of {chat} is refused: {refusal}")])
+        })?;
+    }
     Ok(truth)
+}
+
+/// How far each message has got, as the first who sees it is told.
+fn statuses(reads: &Reads, chat: &ChatId, truth: &mut ChatTruth) -> Result<(), Refusal> {
+    let is_message = |entry: &&Entry| matches!(entry.event, EntryEvent::Message { .. });
+    for message in truth.timeline.iter().filter(is_message) {
+        let seq = message.seq;
+        let sees = |(after, until): &(Seq, Seq)| seq > *after && seq <= *until;
+        let mut viewers = truth
+            .members
+            .iter()
+            .filter(|(_, stays)| stays.iter().any(sees));
+        let Some((viewer, _)) = viewers.next() else {
+            continue;
+        };
+        let query = StatusQuery {
+            chat: chat.clone(),
+            seq,
+            who: true,
+        };
+        truth.statuses.push(at_once(reads.status(viewer, &query))?);
+    }
+    Ok(())
 }
 
 /// Every chat's whole timeline.

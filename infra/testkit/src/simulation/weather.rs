@@ -48,6 +48,11 @@ impl Weather {
             "log.append" if is(&self.disk_full) => 1,
             "log.append" if is(&self.log_down) => 2,
             "log.read" | "log.tail" | "log.sync" if is(&self.log_down) => 1,
+            "group.join" | "group.release" | "group.commit" | "group.leave"
+                if is(&self.log_down) =>
+            {
+                1
+            }
             "store.write" if is(&self.disk_full) || is(&self.store_down) => 1,
             "store.read" | "store.sync" if is(&self.store_down) => 1,
             _ => return None,

@@ -21,6 +21,7 @@ use schemas::topics::{Topic, partition_of};
 
 use super::at_once;
 use super::told_marks::ToldMarks;
+use super::told_ticks::ToldTicks;
 use crate::checker::{ChatTruth, Endpoint};
 use crate::recorder::Recorder;
 
@@ -41,6 +42,7 @@ pub(super) struct Witness {
     log: Mutex<MemoryLog>,
     seen: Mutex<Seen>,
     marks: Mutex<ToldMarks>,
+    ticks: Mutex<ToldTicks>,
     keeps_a_trace: bool,
 }
 
@@ -50,6 +52,7 @@ impl Witness {
             log: Mutex::new(log),
             seen: Mutex::default(),
             marks: Mutex::default(),
+            ticks: Mutex::default(),
             keeps_a_trace,
         })
     }
@@ -92,18 +95,23 @@ impl Witness {
         self.marks.lock().connected(who);
     }
 
-    /// Marks that were told and should not have been; see [`ToldMarks::wrong`].
-    pub(super) fn wrong_marks(
+    /// Marks and ticks that were told and should not have been; see [`ToldMarks::wrong`] and
+    /// [`ToldTicks::wrong`].
+    pub(super) fn wrong_news(
         &self,
         chats: &BTreeMap<ChatId, ChatTruth>,
         undisturbed: bool,
     ) -> Vec<String> {
-        self.marks.lock().wrong(chats, undisturbed)
+        let marks = self.marks.lock();
+        let mut wrong = marks.wrong(chats, undisturbed);
+        wrong.extend(self.ticks.lock().wrong(chats, marks.made_by_all()));
+        wrong
     }
 
     /// A frame reaches a device.
     pub(super) fn hear(&self, at: Duration, who: &Endpoint, text: &[u8]) {
         self.marks.lock().hear(who, text);
+        self.ticks.lock().hear(who, text);
         if self.keeps_a_trace {
             let text = String::from_utf8_lossy(text);
             self.tell(at, &format!("{}/{} hears {text}", who.0, who.1));

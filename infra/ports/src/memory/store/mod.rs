@@ -16,8 +16,10 @@
 
 mod around;
 mod disk;
+mod stale;
 
 pub use around::{Around, AroundStore};
+pub use stale::Stale;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

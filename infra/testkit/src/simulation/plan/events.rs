@@ -28,6 +28,13 @@ pub enum Event {
     ClockJump(usize, i64),
     /// What everybody has of `users` is dropped.
     Retention,
+    /// One more process joins those that share the projectors' partitions; true: it hears what is
+    /// taken from it, false: it does not, and goes on with what others have by then.
+    Joins(bool),
+    /// It leaves in order.
+    Leaves,
+    /// Every member of every group counts as dead, and those that hear are told so.
+    GivenUp,
 }
 
 /// Events of one plan: some kinds only, so that each has runs of its own.
@@ -43,10 +50,18 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn new(dice: &mut Dice, shape: &Shape) -> Self {
-        let kinds = (0..10).filter(|_| dice.once_in(3)).collect();
+        let mut kinds: Vec<u64> = (0..10).filter(|_| dice.once_in(3)).collect();
+        if shape.is_shared() {
+            // All of them: partitions that move once do little, those that come back may.
+            kinds.extend(10..14);
+        }
         Self {
             kinds,
-            once_in: dice.between(4, 12),
+            once_in: if shape.is_shared() {
+                dice.between(2, 5)
+            } else {
+                dice.between(4, 12)
+            },
             nodes: u64::try_from(shape.nodes()).unwrap_or(1),
             zombie: false,
             disk_full: false,
@@ -79,7 +94,11 @@ impl Events {
                 let ms = i64::try_from(dice.below(7_200_000)).unwrap_or(0);
                 Event::ClockJump(node, ms - 3_600_000)
             }
-            _ => Event::Retention,
+            9 => Event::Retention,
+            10 => Event::Joins(true),
+            11 => Event::Joins(false),
+            12 => Event::Leaves,
+            _ => Event::GivenUp,
         })
     }
 }

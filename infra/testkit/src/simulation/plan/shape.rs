@@ -21,6 +21,13 @@ pub enum Composition {
         /// How many of the latter.
         edges: usize,
     },
+    /// The projectors in every process, which share their partitions in groups, on one log and store.
+    Shared {
+        /// How many processes serve as well.
+        whole: usize,
+        /// How many only project.
+        folds: usize,
+    },
 }
 
 /// A world.
@@ -76,16 +83,11 @@ impl Shape {
 
     /// What a seed makes of it.
     pub(super) fn of(dice: &mut Dice) -> Self {
-        let composition = match dice.below(3) {
-            0 => Composition::Apart {
-                edges: usize::try_from(dice.between(1, 2)).unwrap_or(1),
-            },
-            _ => Composition::Together,
-        };
+        let composition = composition(dice);
         Self {
             users: usize::try_from(dice.between(2, 4)).unwrap_or(2),
             composition,
-            partitions: u32::try_from(dice.between(1, 4)).unwrap_or(1),
+            partitions: partitions(dice, composition),
             chances: chances(dice),
             links_break: dice.below(3) > 0,
             socket_bytes: *dice.pick(&[64 * 1024, 4 * 1024, 700]).unwrap_or(&4_096),
@@ -105,7 +107,39 @@ impl Shape {
         match self.composition {
             Composition::Together => 1,
             Composition::Apart { edges } => 1 + edges,
+            Composition::Shared { whole, folds } => whole + folds,
         }
+    }
+
+    /// True when the projectors of several processes share partitions.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.composition, Composition::Shared { .. })
+    }
+}
+
+fn composition(dice: &mut Dice) -> Composition {
+    let drawn = dice.below(6);
+    let mut one_or_two = || usize::try_from(dice.between(1, 2)).unwrap_or(1);
+    match drawn {
+        0 | 3 => Composition::Apart {
+            edges: one_or_two(),
+        },
+        5 => Composition::Shared {
+            whole: one_or_two(),
+            // A process that joins for a while shares with one alone as well: then half of it moves.
+            folds: one_or_two() - 1,
+        },
+        _ => Composition::Together,
+    }
+}
+
+/// Few; but where they are shared, everybody has some and some move when one more comes.
+fn partitions(dice: &mut Dice, composition: Composition) -> u32 {
+    let few = u32::try_from(dice.between(1, 4)).unwrap_or(1);
+    match composition {
+        Composition::Shared { .. } => few + 2,
+        Composition::Together | Composition::Apart { .. } => few,
     }
 }
 

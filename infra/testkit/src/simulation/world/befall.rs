@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use infra_ports::TableStore;
+use infra_ports::memory::Deaf;
+use projectors::Share;
 use schemas::position::Partition;
 use schemas::topics::Topic;
 
 use super::super::at_once;
+use super::super::membership::Brokers;
 use super::super::plan::Event;
 use super::super::server::start_projectors;
-use super::{World, ZOMBIE};
+use super::{GUEST, World};
 
 /// How long an operator needs to start everything again after a failed fsync.
 const OPERATOR: Duration = Duration::from_secs(5);
@@ -25,8 +28,18 @@ impl World {
             }
             Event::Restart(place) => self.take_down(place),
             Event::PowerCut => self.power_cut(),
-            Event::Zombie => self.boot_zombie(),
-            Event::ZombieEnds => self.end_zombie(),
+            Event::Zombie => self.boot_guest(&Share::everything()),
+            Event::ZombieEnds => self.end_guest(),
+            Event::Joins(true) => self.boot_guest(&self.share(GUEST)),
+            Event::Joins(false) => {
+                let brokers = Brokers::reached(&self.brokers, self.exposed(GUEST));
+                self.boot_guest(&Share::of(Arc::new(Deaf(brokers))));
+            }
+            Event::Leaves => drop(self.guest.take()),
+            Event::GivenUp => {
+                self.disturbed = true;
+                self.brokers.give_up();
+            }
             Event::DiskFull(on) => self.weather.set(|w| &w.disk_full, on),
             Event::StoreDown(on) => self.weather.set(|w| &w.store_down, on),
             Event::LogDown(on) => self.weather.set(|w| &w.log_down, on),
@@ -44,28 +57,28 @@ impl World {
     pub(super) fn power_cut(&mut self) {
         self.tell("the power fails");
         self.crashes += 1;
-        let first = self.servers.first().map_or(ZOMBIE, |server| server.node);
+        let first = self.servers.first().map_or(GUEST, |server| server.node);
         let faults = Arc::new(self.exposed(first));
         self.log.reopen(faults.clone()).crash();
         self.store.reopen(faults).crash();
-        self.end_zombie();
+        self.end_guest();
         for place in 0..self.servers.len() {
             self.kill(place);
         }
         self.reopen();
     }
 
-    fn boot_zombie(&mut self) {
-        self.end_zombie();
+    fn boot_guest(&mut self, share: &Share) {
+        self.end_guest();
         self.disturbed = true;
-        let ports = self.ports(ZOMBIE);
-        self.zombie = Some(start_projectors(&ports, &self.shape));
+        let ports = self.ports(GUEST);
+        self.guest = Some(start_projectors(&ports, &self.shape, share));
     }
 
-    /// Ends the second instance of the projectors.
-    pub(super) fn end_zombie(&mut self) {
-        self.executor.kill(ZOMBIE);
-        drop(self.zombie.take());
+    /// Ends the further instance of the projectors where it stands.
+    pub(super) fn end_guest(&mut self) {
+        self.executor.kill(GUEST);
+        drop(self.guest.take());
     }
 
     /// No node may write any more; each is started again when somebody comes to it.
@@ -81,18 +94,10 @@ impl World {
 
     /// Drops what every projection that may need it again has applied durably.
     fn drop_told(&mut self) {
-        let statuses = self.servers.iter().find_map(|server| {
-            let running = server.running.lock();
-            let projectors = running.as_ref()?.projectors.as_ref()?;
-            projectors.status("inbox")
-        });
-        let Some(inbox) = statuses else {
-            return;
-        };
         self.note_refusals();
         at_once(self.store.sync()).ok();
         for partition in (0..self.shape.partitions).map(Partition) {
-            let most = inbox.applied(partition).unwrap_or_default();
+            let most = self.applied("inbox", partition).unwrap_or_default();
             self.log.drop_before(Topic::Users, partition, most).ok();
         }
     }

@@ -12,15 +12,16 @@ use std::time::Duration;
 use infra_ports::memory::runtime::{Choices, Kind, Node};
 use infra_ports::memory::{Executor, Halt, MemoryLog, MemoryStore, NoFaults};
 use infra_ports::{EventLog, TableStore};
-use projectors::Projectors;
+use projectors::{Projectors, Share};
 use schemas::topics::TOPICS;
 
 use self::refusals::Refusals;
 use super::acts::{Doing, doing};
 use super::device::Device;
+use super::membership::Brokers;
 use super::network::Network;
 use super::plan::{Act, Action, Deed, Shape};
-use super::server::{AtWork, Ports, Server};
+use super::server::{Ports, Server};
 use super::weather::{Exposed, Weather};
 use super::witness::Witness;
 use super::{Failure, at_once, cast};
@@ -30,8 +31,8 @@ use crate::flaws::break_rule;
 const STEPS: u64 = 6_000_000;
 /// How often servers are looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// The node of the second instance of the projectors.
-const ZOMBIE: Node = Node(9);
+/// The node of a further instance of the projectors.
+const GUEST: Node = Node(9);
 /// The node of the first device.
 const DEVICES: u8 = 20;
 
@@ -53,8 +54,9 @@ pub(super) struct World {
     /// The build that the next comparison makes.
     pub(super) next_build: u32,
     weather: Arc<Weather>,
-    at_work: Arc<AtWork>,
-    zombie: Option<Projectors>,
+    brokers: Arc<Brokers>,
+    /// A further instance of the projectors, that nobody serves with.
+    guest: Option<Projectors>,
     launches: BTreeMap<usize, Duration>,
     refused: Refusals,
 }
@@ -80,8 +82,8 @@ impl World {
             disturbed: false,
             next_build: 2,
             weather: Arc::default(),
-            at_work: Arc::default(),
-            zombie: None,
+            brokers: Brokers::new(shape.partitions),
+            guest: None,
             launches: BTreeMap::new(),
             refused: Refusals::new(),
             network,
@@ -182,8 +184,8 @@ impl World {
             self.launches.insert(place, again);
         } else if self.choose("crash.power", 4) == 1 {
             self.power_cut();
-        } else if node == ZOMBIE {
-            self.zombie = None;
+        } else if node == GUEST {
+            self.end_guest();
         } else if let Some(place) = self.servers.iter().position(|s| s.node == node) {
             self.kill(place);
         }
@@ -196,6 +198,7 @@ impl World {
         let due: Vec<usize> = due.map(|(place, _)| *place).collect();
         due.into_iter().for_each(|place| self.launch(place));
         self.look_after_servers();
+        self.brokers.look_after(now);
     }
 
     /// A pause before something is started again: short, unless the run chooses otherwise.
@@ -226,6 +229,14 @@ impl World {
             log,
             store,
             runtime,
+        }
+    }
+
+    /// What the projectors of a process have: everything, or what groups give them.
+    fn share(&self, node: Node) -> Share {
+        match self.shape.is_shared() {
+            true => Share::of(Brokers::reached(&self.brokers, self.exposed(node))),
+            false => Share::everything(),
         }
     }
 

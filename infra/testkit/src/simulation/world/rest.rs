@@ -5,9 +5,10 @@ use std::time::Duration;
 use infra_node::node::FIRST_GENERATION;
 use infra_ports::EventLog;
 use infra_ports::memory::runtime::{ChoiceKey, Kind};
-use projectors::{Health, origin, rebuild};
-use schemas::position::{Generation, Partition};
+use projectors::{Health, PROJECTIONS, origin, rebuild};
+use schemas::position::{Generation, Offset, Partition};
 
+use super::super::server::Server;
 use super::super::truth::{self, Truth};
 use super::super::{Failure, at_once};
 use super::World;
@@ -28,7 +29,7 @@ impl World {
         self.tell("everything comes to rest");
         self.executor.choices().set_calm(true);
         self.weather.clear();
-        self.end_zombie();
+        self.end_guest();
         let until = self.executor.elapsed() + NOBODY_FORGOTTEN_WITHIN;
         let mut wrong = vec!["nobody looked".to_owned()];
         while self.executor.elapsed() < until && !wrong.is_empty() {
@@ -61,23 +62,30 @@ impl World {
                 if let Health::Stopped(stop) = status.health() {
                     moving.push(format!("{} stopped: {stop}", status.name()));
                 }
-                moving.extend(self.lag(&status));
             }
         }
+        moving.extend(PROJECTIONS.iter().filter_map(|name| self.lag(name)));
         moving
     }
 
-    fn lag(&self, status: &projectors::Status) -> Option<String> {
-        let topic = origin(status.name())?;
+    fn lag(&self, projection: &str) -> Option<String> {
+        let topic = origin(projection)?;
         let lags = |partition: &Partition| {
             let ends = at_once(self.log.positions(topic, *partition));
-            ends.is_ok_and(|ends| status.applied(*partition) < Some(ends.end))
+            ends.is_ok_and(|ends| self.applied(projection, *partition) < Some(ends.end))
         };
         let partition = (0..self.shape.partitions).map(Partition).find(lags)?;
-        Some(format!(
-            "{} has not applied all of {partition}",
-            status.name()
-        ))
+        Some(format!("{projection} has not applied all of {partition}"))
+    }
+
+    /// How far a projection is, as the server says that has the partition now.
+    pub(super) fn applied(&self, projection: &str, partition: Partition) -> Option<Offset> {
+        let of_one = |server: &Server| {
+            let running = server.running.lock();
+            let status = running.as_ref()?.projectors.as_ref()?.status(projection)?;
+            status.applied(partition)
+        };
+        self.servers.iter().filter_map(of_one).max()
     }
 
     fn history_against_truth(&mut self) -> Result<Vec<String>, Failure> {
@@ -95,14 +103,17 @@ impl World {
         let counts = |v: &&Violation| in_order || !matches!(v, Violation::Overtaken { .. });
         wrong.extend(violations.iter().filter(counts).map(ToString::to_string));
         let undisturbed = self.no_projector_began_again();
-        wrong.extend(self.witness.wrong_marks(&history.chats, undisturbed));
+        wrong.extend(self.witness.wrong_news(&history.chats, undisturbed));
         Ok(wrong)
     }
 
-    /// True while nothing made a projector read again what it had told of.
+    /// True while nothing made a projector read again what it had told of, and no frame came twice.
     fn no_projector_began_again(&self) -> bool {
         let choices = self.executor.choices();
-        let of_ports = |site: &str| site.starts_with("log.") || site.starts_with("store.");
+        let of_ports = |site: &str| {
+            let of = ["log.", "store.", "group.", "line.down.twice"];
+            of.iter().any(|of| site.starts_with(of))
+        };
         let failed = |key: &ChoiceKey| key.kind == Kind::Effect && of_ports(key.site);
         let failed = choices.made().keys().any(failed);
         !failed && !self.disturbed && !self.weather.was_bad()
@@ -122,12 +133,12 @@ impl World {
         let ports = projectors::Ports {
             log: std::sync::Arc::new(self.log.clone()),
             store: std::sync::Arc::new(self.store.clone()),
-            runtime: std::sync::Arc::new(self.executor.runtime(super::ZOMBIE)),
+            runtime: std::sync::Arc::new(self.executor.runtime(super::GUEST)),
         };
         let stopped = |stop: projectors::Stop| Failure::Broken(vec![format!("rebuild: {stop}")]);
         let config = projectors::Config::default();
         let built = async move { rebuild::rebuild(&ports, &config, build).await };
-        let built = self.executor.block_on(super::ZOMBIE, built);
+        let built = self.executor.block_on(super::GUEST, built);
         let halted = |halt| Failure::Broken(vec![format!("rebuild: {halt:?}")]);
         built.map_err(halted)?.map_err(stopped)?;
         let failed = |error: infra_ports::StoreError| Failure::Broken(vec![error.to_string()]);

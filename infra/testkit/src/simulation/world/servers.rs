@@ -24,20 +24,17 @@ impl World {
         server.failed.store(false, Ordering::Relaxed);
         let (node, projectors, edge) = (server.node, server.runs_projectors, server.runs_edge);
         let (running, failed) = (Arc::clone(&server.running), Arc::clone(&server.failed));
-        let (network, at_work) = (Arc::clone(&self.network), Arc::clone(&self.at_work));
-        let (ports, shape) = (self.ports(node), self.shape.clone());
+        let network = Arc::clone(&self.network);
+        let (ports, shape, share) = (self.ports(node), self.shape.clone(), self.share(node));
         let faults = Arc::new(self.exposed(node));
         let runtime = ports.runtime.clone();
         let boot = async move {
             let begun = async {
                 prepare(&ports).await?;
-                let projectors = projectors.then(|| start_projectors(&ports, &shape));
-                if let Some(projectors) = &projectors {
-                    at_work.set(projectors, &ports.runtime);
-                }
+                let projectors = projectors.then(|| start_projectors(&ports, &shape, &share));
                 let mut delivery = None;
                 if edge {
-                    delivery = Some(start_edge(&ports, &shape, at_work).await?);
+                    delivery = Some(start_edge(&ports, &shape, projectors.as_ref()).await?);
                 }
                 anyhow::Ok(Running {
                     projectors,

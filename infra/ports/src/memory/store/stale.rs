@@ -2,24 +2,27 @@
 //! the reader wrote since: what an engine would see that kept its states while others went on.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use infra_ports::memory::MemoryStore;
-use infra_ports::store::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
 use parking_lot::Mutex;
 use schemas::position::{Generation, Version};
 use schemas::tables::{ChatStateRow, Table, TableDef};
 
+use super::MemoryStore;
+use crate::store::{Mutation, ScanRange, StoreError, StoredRow, TableStore};
+
 /// One engine's view of the store that it shares.
 pub struct Stale {
-    shared: MemoryStore,
+    shared: Arc<dyn TableStore>,
     own: MemoryStore,
     seen: Mutex<BTreeSet<Bytes>>,
 }
 
 impl Stale {
-    pub fn new(shared: MemoryStore) -> Self {
+    /// The view of who begins to look now.
+    pub fn new(shared: Arc<dyn TableStore>) -> Self {
         Self {
             shared,
             own: MemoryStore::new(),
@@ -33,9 +36,9 @@ impl Stale {
         table: &'static TableDef,
         generation: Generation,
         partition: &[u8],
-    ) -> Result<&MemoryStore, StoreError> {
+    ) -> Result<&dyn TableStore, StoreError> {
         if table.name != ChatStateRow::DEF.name {
-            return Ok(&self.shared);
+            return Ok(&*self.shared);
         }
         let partition = Bytes::copy_from_slice(partition);
         if self.seen.lock().contains(&partition) {
