@@ -14,6 +14,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use infra_ports::runtime::let_others_run;
 use infra_ports::{EventLog, LogError, Record, Runtime, Visibility};
@@ -59,7 +60,6 @@ struct Waiting {
     waiters: BTreeMap<u64, Waiter>,
     /// Looked up by name only.
     by_user: HashMap<UserId, Vec<u64>, ahash::RandomState>,
-    numbers: u64,
     /// Where the next chunk begins if somebody needs it.
     at: Offset,
     /// Rings when the last one has left.
@@ -67,12 +67,10 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn enter(&mut self, waiter: Waiter) -> u64 {
-        self.numbers += 1;
+    fn enter(&mut self, number: u64, waiter: Waiter) {
         let user = waiter.user.clone();
-        self.by_user.entry(user).or_default().push(self.numbers);
-        self.waiters.insert(self.numbers, waiter);
-        self.numbers
+        self.by_user.entry(user).or_default().push(number);
+        self.waiters.insert(number, waiter);
     }
 
     fn leave(&mut self, number: u64) -> Option<Waiter> {
@@ -143,6 +141,8 @@ pub(crate) struct Replays {
     log: Arc<dyn EventLog>,
     runtime: Arc<dyn Runtime>,
     partitions: Mutex<BTreeMap<Partition, Waiting>>,
+    /// Never used again: who leaves late must not take the place of somebody else.
+    numbers: AtomicU64,
 }
 
 /// A place among those who wait, left when dropped.
@@ -171,6 +171,7 @@ impl Replays {
             log,
             runtime,
             partitions: Mutex::default(),
+            numbers: AtomicU64::new(0),
         })
     }
 
@@ -213,7 +214,11 @@ impl Replays {
     fn enter(self: &Arc<Self>, partition: Partition, waiter: Waiter) -> u64 {
         let mut partitions = self.partitions.lock();
         let has_reader = partitions.contains_key(&partition);
-        let number = partitions.entry(partition).or_default().enter(waiter);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        partitions
+            .entry(partition)
+            .or_default()
+            .enter(number, waiter);
         drop(partitions);
         if !has_reader {
             tracing::info!(%partition, "the inbox lags, users is read for those who resume");

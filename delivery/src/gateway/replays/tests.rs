@@ -221,6 +221,25 @@ fn nothing_is_read_for_those_who_left() {
 }
 
 #[test]
+fn who_leaves_after_their_answer_leaves_the_place_of_who_came_since() {
+    let mut scene = Scene::held_back();
+    scene.write(names(30));
+    let asked = scene.replays.clone();
+    let mut asks = Box::pin(async move {
+        let lacking = (Offset(0), Offset(30));
+        asked.heads(&user("ada"), HERE, lacking).await
+    });
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(asks.as_mut().poll(&mut context).is_pending());
+    scene.let_through(1);
+    assert_eq!(scene.executor.tasks(NODE), 0, "it is answered");
+    let bob = scene.ask("bob", 0, 30);
+    drop(asks);
+    scene.let_through(1);
+    assert_eq!(seq_of(&bob, "bob"), Some(29));
+}
+
+#[test]
 fn a_reader_that_is_lost_leaves_nobody_waiting() {
     let mut scene = Scene::held_back();
     scene.write(names(30));
