@@ -1,5 +1,6 @@
 //! Lanes: the links to single workers, and what comes over one.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use infra_ports::link::{Deliveries, Link, Told};
@@ -25,14 +26,17 @@ pub(super) struct Lane {
 /// What a worker tells. Records go straight to the gateway.
 pub(super) struct FromLane {
     id: LaneId,
+    /// Whether the worker is reached, as it was told last.
+    up: Arc<AtomicBool>,
     router: Weak<Shared>,
     gateway: Arc<dyn Deliveries>,
 }
 
 impl FromLane {
-    pub(super) fn new(id: LaneId, router: &Arc<Shared>) -> Self {
+    pub(super) fn new(id: LaneId, up: Arc<AtomicBool>, router: &Arc<Shared>) -> Self {
         Self {
             id,
+            up,
             router: Arc::downgrade(router),
             gateway: Arc::clone(&router.deliveries),
         }
@@ -60,6 +64,7 @@ impl Deliveries for FromLane {
 
     /// One of many: the others go on.
     fn ended(&self) {
+        self.up.store(false, Ordering::Release);
         if let Some(router) = self.router.upgrade() {
             router.now(self.id, false);
         }

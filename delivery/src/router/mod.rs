@@ -87,7 +87,7 @@ impl Router {
         let missing = self.0.table.lock().keep(members);
         for (id, worker) in missing {
             let up = Arc::new(AtomicBool::new(false));
-            let from = FromLane::new(id, &self.0);
+            let from = FromLane::new(id, Arc::clone(&up), &self.0);
             let reached = self.0.reached(id, Arc::clone(&up));
             let Some(link) = self.0.dial.dial(&worker, Arc::new(from), reached) else {
                 continue;

@@ -59,6 +59,7 @@ impl Link for Worker {
     }
 }
 
+/// Their workers, by name. One whose name begins with `over` has ended, and says so when it is linked to.
 #[derive(Clone, Default)]
 struct Workers(Arc<Mutex<BTreeMap<String, Arc<Worker>>>>);
 
@@ -75,6 +76,10 @@ impl Dial for Workers {
             reached,
         });
         let name = worker.name.to_string();
+        if name.starts_with("over") {
+            (link.reached)(true);
+            link.deliveries.ended();
+        }
         self.0.lock().insert(name, Arc::clone(&link));
         Some(link)
     }
@@ -318,6 +323,16 @@ fn a_new_worker_that_is_lost_in_mid_move_leaves_nobody_behind() {
     scene.settle();
     assert_eq!(scene.workers.users("b"), moving);
     assert_eq!(scene.workers.users("a"), 100 - moving);
+}
+
+#[test]
+fn a_worker_that_has_ended_gets_no_partition_though_it_is_linked_to() {
+    let mut scene = Scene::new(&["a"]);
+    scene.know(&["a", "over"]);
+    scene.settle();
+    let both = [scene.workers.users("a"), scene.workers.users("over")];
+    assert_eq!(both, [100, 0]);
+    assert_eq!(scene.router.reached(), 1);
 }
 
 #[test]

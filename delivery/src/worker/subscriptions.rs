@@ -197,6 +197,12 @@ impl Feed for Subscriptions {
         let mut table = self.table.lock();
         table.attached += 1;
         let id = GatewayId(table.attached);
+        if table.ended {
+            drop(table);
+            // The others heard of it when it happened.
+            deliveries.ended();
+            return id;
+        }
         let users = 0;
         table.gateways.insert(id, Attached { deliveries, users });
         id
@@ -246,7 +252,7 @@ fn index(partition: Partition) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use infra_ports::laws::link::LawGateway;
+    use infra_ports::laws::link::{Got, LawGateway};
     use schemas::avro::LogEvent;
     use schemas::events::{MarkKind, MarkTold};
     use schemas::ids::{ChatId, DeviceId};
@@ -319,5 +325,22 @@ mod tests {
         assert!(picked(&subscriptions, &[&a]).is_empty(), "it is gone");
         subscriptions.end();
         assert!(picked(&subscriptions, &[&b]).is_empty());
+    }
+
+    #[test]
+    fn a_gateway_that_comes_after_the_end_hears_of_it_as_those_did_that_were_there() {
+        let subscriptions = Subscriptions::new(vec![Offset(0)]);
+        let [before, after] = [(); 2].map(|()| Arc::new(LawGateway::default()));
+        subscriptions.attach(before.clone());
+        assert!(before.got().is_empty());
+        subscriptions.end();
+        let late = subscriptions.attach(after.clone());
+        assert_eq!([before.got(), after.got()], [[Got::Ended], [Got::Ended]]);
+        let user = UserId::new("a").unwrap();
+        subscriptions.subscribe(late, &user, SubscriberId(1));
+        assert_eq!(
+            (subscriptions.users(), subscriptions.subscribers(late)),
+            (0, 0)
+        );
     }
 }

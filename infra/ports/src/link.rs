@@ -123,7 +123,8 @@ pub trait Deliveries: Send + Sync + 'static {
 
 /// A worker, as what carries the link sees it.
 pub trait Feed: Send + Sync + 'static {
-    /// A gateway that is to be told what concerns its subscribers, of which it has none yet.
+    /// A gateway that is to be told what concerns its subscribers, of which it has none yet. A worker
+    /// that has ended tells it so before this returns.
     fn attach(&self, deliveries: Arc<dyn Deliveries>) -> GatewayId;
 
     /// Subscribes a user for a gateway. Takes effect before it returns. Subscribing again gives the

@@ -28,9 +28,9 @@ impl Dial for Dialler {
         if let Some(own) = &self.own
             && worker.name == self.name
         {
-            let link = LocalLink::new(own.feed(), deliveries);
+            // In this order: a worker that has ended says so while the gateway is attached.
             reached(true);
-            return Some(Arc::new(link));
+            return Some(Arc::new(LocalLink::new(own.feed(), deliveries)));
         }
         let (name, secret, config) = (self.name.clone(), self.secret.clone(), self.config.clone());
         let told = move |up| reached(up);

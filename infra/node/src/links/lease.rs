@@ -18,15 +18,17 @@ pub(super) struct Keeper {
     /// Where the worker is.
     pub(super) detail: String,
     pub(super) time_to_live: Duration,
+    /// True once the worker tells nobody anything any more: no gateway is to find it then.
+    pub(super) has_ended: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Keeper {
-    /// Runs until it is told to stop, and gives the lease up then. A registry that is gone changes
+    /// Runs until it is told to stop or the worker has ended, and gives the lease up then. A registry that is gone changes
     /// nothing but what is logged: gateways keep the workers they know.
     pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
         let mut held: Option<Lease> = None;
         let mut well = true;
-        loop {
+        while !(self.has_ended)() {
             let kept = self.keep(held.as_ref()).await;
             if well != kept.is_ok() {
                 well = kept.is_ok();
@@ -90,6 +92,8 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use infra_ports::memory::{Chances, Executor, Halt, MemoryRegistry, Node};
     use infra_ports::registry::Leases;
 
@@ -114,6 +118,14 @@ mod tests {
         }
 
         fn keeper(&self, detail: &str) -> watch::Sender<bool> {
+            self.keeper_of(detail, Box::new(|| false))
+        }
+
+        fn keeper_of(
+            &self,
+            detail: &str,
+            has_ended: Box<dyn Fn() -> bool + Send + Sync>,
+        ) -> watch::Sender<bool> {
             let (stop, stopped) = watch::channel(false);
             let runtime: Arc<dyn Runtime> = Arc::new(self.executor.runtime(Node(1)));
             let keeper = Keeper {
@@ -123,6 +135,7 @@ mod tests {
                 name: name("w"),
                 detail: detail.to_owned(),
                 time_to_live: LEASE,
+                has_ended,
             };
             runtime.spawn("keeper", Box::pin(keeper.run(stopped)));
             stop
@@ -154,6 +167,20 @@ mod tests {
         scene.wait(2);
         assert_eq!(scene.details(), ["here:1"]);
         stop.send_replace(true);
+        scene.wait(1);
+        assert!(scene.details().is_empty());
+    }
+
+    #[test]
+    fn a_worker_that_has_ended_gives_its_lease_up_though_nobody_told_it_to_stop() {
+        let mut scene = Scene::new();
+        let ended = Arc::new(AtomicBool::new(false));
+        let of_worker = Arc::clone(&ended);
+        let has_ended = Box::new(move || of_worker.load(Ordering::Relaxed));
+        let _stop = scene.keeper_of("here:1", has_ended);
+        scene.wait(10);
+        assert_eq!(scene.details(), ["here:1"]);
+        ended.store(true, Ordering::Relaxed);
         scene.wait(1);
         assert!(scene.details().is_empty());
     }

@@ -59,6 +59,10 @@ impl Served {
             name,
             detail,
             time_to_live: config.registry.lease,
+            has_ended: Box::new({
+                let worker = worker.clone();
+                move || worker.has_ended()
+            }),
         };
         let (stop, stopped) = watch::channel(false);
         runtime.spawn("worker-lease", Box::pin(keeper.run(stopped)));
