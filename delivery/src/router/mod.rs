@@ -17,6 +17,7 @@
 mod lanes;
 mod moves;
 mod table;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use infra_ports::link::{Link, Subscribed, SubscriberId, Subscribing};
+use infra_ports::link::{Link, SubscriberId, Subscribing};
 use infra_ports::registry::{Assignment, Lease, NodeName};
 use schemas::ids::UserId;
 use schemas::position::Partition;
 use schemas::topics::partition_of;
-use tokio::sync::oneshot;
 
 use super::lanes::{Lane, LaneId};
+use super::waiting::Waiting;
 
 /// A partition's users and where they are subscribed.
 #[derive(Default)]
@@ -59,7 +59,7 @@ pub(super) struct Table {
     /// The lane that each partition belongs to.
     targets: Vec<Option<LaneId>>,
     /// Who waits for a worker to be reached: hears `LinkGone` then, and asks again.
-    waiting: Vec<oneshot::Sender<Subscribed>>,
+    waiting: Waiting,
 }
 
 fn index(partition: Partition) -> usize {
@@ -74,7 +74,7 @@ impl Table {
             numbered: 0,
             homes: all().map(|_| Home::default()).collect(),
             targets: all().map(|_| None).collect(),
-            waiting: Vec::new(),
+            waiting: Waiting::default(),
         }
     }
 
@@ -97,9 +97,7 @@ impl Table {
         if let Some(link) = self.link(at) {
             return link.subscribe(user, subscriber);
         }
-        let (tell, told) = oneshot::channel();
-        self.waiting.push(tell);
-        Subscribing::later(told)
+        self.waiting.one()
     }
 
     pub(super) fn unsubscribe(&mut self, user: &UserId) {
@@ -205,7 +203,7 @@ impl Table {
             }
         }
         if self.homes.iter().all(|home| home.at.is_some()) {
-            self.waiting.clear();
+            self.waiting.ask_again();
         }
         Changed {
             detached: Vec::new(),
