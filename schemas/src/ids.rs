@@ -226,7 +226,8 @@ impl MessageId {
         for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
             pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
         }
-        CompactString::from_utf8_lossy(&text)
+        // Digits are one byte each.
+        CompactString::from_utf8(text).unwrap_or_default()
     }
 }
 
@@ -244,7 +245,7 @@ impl std::fmt::Debug for MessageId {
 
 impl Serialize for MessageId {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        s.serialize_str(&self.text())
     }
 }
 
