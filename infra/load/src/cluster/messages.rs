@@ -13,7 +13,9 @@ use crate::scenarios::measure::{Span, TEXT_BYTES};
 use crate::scenarios::one_to_one::{Load, alone, at_rate};
 use crate::scenarios::stage::{Place, Stage, settings};
 
-const PARTITIONS: u32 = 64;
+/// As many as one broker needs on few cores, and as many as an embedded log has: a request to a broker
+/// bears records of one partition only, so many partitions are many requests.
+const PARTITIONS: [u32; 2] = [8, 64];
 const LOAD: Load = Load {
     sockets: 100,
     rate: 1_000,
@@ -26,21 +28,35 @@ const LOAD: Load = Load {
 const AROUND_BYTES: usize = 100;
 
 pub(super) fn measure(options: &Options) -> anyhow::Result<Found> {
+    let mut figures = Vec::new();
+    for partitions in PARTITIONS {
+        figures.extend(with_partitions(options, partitions)?);
+    }
+    let seconds = LOAD.span.seconds;
+    let sizes = format!(
+        "one broker, {} runs of {seconds} s each, {TEXT_BYTES} bytes of text; node: {}",
+        options.runs,
+        settings()
+    );
+    Ok(Found { figures, sizes })
+}
+
+/// On servers of their own: topics keep the number of partitions that they were made with.
+fn with_partitions(options: &Options, partitions: u32) -> anyhow::Result<Vec<Figure>> {
     let servers = Servers::start(&["kafka"])?;
     let hops = Hops {
-        partitions: i32::try_from(PARTITIONS)?,
+        partitions: i32::try_from(partitions)?,
         value_bytes: TEXT_BYTES + AROUND_BYTES,
         rate: LOAD.rate,
         warm_up: Duration::from_secs_f64(LOAD.span.warm_up),
         span: Duration::from_secs_f64(LOAD.span.seconds),
     };
     hops.create(servers.kafka())?;
-    let (mut halves, mut tails) = (Vec::new(), Vec::new());
-    let partitions = PARTITIONS.to_string();
+    let count = partitions.to_string();
     let on_kafka = [
         ("CURSUS__LOG__KIND", "kafka"),
         ("CURSUS__LOG__KAFKA__BROKERS", servers.kafka()),
-        ("CURSUS__LOG__KAFKA__PARTITIONS", &partitions),
+        ("CURSUS__LOG__KAFKA__PARTITIONS", &count),
     ];
     let place = Place {
         node: Vec::new(),
@@ -49,6 +65,7 @@ pub(super) fn measure(options: &Options) -> anyhow::Result<Found> {
         scratch: options.scratch.clone(),
     };
     let stage = Stage::set_up_with(&place, &on_kafka)?;
+    let (mut halves, mut tails) = (Vec::new(), Vec::new());
     for _ in 0..options.runs {
         let hops = hops.measure(servers.kafka())?;
         let echo = {
@@ -63,7 +80,7 @@ pub(super) fn measure(options: &Options) -> anyhow::Result<Found> {
     }
     let name = |what| {
         format!(
-            "one-to-one over Kafka, {} sockets, {}/s: {what}",
+            "one-to-one over Kafka, {partitions} partitions, {} sockets, {}/s: {what}",
             LOAD.sockets, LOAD.rate
         )
     };
@@ -72,14 +89,5 @@ pub(super) fn measure(options: &Options) -> anyhow::Result<Found> {
         Figure::against_raw(&name("p50"), "µs", &halves, half),
         Figure::against_raw(&name("p99"), "µs", &tails, tail),
     ];
-    let seconds = LOAD.span.seconds;
-    let sizes = format!(
-        "one broker, {PARTITIONS} partitions, {} runs of {seconds} s each, {TEXT_BYTES} bytes of text; node: {}",
-        options.runs,
-        settings()
-    );
-    Ok(Found {
-        figures: figures.into_iter().flatten().collect(),
-        sizes,
-    })
+    Ok(figures.into_iter().flatten().collect())
 }
