@@ -99,11 +99,12 @@ impl Projectors {
             let topic = origin(status.name()).unwrap_or(Chats::ORIGIN);
             // What chats has just told is durable before its checkpoint moves.
             log.sync(topic).await?;
-            for partition in (0..log.partitions()).map(Partition) {
-                let end = log.positions(topic, partition).await?.durable_end;
+            let partitions: Vec<Partition> = (0..log.partitions()).map(Partition).collect();
+            let ends = log.positions_of(topic, &partitions).await?;
+            for (partition, ends) in partitions.into_iter().zip(ends) {
                 tokio::select! {
                     biased;
-                    _ = status.wait_applied(partition, end) => {}
+                    _ = status.wait_applied(partition, ends.durable_end) => {}
                     ended = status.ended() => ended?,
                 }
             }

@@ -45,7 +45,10 @@ impl KafkaLog {
     /// When the settings are wrong, no broker answers, or a topic has another partition count.
     pub async fn connect(config: Config) -> Result<Self, ConnectError> {
         let config = config.with_secrets()?;
-        let admin = config.producer().create().map_err(ConnectError::Config)?;
+        let admin = config
+            .producer()
+            .create()
+            .map_err(|error| ConnectError::config(&error))?;
         let log = Self {
             producing: Producing::start(&config)?,
             admin,
@@ -194,6 +197,19 @@ impl EventLog for KafkaLog {
         let ends = self
             .asking
             .ask(move |consumer| reading::positions(consumer, &config, topic, partition));
+        ends.await
+    }
+
+    async fn positions_of(
+        &self,
+        topic: Topic,
+        partitions: &[Partition],
+    ) -> Result<Vec<Positions>, LogError> {
+        self.known(topic, partitions.iter().copied())?;
+        let (config, partitions) = (self.config.clone(), partitions.to_vec());
+        let ends = self
+            .asking
+            .ask(move |consumer| reading::positions_of(consumer, &config, topic, &partitions));
         ends.await
     }
 

@@ -39,38 +39,102 @@ pub(crate) fn number(partition: Partition) -> i32 {
     i32::try_from(partition.0).unwrap_or(i32::MAX)
 }
 
-/// The ends of a partition. Consumers see what all replicas in sync have: the durable end.
+/// The ends of a partition.
 pub(crate) fn positions(
     consumer: &BaseConsumer,
     config: &Config,
     topic: Topic,
     partition: Partition,
 ) -> Result<Positions, LogError> {
-    let (first, end) = ends(consumer, config, &config.name(topic), number(partition))?;
-    Ok(Positions {
+    let found = positions_of(consumer, config, topic, &[partition])?;
+    let none = || LogError::UnknownPartition(topic, partition);
+    found.into_iter().next().ok_or_else(none)
+}
+
+/// The ends of partitions, two questions to each broker in all. Consumers see what all replicas in
+/// sync have: the durable end.
+pub(crate) fn positions_of(
+    consumer: &BaseConsumer,
+    config: &Config,
+    topic: Topic,
+    partitions: &[Partition],
+) -> Result<Vec<Positions>, LogError> {
+    let numbers: Vec<i32> = partitions.iter().copied().map(number).collect();
+    let found = ends(consumer, config, &config.name(topic), &numbers)?.into_iter();
+    let positions = found.map(|(first, end)| Positions {
         first,
         durable_end: end,
         end,
-    })
+    });
+    Ok(positions.collect())
 }
 
-/// The first offset and the end of a partition of any topic.
+/// The first offsets and the ends of partitions of any topic.
 fn ends(
+    consumer: &BaseConsumer,
+    config: &Config,
+    name: &str,
+    partitions: &[i32],
+) -> Result<Vec<(Offset, Offset)>, LogError> {
+    let deadline = Instant::now() + config.answer_within;
+    let first = places(consumer, name, partitions, KafkaOffset::Beginning, deadline)?;
+    let end = places(consumer, name, partitions, KafkaOffset::End, deadline)?;
+    Ok(first.into_iter().zip(end).collect())
+}
+
+/// The end of one partition of any topic, likewise.
+fn ends_of_one(
     consumer: &BaseConsumer,
     config: &Config,
     name: &str,
     partition: i32,
 ) -> Result<(Offset, Offset), LogError> {
-    let deadline = Instant::now() + config.answer_within;
-    let offset = |found: i64| Offset(u64::try_from(found).unwrap_or_default());
+    let found = ends(consumer, config, name, &[partition])?;
+    let none = || LogError::Unavailable(format!("{name}/{partition} has no ends"));
+    found.into_iter().next().ok_or_else(none)
+}
+
+/// What partitions begin with, or end at: librdkafka takes these places for times.
+fn places(
+    consumer: &BaseConsumer,
+    name: &str,
+    partitions: &[i32],
+    place: KafkaOffset,
+    deadline: Instant,
+) -> Result<Vec<Offset>, LogError> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match consumer.fetch_watermarks(name, partition, left) {
-            Ok((first, end)) => return Ok((offset(first), offset(end))),
+        match look_up(consumer, name, partitions, place, left) {
+            Ok(found) => return Ok(found),
             Err(error) if passes(&error) && !left.is_zero() => thread::sleep(AGAIN_AFTER),
             Err(error) => return Err(unavailable(&error)),
         }
     }
+}
+
+fn look_up(
+    consumer: &BaseConsumer,
+    name: &str,
+    partitions: &[i32],
+    place: KafkaOffset,
+    within: Duration,
+) -> Result<Vec<Offset>, KafkaError> {
+    let mut asked = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        asked.add_partition_offset(name, *partition, place)?;
+    }
+    let found = consumer.offsets_for_times(asked, within)?;
+    let offset = |partition: &i32| {
+        let unknown = KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition);
+        let found = found.find_partition(name, *partition).ok_or(unknown)?;
+        found.error()?;
+        let offset = found.offset().to_raw().unwrap_or_default();
+        Ok(Offset(u64::try_from(offset).unwrap_or_default()))
+    };
+    partitions.iter().map(offset).collect()
 }
 
 /// Records of a partition from an offset on, up to the end that it had when asked.
@@ -83,7 +147,7 @@ pub(crate) fn read(
     max_records: usize,
 ) -> Result<Vec<Record>, LogError> {
     let (name, number) = (config.name(topic), number(partition));
-    let (first, end) = ends(consumer, config, &name, number)?;
+    let (first, end) = ends_of_one(consumer, config, &name, number)?;
     if from < first {
         return Err(LogError::OutOfRange {
             topic,
@@ -103,7 +167,7 @@ pub(crate) fn read_kept(
     partition: i32,
     from: Offset,
 ) -> Result<Vec<Record>, LogError> {
-    let (first, end) = ends(consumer, config, name, partition)?;
+    let (first, end) = ends_of_one(consumer, config, name, partition)?;
     let range = (from.max(first), end);
     read_up_to(consumer, config, (name, partition), range, usize::MAX)
 }

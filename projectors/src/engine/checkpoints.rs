@@ -54,12 +54,11 @@ impl Checkpoints {
         retry: &Retry,
         log: &dyn EventLog,
     ) -> Result<(), Stop> {
-        let mut highest = Version(0);
-        for partition in (0..log.partitions()).map(Partition) {
-            let positions = || log.positions(P::VERSIONED_BY, partition);
-            let ends = retry.run("read positions", positions).await?;
-            highest = highest.max(Version(ends.durable_end.0));
-        }
+        let partitions: Vec<Partition> = (0..log.partitions()).map(Partition).collect();
+        let positions = || log.positions_of(P::VERSIONED_BY, &partitions);
+        let ends = retry.run("read positions", positions).await?;
+        let highest = ends.iter().map(|ends| Version(ends.durable_end.0)).max();
+        let highest = highest.unwrap_or_default();
         let settled = || self.store.settled(P::tables(), self.generation, highest);
         retry.run("settle versions", settled).await
     }

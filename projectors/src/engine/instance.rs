@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use infra_ports::groups::{Change, GroupError};
@@ -47,6 +48,8 @@ pub(crate) struct Instance<P: Projection> {
     pub(crate) done: mpsc::Receiver<Result<Done, Stop>>,
     pub(crate) place: Places,
     pub(crate) counts: Counts,
+    /// The log is being asked for its ends.
+    pub(crate) looking: Arc<AtomicBool>,
 }
 
 /// Where the loop stands.
@@ -119,7 +122,7 @@ impl<P: Projection> Instance<P> {
                     self.submit().await?;
                 }
                 Woken::Look => {
-                    self.look().await;
+                    self.look();
                     look = self.runtime.sleep(LOOK_EVERY);
                 }
                 Woken::Read(Ok(batches)) => {
@@ -236,16 +239,26 @@ impl<P: Projection> Instance<P> {
         Ok(())
     }
 
-    /// For others to see, so a failure is not waited out here.
-    async fn look(&self) {
+    /// For others to see: nothing here waits for the log, which may take long to answer.
+    fn look(&self) {
         if self.membership.is_idle() {
             self.board.given();
         }
         self.membership.mirror(&self.place.written);
-        for partition in self.place.folded.keys() {
-            if let Ok(ends) = self.log.positions(P::ORIGIN, *partition).await {
-                self.board.end_is(*partition, ends.durable_end);
-            }
+        if self.looking.swap(true, Ordering::AcqRel) {
+            return;
         }
+        let (log, board) = (Arc::clone(&self.log), Arc::clone(&self.board));
+        let looking = Arc::clone(&self.looking);
+        let partitions: Vec<Partition> = self.place.folded.keys().copied().collect();
+        let look = async move {
+            if let Ok(ends) = log.positions_of(P::ORIGIN, &partitions).await {
+                for (partition, ends) in partitions.iter().zip(ends) {
+                    board.end_is(*partition, ends.durable_end);
+                }
+            }
+            looking.store(false, Ordering::Release);
+        };
+        self.runtime.spawn("look-at-ends", Box::pin(look));
     }
 }

@@ -130,6 +130,7 @@ pub(crate) fn start<P: Projection>(
         done,
         place: Places::default(),
         counts: Counts::of(P::NAME),
+        looking: Arc::default(),
     };
     let runtime = &ports.runtime;
     runtime.spawn_dedicated(P::NAME, Box::pin(run(instance, board.clone())));

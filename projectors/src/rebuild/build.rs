@@ -85,14 +85,12 @@ impl<P: Projection> Build<P> {
 
     /// The present durable ends of the topic.
     pub(super) async fn durable_ends(&mut self) -> Result<Vec<(Partition, Offset)>, Stop> {
-        let mut ends = Vec::new();
-        for partition in (0..self.log.partitions()).map(Partition) {
-            let (log, retry) = (&self.log, &self.writer.retry);
-            let positions = || log.positions(P::ORIGIN, partition);
-            let found = retry.run("read positions", positions).await?;
-            ends.push((partition, found.durable_end));
-        }
-        Ok(ends)
+        let partitions: Vec<Partition> = (0..self.log.partitions()).map(Partition).collect();
+        let (log, retry) = (&self.log, &self.writer.retry);
+        let positions = || log.positions_of(P::ORIGIN, &partitions);
+        let found = retry.run("read positions", positions).await?;
+        let ends = found.into_iter().map(|ends| ends.durable_end);
+        Ok(partitions.iter().copied().zip(ends).collect())
     }
 
     /// Sets out from the checkpoints to these ends, in passes: each reads some partitions, few enough

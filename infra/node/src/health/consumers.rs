@@ -63,8 +63,9 @@ impl Steps {
         applied: &[Option<Offset>],
     ) -> Result<Lag, LogError> {
         let mut places = Vec::with_capacity(applied.len());
-        for (partition, at) in (0..).map(Partition).zip(applied) {
-            let ends = log.positions(self.topic, partition).await?;
+        let partitions: Vec<Partition> = (0..).map(Partition).take(applied.len()).collect();
+        let ends = log.positions_of(self.topic, &partitions).await?;
+        for (ends, at) in ends.into_iter().zip(applied) {
             let end = match self.visibility {
                 Visibility::Durable => ends.durable_end,
                 Visibility::Appended => ends.end,

@@ -149,6 +149,8 @@ async fn an_unknown_topic_or_partition_is_refused(place: &impl LogPlace) {
             log.append_all(topic, both).await.unwrap_err()
         ));
         assert!(partition_error(log.positions(topic, p).await.unwrap_err()));
+        let some = log.positions_of(topic, &[Partition(0), p]).await;
+        assert!(some.is_err_and(partition_error));
         let read = log.read(topic, p, Offset(0), 1, Visibility::Durable).await;
         assert!(partition_error(read.unwrap_err()));
         let from = vec![(Partition(0), Offset(0)), (p, Offset(0))];

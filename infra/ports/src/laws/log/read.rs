@@ -123,15 +123,22 @@ async fn what_retention_dropped_is_out_of_range(place: &impl LogPlace) {
             .collect();
         log.append_all(SYNCED, batches).await.unwrap();
     }
+    append(&*log, SYNCED, 1, &["one more"]).await;
     log.sync(SYNCED).await.unwrap();
     place.expire().await;
+    let some = [2, 0, 1].map(Partition);
+    let ends = log.positions_of(SYNCED, &some).await.unwrap();
+    for (partition, ends) in some.iter().zip(&ends) {
+        assert_eq!(*ends, positions(&*log, SYNCED, partition.0).await);
+    }
+    assert_eq!(log.positions_of(SYNCED, &[]).await.unwrap(), []);
     for p in 0..LAW_PARTITIONS {
         let ends = positions(&*log, SYNCED, p).await;
         assert!(
             ends.first > Offset(0) && ends.first < Offset(RECORDS),
             "some went, some stay"
         );
-        assert_eq!(ends.end, Offset(RECORDS));
+        assert_eq!(ends.end, Offset(RECORDS + u64::from(p == 1)));
         let below = Offset(ends.first.0 - 1);
         let read = log
             .read(SYNCED, Partition(p), below, 1, Visibility::Durable)
