@@ -5,13 +5,15 @@
 //!  entry: │ CRC32C of the rest, 4 │ key's length, 2 │ value's length, 4 │ key │ value │
 //! ```
 //!
-//! Numbers are little-endian. Each append is one write and one fdatasync. When the file is opened, an
+//! Numbers are little-endian. Each append is one write and one fdatasync, on a thread that may block;
+//! who reads meanwhile does not wait for the disk. When the file is opened, an
 //! entry that the file ends within is the trace of a crash: it is cut off, nobody was told that it
 //! stands. Anything else that is wrong stops the start.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,17 +28,16 @@ const MAX_VALUE_BYTES: usize = 1 << 20;
 
 /// A journal in a file.
 #[derive(Debug)]
-pub struct FileJournal {
-    path: PathBuf,
-    state: Mutex<State>,
-}
+pub struct FileJournal(Arc<State>);
 
+/// Lock order: `file` before `entries`.
 #[derive(Debug)]
 struct State {
-    file: File,
-    entries: Vec<Entry>,
-    /// What the file holds is not known any more.
-    broken: bool,
+    path: PathBuf,
+    /// None when what it holds is not known any more.
+    file: Mutex<Option<File>>,
+    /// What is durable.
+    entries: Mutex<Vec<Entry>>,
 }
 
 impl FileJournal {
@@ -47,9 +48,8 @@ impl FileJournal {
     /// no journal.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let failed = |error: std::io::Error| unavailable(path, &error);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-        }
+        let folder = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(failed)?;
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(path).map_err(failed)?;
@@ -73,14 +73,16 @@ impl FileJournal {
             file.write_all(HEAD).map_err(failed)?;
         }
         file.sync_all().map_err(failed)?;
-        Ok(Self {
+        // The file's name is to outlast a power cut too, and that of a folder just made.
+        for folder in folder.ancestors().take(2).filter(|f| f.is_dir()) {
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(failed)?;
+        }
+        Ok(Self(Arc::new(State {
             path: path.to_owned(),
-            state: Mutex::new(State {
-                file,
-                entries,
-                broken: false,
-            }),
-        })
+            file: Mutex::new(Some(file)),
+            entries: Mutex::new(entries),
+        })))
     }
 }
 
@@ -157,41 +159,49 @@ fn framed(new: &NewEntry) -> Option<Vec<u8>> {
     Some([&sum[..], &rest].concat())
 }
 
-#[async_trait]
-impl Journal for FileJournal {
-    async fn append(&self, new: Vec<NewEntry>) -> Result<(), JournalError> {
-        let mut state = self.state.lock();
-        if state.broken {
-            return Err(damaged(&self.path, "a write failed; open it again"));
-        }
+impl State {
+    /// Writes entries, then shows them: on a thread that may block.
+    fn append(&self, new: Vec<NewEntry>) -> Result<(), JournalError> {
         let Some(frames) = new.iter().map(framed).collect::<Option<Vec<_>>>() else {
             let reason = format!("an entry is over {MAX_VALUE_BYTES} bytes");
             return Err(JournalError::Unavailable(reason));
         };
-        let written = state.file.write_all(&frames.concat());
-        let written = written.and_then(|()| state.file.sync_data());
-        if let Err(error) = written {
-            state.broken = true;
+        let mut slot = self.file.lock();
+        let Some(file) = &mut *slot else {
+            return Err(damaged(&self.path, "a write failed; open it again"));
+        };
+        let written = file.write_all(&frames.concat());
+        if let Err(error) = written.and_then(|()| file.sync_data()) {
+            *slot = None;
             return Err(unavailable(&self.path, &error));
         }
+        let mut entries = self.entries.lock();
         for NewEntry { key, value } in new {
-            let place = state.entries.len() as u64;
-            state.entries.push(Entry { place, key, value });
+            let place = entries.len() as u64;
+            entries.push(Entry { place, key, value });
         }
         Ok(())
     }
+}
+
+#[async_trait]
+impl Journal for FileJournal {
+    async fn append(&self, new: Vec<NewEntry>) -> Result<(), JournalError> {
+        let state = Arc::clone(&self.0);
+        let appended = tokio::task::spawn_blocking(move || state.append(new)).await;
+        let lost = |_| damaged(&self.0.path, "a write was given up; open it again");
+        appended.unwrap_or_else(|error| Err(lost(error)))
+    }
 
     async fn read(&self, from: u64) -> Result<Vec<Entry>, JournalError> {
-        let state = self.state.lock();
+        let entries = self.0.entries.lock();
         let from = usize::try_from(from).unwrap_or(usize::MAX);
-        Ok(state.entries.iter().skip(from).cloned().collect())
+        Ok(entries.iter().skip(from).cloned().collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn new(key: &str) -> NewEntry {
