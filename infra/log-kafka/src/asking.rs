@@ -31,8 +31,10 @@ impl Asking {
         let (questions, waiting) = sync_channel(WAITING);
         let waiting = Arc::new(Mutex::new(waiting));
         for n in 0..THREADS {
-            let consumer: BaseConsumer =
-                config.consumer().create().map_err(ConnectError::Config)?;
+            let consumer: BaseConsumer = config
+                .consumer()
+                .create()
+                .map_err(|error| ConnectError::config(&error))?;
             let waiting = Arc::clone(&waiting);
             thread::Builder::new()
                 .name(format!("kafka-ask-{n}"))

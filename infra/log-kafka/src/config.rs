@@ -222,6 +222,18 @@ mod tests {
         assert!(!refused.contains("hunter2"), "{refused}");
     }
 
+    #[tokio::test]
+    async fn a_property_that_librdkafka_does_not_know_is_named_and_its_value_is_not() {
+        let mut config = Config::default();
+        let misspelt = "sasl.pasword".to_owned();
+        config.properties.insert(misspelt.clone(), "hunter2".into());
+        let refused = crate::KafkaLog::connect(config).await.unwrap_err();
+        for printed in [refused.to_string(), format!("{refused:?}")] {
+            assert!(printed.contains(&misspelt), "{printed}");
+            assert!(!printed.contains("hunter2"), "{printed}");
+        }
+    }
+
     #[test]
     fn what_the_log_relies_on_cannot_be_set() {
         let mut config = Config::default();

@@ -11,7 +11,7 @@ use rdkafka::error::KafkaError;
 pub enum ConnectError {
     /// librdkafka refuses the settings.
     #[error("bad settings of the log on Kafka: {0}")]
-    Config(KafkaError),
+    Config(String),
     /// The file with secret properties cannot be read.
     #[error("{0} cannot be read: {1}")]
     Secrets(PathBuf, std::io::Error),
@@ -39,6 +39,19 @@ pub enum ConnectError {
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+impl ConnectError {
+    /// Settings that librdkafka refuses; what a property was set to may be a secret.
+    pub(crate) fn config(error: &KafkaError) -> Self {
+        Self::Config(
+            if let KafkaError::ClientConfig(_, reason, name, _) = error {
+                format!("{name}: {reason}")
+            } else {
+                error.to_string()
+            },
+        )
+    }
 }
 
 /// Whatever the brokers or the way to them did: it may have happened, and may work later.

@@ -6,10 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use infra_ports::journal::{Entry, Journal, JournalError, NewEntry};
 use infra_ports::log::{LogError, NewRecord, Record};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, NewTopic};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::types::RDKafkaErrorCode;
 use schemas::position::{Offset, Timestamp};
 
 use crate::asking::Asking;
@@ -17,6 +16,7 @@ use crate::config::Config;
 use crate::errors::ConnectError;
 use crate::producing::Producing;
 use crate::reading::read_kept;
+use crate::topics;
 
 /// The only partition.
 const PARTITION: i32 = 0;
@@ -48,7 +48,11 @@ impl KafkaJournal {
         let topic = format!("{}{name}", config.topic_prefix);
         create(&config, &topic).await?;
         let journal = Self {
-            producing: Producing::start(&config)?,
+            producing: Producing::start(&Config {
+                // All of it is one partition's.
+                producers: 1,
+                ..config.clone()
+            })?,
             asking: Asking::start(&config)?,
             topic,
             config,
@@ -61,23 +65,13 @@ impl KafkaJournal {
 
 /// Creates the topic, unless it is there.
 async fn create(config: &Config, topic: &str) -> Result<(), ConnectError> {
-    let admin: AdminClient<DefaultClientContext> =
-        config.producer().create().map_err(ConnectError::Config)?;
-    let replicas = TopicReplication::Fixed(config.replicas.map_or(-1, i32::from));
-    let new = NewTopic::new(topic, 1, replicas).set("cleanup.policy", "compact");
-    let options = AdminOptions::new().request_timeout(Some(config.answer_within));
-    let created = admin.create_topics([&new], &options).await;
-    let created = created.map_err(|reason| ConnectError::Unreachable {
-        brokers: config.brokers.clone(),
-        reason,
-    })?;
-    match created.into_iter().next() {
-        Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
-            let reason = format!("topic {topic} cannot be created: {code}");
-            Err(ConnectError::Journal(reason))
-        }
-        Some(_) | None => Ok(()),
-    }
+    let admin: AdminClient<DefaultClientContext> = config
+        .producer()
+        .create()
+        .map_err(|error| ConnectError::config(&error))?;
+    let new = NewTopic::new(topic, 1, topics::replication(config)).set("cleanup.policy", "compact");
+    let made = topics::make(&admin, config, &[new]).await;
+    made.map_err(|error| ConnectError::Journal(error.to_string()))
 }
 
 fn unavailable(error: &LogError) -> JournalError {

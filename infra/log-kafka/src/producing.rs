@@ -51,7 +51,9 @@ impl Producing {
         let lines = u32::from(config.producers.max(1));
         let start = |_| Line::start(config, UNDER_WAY_KIB / lines);
         let lines: Result<_, KafkaError> = (0..lines).map(start).collect();
-        lines.map(Self).map_err(ConnectError::Config)
+        lines
+            .map(Self)
+            .map_err(|error| ConnectError::config(&error))
     }
 
     /// All producers.
