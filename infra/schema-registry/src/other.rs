@@ -28,6 +28,9 @@ impl std::fmt::Debug for Other {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LearnError {
+    /// The address holds credentials, where everybody sees them.
+    #[error("the address of a schema registry holds credentials: they belong into a file")]
+    Address,
     /// The credentials are of no kind that is known.
     #[error("the credentials are neither \"basic user:password\" nor \"bearer token\"")]
     Credentials,
@@ -52,8 +55,16 @@ impl Other {
     /// A registry at this address; `credentials` as in a file of [`Writers`](crate::Writers).
     ///
     /// # Errors
-    /// When the credentials are of no kind that is known.
+    /// When the credentials are of no kind that is known, or stand in the address.
     pub fn new(url: &str, credentials: Option<&str>, within: Duration) -> Result<Self, LearnError> {
+        let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+        if authority
+            .split('/')
+            .next()
+            .is_some_and(|host| host.contains('@'))
+        {
+            return Err(LearnError::Address);
+        }
         let told = |line: &str| header(line.trim()).ok_or(LearnError::Credentials);
         let agent = ureq::Agent::config_builder().timeout_global(Some(within));
         let agent = agent.http_status_as_error(false).build();

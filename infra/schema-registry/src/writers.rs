@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, ORIGIN};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -68,20 +70,21 @@ impl Writers {
     }
 
     /// Lets a writer pass: by the header `Authorization`, or without one from this machine where no
-    /// writers are named.
+    /// writers are named; but no page of whoever's site that a browser of this machine shows.
     ///
     /// # Errors
     /// Whoever else.
-    pub fn admit(&self, authorization: Option<&str>, peer: Option<IpAddr>) -> Result<(), Refusal> {
+    pub fn admit(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(), Refusal> {
         let Some(known) = &self.known else {
             let here = peer.is_some_and(|peer| peer.to_canonical().is_loopback());
-            return if here {
-                Ok(())
-            } else {
-                Err(Refusal::forbidden())
+            return match here && !headers.contains_key(ORIGIN) {
+                true => Ok(()),
+                false => Err(Refusal::forbidden()),
             };
         };
-        let given = authorization.and_then(|given| given.split_once(' '));
+        let given = headers.get(AUTHORIZATION);
+        let given = given.and_then(|given| given.to_str().ok());
+        let given = given.and_then(|given| given.split_once(' '));
         let given = given.map(|(scheme, rest)| {
             let scheme = scheme.to_ascii_lowercase();
             hash(&format!("{scheme} {}", rest.trim()))
@@ -119,12 +122,18 @@ mod tests {
         Writers::of_file(file.path())
     }
 
+    /// Headers with this `Authorization`.
+    fn with(authorization: Option<&str>) -> HeaderMap {
+        let given = authorization.map(|given| (AUTHORIZATION, given.parse().unwrap()));
+        given.into_iter().collect()
+    }
+
     #[test]
     fn only_those_of_the_file_may_write() {
         let writers = of("# ours\nbasic ada:pass:word\n\nbearer t0ken\n").unwrap();
         let ada = format!("Basic {}", STANDARD.encode("ada:pass:word"));
-        assert_eq!(writers.admit(Some(&ada), None), Ok(()));
-        assert_eq!(writers.admit(Some("Bearer t0ken"), None), Ok(()));
+        assert_eq!(writers.admit(&with(Some(&ada)), None), Ok(()));
+        assert_eq!(writers.admit(&with(Some("Bearer t0ken")), None), Ok(()));
         let loopback: IpAddr = [127, 0, 0, 1].into();
         for wrong in [
             None,
@@ -133,7 +142,7 @@ mod tests {
             Some("Basic t0ken"),
             Some(""),
         ] {
-            let refused = writers.admit(wrong, Some(loopback)).unwrap_err();
+            let refused = writers.admit(&with(wrong), Some(loopback)).unwrap_err();
             assert_eq!(refused.status(), 401, "{wrong:?}");
         }
         assert!(!format!("{writers:?}").contains("t0ken"));
@@ -142,11 +151,18 @@ mod tests {
     #[test]
     fn without_a_file_this_machine_may_write() {
         let writers = Writers::this_machine();
-        let admitted = |peer: &str| writers.admit(None, Some(peer.parse().unwrap())).is_ok();
+        let admitted = |peer: &str| {
+            writers
+                .admit(&with(None), Some(peer.parse().unwrap()))
+                .is_ok()
+        };
         assert!(admitted("127.0.0.1") && admitted("::1") && admitted("::ffff:127.0.0.1"));
         assert!(!admitted("192.0.2.1"));
         assert_eq!(
-            writers.admit(Some("Bearer x"), None).unwrap_err().status(),
+            writers
+                .admit(&with(Some("Bearer x")), None)
+                .unwrap_err()
+                .status(),
             403
         );
     }

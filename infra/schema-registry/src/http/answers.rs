@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::body::Body;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -107,13 +107,9 @@ impl FromRequestParts<Served> for AsWriter {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, served: &Served) -> Result<Self, Refusal> {
-        let given = parts
-            .headers
-            .get(AUTHORIZATION)
-            .and_then(|given| given.to_str().ok());
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let peer: Option<IpAddr> = peer.map(|ConnectInfo(peer)| peer.ip());
-        served.writers.admit(given, peer)?;
+        served.writers.admit(&parts.headers, peer)?;
         Ok(Self(std::sync::Arc::clone(&served.registry)))
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Caller {
     routes: Router,
     from: SocketAddr,
     authorization: Option<String>,
+    /// The site of the page that a browser shows, if it is one that asks.
+    pub(crate) origin: Option<&'static str>,
 }
 
 impl Caller {
@@ -63,6 +65,7 @@ impl Caller {
             routes: router(Arc::new(registry), writers),
             from: SocketAddr::from(([127, 0, 0, 1], 5_000)),
             authorization: None,
+            origin: None,
         }
     }
 
@@ -76,6 +79,9 @@ impl Caller {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
+        }
+        if let Some(origin) = self.origin {
+            request = request.header("origin", origin);
         }
         let mut request = request.body(body).unwrap();
         request.extensions_mut().insert(ConnectInfo(self.from));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use infra_schema_registry::Other;
+use infra_schema_registry::other::LearnError;
 use schemas::avro::{SUBJECTS, SchemaIds, SchemaStore, schema_id};
 use serde_json::Value;
 
@@ -104,4 +105,13 @@ fn registry_that_refuses_is_told_with_what_it_says() {
         "nobody is there"
     );
     assert!(Other::new(&url, Some("ada:secret"), WITHIN).is_err());
+}
+
+#[test]
+fn credentials_in_the_address_are_refused_and_not_told() {
+    let url = "https://user:hunter2@registry.example/";
+    let refused = Other::new(url, None, Duration::from_secs(1)).unwrap_err();
+    assert!(matches!(refused, LearnError::Address));
+    assert!(!refused.to_string().contains("hunter2"));
+    assert!(Other::new("http://127.0.0.1:8081/a@b", None, Duration::from_secs(1)).is_ok());
 }

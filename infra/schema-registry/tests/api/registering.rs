@@ -241,5 +241,9 @@ async fn without_writers_changes_are_taken_from_this_machine_only() {
     caller.from("192.0.2.7:1", Some("Basic YTpi"));
     assert_eq!(caller.register("a", &of(json!("int"))).await, (403, 403));
     caller.from("[::1]:1", None);
+    caller.origin = Some("https://elsewhere.example");
+    let of_a_page = caller.register("a", &of(json!("int"))).await;
+    assert_eq!(of_a_page, (403, 403), "a browser shows pages of anybody");
+    caller.origin = None;
     assert_eq!(caller.register("a", &of(json!("int"))).await, (200, 1));
 }
