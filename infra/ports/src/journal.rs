@@ -40,13 +40,6 @@ pub enum JournalError {
     Damaged(String),
 }
 
-impl JournalError {
-    /// True when trying again later may help.
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
-    }
-}
-
 /// A journal. All methods may be called from many tasks and processes at once.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {

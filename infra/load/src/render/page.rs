@@ -103,7 +103,7 @@ const AREAS: [(&str, &str, &str); 16] = [
         "A node with its log on a real broker, load, node and broker on the same cores. Raw limit: \
          the sum of two hops over Kafka (produce, consume, produce, consume) and of a bare \
          WebSocket echo, at the same rate and as many partitions. At p99 that is the sum of the \
-         two p99s.",
+         two p99s, which is more than the p99 of the sum: these ratios flatter.",
     ),
     (
         "link",

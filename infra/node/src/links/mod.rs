@@ -43,7 +43,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 7801)),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7810)),
             advertise: None,
             secret_file: None,
             queue_bytes: 64 << 20,
