@@ -18,7 +18,7 @@ use schemas::topics::Topic;
 
 const ROOM_MIB: u32 = 16;
 const RECORD_BYTES: usize = 1 << 19;
-const APPEND_WITHIN: Duration = Duration::from_secs(4);
+const APPEND_WITHIN: Duration = Duration::from_secs(8);
 /// How long the broker may take to be of use again.
 const HEALED_WITHIN: Duration = Duration::from_secs(60);
 

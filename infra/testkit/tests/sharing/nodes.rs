@@ -18,7 +18,7 @@ const MESSAGES: usize = 400;
 /// How far apart messages are.
 const EVERY: Duration = Duration::from_millis(5);
 /// A session's time-out, what follows, and room for a busy machine.
-const AT_MOST: Duration = Duration::from_secs(15);
+const AT_MOST: Duration = Duration::from_secs(40);
 
 fn settings(servers: &Servers) -> Vec<(String, String)> {
     let settings = [
