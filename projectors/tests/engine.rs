@@ -15,16 +15,16 @@
 mod world;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use infra_ports::TableStore;
 use infra_ports::memory::store::{Around, AroundStore};
-use infra_ports::memory::{Chances, Executor, MemoryLog, MemoryStore, Node};
+use infra_ports::memory::{Chances, Executor, Faults, MemoryLog, MemoryStore, Node};
+use infra_ports::{BoxFuture, EventLog, TableStore};
 use projectors::{Config, Ports, Share, Status, rebuild};
 use proptest::prelude::*;
 use schemas::position::{Generation, Partition};
-use schemas::topics::Topic;
+use schemas::topics::{TOPICS, Topic};
 
 use world::script::script;
 use world::{
@@ -188,4 +188,42 @@ fn rows_that_somebody_waits_for_do_not_wait_for_company() {
     world::append(&log, &script(4, 30));
     let _ = executor.run_for(Duration::from_secs(60));
     assert!(!is_done(&log, &projectors), "nobody waits any more");
+}
+
+/// A log that, once told so, does not say where it ends.
+#[derive(Default)]
+struct Mute(AtomicBool);
+
+impl Faults for Mute {
+    fn point(&self, site: &'static str) -> BoxFuture<'static, ()> {
+        match site == "log.ends.before" && self.0.load(Ordering::Relaxed) {
+            true => Box::pin(std::future::pending()),
+            false => Box::pin(std::future::ready(())),
+        }
+    }
+
+    fn choose(&self, _site: &'static str, _options: u32) -> u32 {
+        0
+    }
+}
+
+#[test]
+fn a_log_that_does_not_say_where_it_ends_holds_up_no_fold_and_no_stop() {
+    let mute = Arc::new(Mute::default());
+    let log = MemoryLog::with_faults(PARTITIONS, Arc::clone(&mute) as _);
+    let topics = TOPICS.map(|spec| spec.topic);
+    now(log.create_topics(&topics)).unwrap();
+    let store = MemoryStore::new();
+    let mut executor = Executor::seeded(5, Chances::CALM);
+    let ports = ports(&log, &store, executor.runtime(Node(1)));
+    let projectors = projectors::start(&ports, &Config::default(), LIVE, &Share::everything());
+    let _ = executor.run_for(Duration::from_secs(1));
+    mute.0.store(true, Ordering::Relaxed);
+    // It is asked meanwhile.
+    let _ = executor.run_for(Duration::from_secs(5));
+    world::append(&log, &script(5, 40));
+    let _ = executor.run_for(Duration::from_secs(5));
+    assert!(is_done(&log, &projectors));
+    let stopped = executor.block_on(Node(7), async move { projectors.stop().await });
+    stopped.unwrap().unwrap();
 }

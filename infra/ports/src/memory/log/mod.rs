@@ -328,6 +328,17 @@ impl EventLog for MemoryLog {
         self.disk()?.positions(topic, partition)
     }
 
+    async fn positions_of(
+        &self,
+        topic: Topic,
+        partitions: &[Partition],
+    ) -> Result<Vec<Positions>, LogError> {
+        self.faults.point("log.ends.before").await;
+        let disk = self.disk()?;
+        let of = |partition: &Partition| disk.positions(topic, *partition);
+        partitions.iter().map(of).collect()
+    }
+
     async fn close(&self) -> Result<(), LogError> {
         self.faults.point("log.close.before").await;
         let Ok(mut disk) = self.disk() else {
