@@ -17,6 +17,8 @@ use crate::records;
 
 /// How soon is asked again while a partition changes its leader.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// How long a broker may take to say who leads a topic before it is asked again.
+const LEADERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// True for what is said while a partition gets its first leader, or another one, and while the way
 /// to the brokers is broken.
@@ -28,6 +30,11 @@ fn passes(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::LeaderNotAvailable
                 | RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+                | RDKafkaErrorCode::OffsetNotAvailable
+                | RDKafkaErrorCode::ReplicaNotAvailable
+                | RDKafkaErrorCode::KafkaStorageError
                 | RDKafkaErrorCode::BrokerTransportFailure
                 | RDKafkaErrorCode::AllBrokersDown
         )
@@ -109,7 +116,11 @@ fn places(
         let left = deadline.saturating_duration_since(Instant::now());
         match look_up(consumer, name, partitions, place, left) {
             Ok(found) => return Ok(found),
-            Err(error) if passes(&error) && !left.is_zero() => thread::sleep(AGAIN_AFTER),
+            Err(error) if passes(&error) && !left.is_zero() => {
+                thread::sleep(AGAIN_AFTER);
+                // Who leads is learnt anew; whether that went well shows the next time round.
+                drop(consumer.fetch_metadata(Some(name), left.min(LEADERS_WITHIN)));
+            }
             Err(error) => return Err(unavailable(&error)),
         }
     }
