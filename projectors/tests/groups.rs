@@ -121,7 +121,7 @@ fn whoever_comes_leaves_dies_or_is_a_zombie_the_rows_are_those_of_one_engine() {
 
 #[test]
 fn states_that_are_not_dropped_when_a_partition_is_taken_are_found() {
-    let found = (0..10).any(|seed| {
+    let found = (0..100).any(|seed| {
         let script = script(seed, 250);
         let mut crowd = Crowd::new(seed, Chances::SHUFFLED);
         crowd.is_stale = true;
