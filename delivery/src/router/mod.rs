@@ -94,11 +94,7 @@ impl Router {
                 continue;
             };
             tracing::info!(worker = %worker.name, at = worker.detail, "a worker is known");
-            self.0.table.lock().add(id, worker, link);
-            if up.load(Ordering::Acquire) {
-                // It was told before there was a lane to be told of.
-                self.0.now(id, true);
-            }
+            self.0.table.lock().add(id, worker, link, &up);
         }
         self.0.change(Table::place_all);
     }

@@ -3,16 +3,20 @@
 
 use std::time::Duration;
 
-use infra_ports::link::Subscribing;
+use infra_ports::link::{LinkGone, Subscribing};
 use schemas::position::Offset;
 
 use super::Shared;
+use super::lanes::LaneId;
 use super::table::{Left, Move};
 
 /// How long a worker that is behind is given between two questions how far it has got.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// After so many questions the partition's users resume instead.
 const QUESTIONS: u32 = 250;
+/// A worker that does not answer for so long is given up. Its link finds a broken connection earlier:
+/// this is for what no link finds, so that one worker holds no move up for ever.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// Moves what there is to move, whenever there is something.
 pub(super) async fn run(shared: &Shared) {
@@ -32,37 +36,53 @@ async fn carry_out(shared: &Shared, one: Move) {
     let Move {
         partition,
         number,
+        to,
         answers,
     } = one;
-    let Some(from) = latest(answers).await else {
-        // The new worker was lost; what follows from that was decided when it was.
+    let Some(from) = heard(shared, to, latest(answers)).await else {
         return;
     };
     let mut owed = true;
     for _ in 0..QUESTIONS {
         let asked = shared.table.lock().ask(partition, number);
-        let Left::Asked(answer) = asked else {
+        let Left::Asked(old, answer) = asked else {
             owed = false;
             break;
         };
-        match answer.await {
-            Ok(there) if there.from >= from => {
-                owed = false;
-                break;
-            }
-            Ok(_) => shared.runtime.sleep(ASK_AGAIN).await,
-            // The old worker was lost, and its partitions told so.
-            Err(_) => return,
+        let Some(there) = heard(shared, old, answer).await else {
+            return;
+        };
+        if there.from >= from {
+            owed = false;
+            break;
         }
+        shared.runtime.sleep(ASK_AGAIN).await;
     }
     shared.change(|table| table.end_move(partition, number, owed));
 }
 
-/// From where on the new worker tells all of a partition's users; nothing when it was lost.
-async fn latest(answers: Vec<Subscribing>) -> Option<Offset> {
+/// What a worker answers; nothing when it was lost, or is given up now. What follows from that for the
+/// move was decided with it.
+async fn heard<T>(
+    shared: &Shared,
+    worker: LaneId,
+    answer: impl Future<Output = Result<T, LinkGone>>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        answer = answer => answer.ok(),
+        () = shared.runtime.sleep(ANSWER_WITHIN) => {
+            shared.change(|table| table.give_up(worker));
+            None
+        }
+    }
+}
+
+/// From where on the new worker tells all of a partition's users.
+async fn latest(answers: Vec<Subscribing>) -> Result<Offset, LinkGone> {
     let mut from = Offset(0);
     for answer in answers {
-        from = from.max(answer.await.ok()?.from);
+        from = from.max(answer.await?.from);
     }
-    Some(from)
+    Ok(from)
 }

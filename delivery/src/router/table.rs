@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use infra_ports::link::{Link, SubscriberId, Subscribing};
 use infra_ports::registry::{Assignment, Lease, NodeName};
@@ -39,6 +40,7 @@ pub(super) struct Move {
     pub(super) partition: Partition,
     /// Which of its moves.
     pub(super) number: u64,
+    pub(super) to: LaneId,
     /// What the new worker will answer.
     pub(super) answers: Vec<Subscribing>,
 }
@@ -46,7 +48,7 @@ pub(super) struct Move {
 /// How a move stands.
 pub(super) enum Left {
     /// The old worker is asked how far it has got.
-    Asked(Subscribing),
+    Asked(LaneId, Subscribing),
     /// Nobody is there to be told twice or not at all, or another move has begun.
     Over,
 }
@@ -144,11 +146,13 @@ impl Table {
         numbered.collect()
     }
 
-    pub(super) fn add(&mut self, id: LaneId, worker: Lease, link: Arc<dyn Link>) {
+    /// A worker has a link; `up` is what was told of it before there was a lane to be told of. It is
+    /// read here, with the table locked: who says otherwise from now on finds the lane.
+    pub(super) fn add(&mut self, id: LaneId, worker: Lease, link: Arc<dyn Link>, up: &AtomicBool) {
         let lane = Lane {
             worker,
             link,
-            up: false,
+            up: up.load(Ordering::Acquire),
             wanted: true,
         };
         self.lanes.insert(id, lane);
@@ -185,6 +189,17 @@ impl Table {
         }
         let placed = self.place_all();
         Changed { detached, ..placed }
+    }
+
+    /// A worker that is taken for reached and does not answer: it is lost, and its link with it. If it
+    /// is still known at the next look it is linked to anew.
+    pub(super) fn give_up(&mut self, id: LaneId) -> Changed {
+        let mut changed = self.lost(id);
+        if let Some(lane) = self.lanes.remove(&id) {
+            tracing::warn!(worker = %lane.worker.name, "a worker does not answer, it is left");
+            changed.dropped.push(lane);
+        }
+        changed
     }
 
     /// Decides anew where each partition belongs, and subscribes the users of those that are nowhere.
@@ -271,9 +286,9 @@ impl Table {
             let Some(home) = self.homes.get_mut(number) else {
                 continue;
             };
-            if target.is_none() || home.at == target || home.leaving.is_some() {
+            let Some(to) = target.filter(|_| home.at != target && home.leaving.is_none()) else {
                 continue;
-            }
+            };
             (home.leaving, home.at) = (home.at, target);
             home.moves += 1;
             let moves = home.moves;
@@ -281,6 +296,7 @@ impl Table {
             begun.push(Move {
                 partition,
                 number: moves,
+                to,
                 answers: self.subscribe_all(number, target),
             });
         }
@@ -293,11 +309,13 @@ impl Table {
         let Some(home) = home.filter(|home| home.moves == number) else {
             return Left::Over;
         };
-        match (self.link(home.leaving), home.users.first_key_value()) {
-            (Some(link), Some((user, subscriber))) => {
-                Left::Asked(link.subscribe(user, *subscriber))
-            }
-            _ => Left::Over,
+        let (Some(at), Some((user, subscriber))) = (home.leaving, home.users.first_key_value())
+        else {
+            return Left::Over;
+        };
+        match self.link(home.leaving) {
+            Some(link) => Left::Asked(at, link.subscribe(user, *subscriber)),
+            None => Left::Over,
         }
     }
 

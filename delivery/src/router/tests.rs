@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use infra_ports::link::{Deliveries, Link, Subscribed, SubscriberId, Subscribing, Told};
@@ -191,6 +192,12 @@ impl Scene {
         assert_eq!(self.executor.run_until(|| false), Halt::Idle);
     }
 
+    /// Lets so many milliseconds pass.
+    fn wait(&mut self, ms: u64) {
+        let halt = self.executor.run_for(Duration::from_millis(ms));
+        assert_eq!(halt, Halt::Done);
+    }
+
     fn detached(&self) -> Vec<Partition> {
         let mut detached = self.gateway.detached.lock().clone();
         detached.sort_unstable();
@@ -229,10 +236,7 @@ fn a_worker_that_comes_gets_its_share_and_the_old_one_is_left_once_it_has_told_w
     scene.workers.is_at("a", 5);
     scene.workers.is_at("b", 9);
     scene.workers.reach("b", true);
-    let moving = scene
-        .executor
-        .run_for(std::time::Duration::from_millis(200));
-    assert_eq!(moving, Halt::Done);
+    scene.wait(200);
     let moved = scene.workers.users("b");
     assert!(moved > 10, "{moved}");
     assert_eq!(scene.workers.users("a"), 100, "a owes 5 to 8");
@@ -310,7 +314,7 @@ fn a_new_worker_that_is_lost_in_mid_move_leaves_nobody_behind() {
     scene.know(&["a", "b"]);
     scene.workers.hold("b");
     scene.workers.reach("b", true);
-    scene.settle();
+    scene.wait(200);
     let moving = scene.workers.users("b");
     assert!(moving > 10 && scene.workers.users("a") == 100);
     scene.workers.reach("b", false);
@@ -333,6 +337,47 @@ fn a_worker_that_has_ended_gets_no_partition_though_it_is_linked_to() {
     let both = [scene.workers.users("a"), scene.workers.users("over")];
     assert_eq!(both, [100, 0]);
     assert_eq!(scene.router.reached(), 1);
+}
+
+#[test]
+fn a_worker_that_never_answers_holds_up_no_move_and_is_linked_to_anew() {
+    let mut scene = Scene::new(&["a"]);
+    scene.know(&["a", "b", "c"]);
+    scene.workers.hold("b");
+    let dumb = scene.workers.one("b");
+    scene.workers.reach("b", true);
+    scene.wait(200);
+    // Comes in the middle of the move that ends with nothing.
+    scene.workers.reach("c", true);
+    scene.wait(1_000);
+    assert_eq!(
+        scene.workers.users("a"),
+        100,
+        "b has not said from where on"
+    );
+    scene.settle();
+    assert_eq!(dumb.subscribers(), 0);
+    let [a, c] = ["a", "c"].map(|name| scene.workers.users(name));
+    assert!(a > 10 && c > 10 && a + c == 100, "{a} and {c}");
+    assert_eq!(scene.router.reached(), 2);
+    assert!(!scene.detached().is_empty(), "what b had resumes");
+    (dumb.reached)(true);
+    assert_eq!(scene.router.reached(), 2, "that link is gone");
+    scene.know(&["a", "b", "c"]);
+    scene.workers.reach("b", true);
+    scene.settle();
+    let all = ["a", "b", "c"].map(|name| scene.workers.users(name));
+    assert!(all.iter().all(|users| *users > 10), "{all:?}");
+    assert_eq!(all.iter().sum::<usize>(), 100);
+    // The one that is left may fall silent as well.
+    scene.gateway.detached.lock().clear();
+    let silent = scene.homes("c");
+    scene.workers.hold("c");
+    scene.know(&["a", "b"]);
+    scene.settle();
+    let detached = scene.detached();
+    assert!(silent.iter().all(|partition| detached.contains(partition)));
+    assert_eq!(scene.workers.users("a") + scene.workers.users("b"), 100);
 }
 
 #[test]
