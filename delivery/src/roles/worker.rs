@@ -83,6 +83,12 @@ impl WorkerRole {
         self.subscriptions.users()
     }
 
+    /// How many gateways are attached.
+    #[must_use]
+    pub fn gateways(&self) -> usize {
+        self.subscriptions.gateways().len()
+    }
+
     /// True once it hands out nothing any more: it was stopped, or the log failed for good.
     #[must_use]
     pub fn has_ended(&self) -> bool {

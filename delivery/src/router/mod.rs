@@ -82,8 +82,9 @@ impl Router {
         }))
     }
 
-    /// These are the workers now: the new ones are linked to, the others left once nobody is subscribed
-    /// there any more. To be called with the same ones as often as one likes.
+    /// These are the workers now: the new ones are linked to; the others are let go at the second call
+    /// after nobody is subscribed there any more, so that what they told last is heard. To be called
+    /// again and again, with the same ones too.
     pub fn workers(&self, members: &[Lease]) {
         let missing = self.0.table.lock().keep(members);
         for (id, worker) in missing {
@@ -96,7 +97,7 @@ impl Router {
             tracing::info!(worker = %worker.name, at = worker.detail, "a worker is known");
             self.0.table.lock().add(id, worker, link, &up);
         }
-        self.0.change(Table::place_all);
+        self.0.change(Table::looked);
     }
 
     /// How many workers are reached.

@@ -22,8 +22,20 @@ struct Home {
     at: Option<LaneId>,
     /// The lane that is left once it has told what came before the other one's first record.
     leaving: Option<LaneId>,
+    /// The lane that was left last, and at which look.
+    left: Option<(LaneId, u64)>,
     /// Counts where it was.
     moves: u64,
+}
+
+impl Home {
+    /// True when a lane tells of this partition, as seen at this look. For one look longer than it has
+    /// the partition: a worker says how far it has got when it has picked records out, which may be
+    /// before it has sent them.
+    fn hears(&self, id: LaneId, look: u64) -> bool {
+        let left = self.left.filter(|(_, at)| look <= at + 1);
+        [self.at, self.leaving, left.map(|(id, _)| id)].contains(&Some(id))
+    }
 }
 
 /// What follows from a change.
@@ -57,6 +69,8 @@ pub(super) enum Left {
 pub(super) struct Table {
     lanes: BTreeMap<LaneId, Lane>,
     numbered: u64,
+    /// How often it was told which workers there are.
+    looks: u64,
     homes: Vec<Home>,
     /// The lane that each partition belongs to.
     targets: Vec<Option<LaneId>>,
@@ -74,6 +88,7 @@ impl Table {
         Self {
             lanes: BTreeMap::new(),
             numbered: 0,
+            looks: 0,
             homes: all().map(|_| Home::default()).collect(),
             targets: all().map(|_| None).collect(),
             waiting: Waiting::default(),
@@ -126,7 +141,7 @@ impl Table {
 
     pub(super) fn hears_of(&self, partition: Partition, id: LaneId) -> bool {
         let home = self.homes.get(index(partition));
-        home.is_some_and(|home| [home.at, home.leaving].contains(&Some(id)))
+        home.is_some_and(|home| home.hears(id, self.looks))
     }
 
     /// These are to be the workers: answers those that have no lane yet, with the numbers of theirs.
@@ -134,6 +149,7 @@ impl Table {
         let is_to = |lane: &Lane, lease: &Lease| {
             lane.worker.name == lease.name && lane.worker.detail == lease.detail
         };
+        self.looks += 1;
         for lane in self.lanes.values_mut() {
             lane.wanted = members.iter().any(|lease| is_to(lane, lease));
         }
@@ -163,7 +179,8 @@ impl Table {
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.up = true;
         }
-        self.place_all()
+        self.place_all();
+        Changed::default()
     }
 
     /// A worker is not reached any more: its partitions go to others, with what they were told in doubt.
@@ -177,6 +194,11 @@ impl Table {
             let Some(home) = self.homes.get_mut(number) else {
                 continue;
             };
+            if !home.hears(id, self.looks) {
+                continue;
+            }
+            detached.extend(u32::try_from(number).ok().map(Partition));
+            home.left = None;
             if home.at != Some(id) && home.leaving != Some(id) {
                 continue;
             }
@@ -185,10 +207,10 @@ impl Table {
             (home.at, home.leaving) = (stays, None);
             home.moves += 1;
             self.leave(number, &left);
-            detached.extend(u32::try_from(number).ok().map(Partition));
         }
-        let placed = self.place_all();
-        Changed { detached, ..placed }
+        self.place_all();
+        let dropped = Vec::new();
+        Changed { detached, dropped }
     }
 
     /// A worker that is taken for reached and does not answer: it is lost, and its link with it. If it
@@ -203,7 +225,7 @@ impl Table {
     }
 
     /// Decides anew where each partition belongs, and subscribes the users of those that are nowhere.
-    pub(super) fn place_all(&mut self) -> Changed {
+    fn place_all(&mut self) {
         self.aim();
         for number in 0..self.homes.len() {
             let target = self.targets.get(number).copied().flatten();
@@ -219,10 +241,6 @@ impl Table {
         }
         if self.homes.iter().all(|home| home.at.is_some()) {
             self.waiting.ask_again();
-        }
-        Changed {
-            detached: Vec::new(),
-            dropped: self.unused(),
         }
     }
 
@@ -268,14 +286,19 @@ impl Table {
         }
     }
 
-    fn unused(&mut self) -> Vec<Lane> {
-        let used = |id: LaneId| move |home: &Home| [home.at, home.leaving].contains(&Some(id));
-        let homes = &self.homes;
+    /// All lanes are there that the last look asked for; those that nobody needs go.
+    pub(super) fn looked(&mut self) -> Changed {
+        self.place_all();
+        let (homes, look) = (&self.homes, self.looks);
         let gone = |(id, lane): (&LaneId, &Lane)| {
-            (!lane.wanted && !homes.iter().any(used(*id))).then_some(*id)
+            let used = lane.wanted || homes.iter().any(|home| home.hears(*id, look));
+            (!used).then_some(*id)
         };
         let gone: Vec<LaneId> = self.lanes.iter().filter_map(gone).collect();
-        gone.iter().filter_map(|id| self.lanes.remove(id)).collect()
+        Changed {
+            detached: Vec::new(),
+            dropped: gone.iter().filter_map(|id| self.lanes.remove(id)).collect(),
+        }
     }
 
     /// Begins to move every partition that is not where it belongs.
@@ -327,12 +350,11 @@ impl Table {
             && home.moves == number
         {
             let left = home.leaving.take();
+            home.left = left.map(|left| (left, self.looks));
             detached.extend(owed.then_some(partition));
             self.leave(place, &[left]);
         }
-        Changed {
-            detached,
-            dropped: self.unused(),
-        }
+        let dropped = Vec::new();
+        Changed { detached, dropped }
     }
 }

@@ -180,6 +180,8 @@ impl Scene {
             drop(scene.router.subscribe(&user(n), SubscriberId(n)));
         }
         scene.settle();
+        // What moved at the start has been left long since.
+        (0..2).for_each(|_| scene.know(names));
         scene
     }
 
@@ -296,12 +298,27 @@ fn what_is_asked_while_no_worker_is_reached_is_asked_again_when_one_is() {
 #[test]
 fn a_worker_that_leaves_in_order_is_left_without_anybody_resuming() {
     let mut scene = Scene::new(&["a", "b"]);
+    let moved = scene.homes("a");
     scene.know(&["b"]);
     scene.settle();
     assert_eq!(scene.workers.users("b"), 100);
     assert_eq!(scene.workers.users("a"), 0);
-    assert_eq!(scene.router.reached(), 1, "its link is let go");
     assert!(scene.detached().is_empty());
+    // What a told before it was left may still be under way.
+    scene.know(&["b"]);
+    assert_eq!(scene.router.reached(), 2);
+    let [was_at_a, never] = [moved[0], Partition(999)];
+    scene
+        .workers
+        .one("a")
+        .deliveries
+        .detached(&[was_at_a, never]);
+    assert_eq!(scene.detached(), [was_at_a], "it tells of it for now");
+    scene.know(&["b"]);
+    assert_eq!(scene.router.reached(), 1, "its link is let go");
+    scene.gateway.detached.lock().clear();
+    scene.workers.one("a").deliveries.detached(&[was_at_a]);
+    assert!(scene.detached().is_empty(), "it is b's alone now");
     // The last one has them for as long as it is there.
     scene.know(&[]);
     scene.settle();
@@ -378,6 +395,19 @@ fn a_worker_that_never_answers_holds_up_no_move_and_is_linked_to_anew() {
     let detached = scene.detached();
     assert!(silent.iter().all(|partition| detached.contains(partition)));
     assert_eq!(scene.workers.users("a") + scene.workers.users("b"), 100);
+}
+
+#[test]
+fn what_a_worker_may_not_have_sent_yet_when_it_was_left_is_detached_when_it_is_lost() {
+    let mut scene = Scene::new(&["a", "b"]);
+    let at_a = scene.homes("a");
+    scene.know(&["b"]);
+    scene.settle();
+    scene.know(&["b"]);
+    assert!(scene.detached().is_empty());
+    scene.workers.reach("a", false);
+    assert_eq!(scene.detached(), at_a);
+    assert_eq!(scene.workers.users("b"), 100);
 }
 
 #[test]

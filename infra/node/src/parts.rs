@@ -128,7 +128,9 @@ impl Parts {
         }
         self.stop_looking.send_replace(true);
         if let Some(served) = &self.served {
-            served.leave(within).await;
+            served
+                .leave(within, usize::from(self.gateway.is_some()))
+                .await;
         }
         if let Some(worker) = &self.worker {
             worker.stop();

@@ -81,17 +81,18 @@ impl Served {
         (self.worker.clone(), self.lease.clone())
     }
 
-    /// Gives the lease up and waits until all gateways have moved their subscriptions elsewhere, as
-    /// long as that may take. The worker goes on meanwhile.
-    pub(crate) async fn leave(&self, within: Duration) {
+    /// Gives the lease up and waits until all gateways have moved their subscriptions elsewhere and let
+    /// the link go, as long as that may take; `own` of them are in this process and stay. The worker
+    /// goes on meanwhile.
+    pub(crate) async fn leave(&self, within: Duration, own: usize) {
         self.stop.send_replace(true);
         let mut bell = self.runtime.sleep(within);
-        while self.worker.users() > 0 {
+        while self.worker.users() > 0 || self.worker.gateways() > own {
             tokio::select! {
                 biased;
                 () = &mut bell => {
                     let users = self.worker.users();
-                    tracing::info!(users, "the worker ends with users, who resume elsewhere");
+                    tracing::info!(users, "the worker ends before all gateways have left it");
                     return;
                 }
                 () = self.runtime.sleep(LOOK_AGAIN) => {}
