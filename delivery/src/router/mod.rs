@@ -122,7 +122,7 @@ impl Link for Router {
     }
 
     fn subscribers(&self) -> usize {
-        self.0.table.lock().placed()
+        self.0.table.lock().known()
     }
 }
 

@@ -129,10 +129,22 @@ impl Table {
         }
     }
 
-    /// How many users a worker knows.
-    pub(super) fn placed(&self) -> usize {
+    /// How many users the workers know: those that are placed, less those that a link does not hold
+    /// though it has their partition.
+    pub(super) fn known(&self) -> usize {
         let placed = self.homes.iter().filter(|home| home.at.is_some());
-        placed.map(|home| home.users.len()).sum()
+        let placed: usize = placed.map(|home| home.users.len()).sum();
+        let mut due = BTreeMap::<LaneId, usize>::new();
+        for home in &self.homes {
+            for id in [home.at, home.leaving].into_iter().flatten() {
+                *due.entry(id).or_default() += home.users.len();
+            }
+        }
+        let missing = due.into_iter().map(|(id, due)| {
+            let held = self.link(Some(id)).map_or(0, |link| link.subscribers());
+            due.saturating_sub(held)
+        });
+        placed.saturating_sub(missing.sum())
     }
 
     pub(super) fn reached(&self) -> usize {

@@ -411,6 +411,25 @@ fn what_a_worker_may_not_have_sent_yet_when_it_was_left_is_detached_when_it_is_l
 }
 
 #[test]
+fn what_a_link_does_not_hold_that_it_should_is_missing_from_the_count() {
+    let mut scene = Scene::new(&["a", "b"]);
+    let at_b = (0..100)
+        .map(user)
+        .find(|user| scene.homes("b").contains(&home(user)));
+    scene.workers.one("b").unsubscribe(&at_b.unwrap());
+    assert_eq!(scene.router.subscribers(), 99);
+    // In the middle of a move both are to hold the users; one of them does not make up for the other.
+    scene.workers.hold("a");
+    scene.know(&["a"]);
+    scene.wait(200);
+    assert_eq!(scene.router.subscribers(), 99);
+    scene.workers.answer("a");
+    scene.settle();
+    assert_eq!(scene.workers.users("a"), 100);
+    assert_eq!(scene.router.subscribers(), 100);
+}
+
+#[test]
 fn one_worker_that_ends_is_not_the_end_of_all() {
     let mut scene = Scene::new(&["a", "b"]);
     scene.workers.one("a").deliveries.ended();
