@@ -29,7 +29,7 @@ pub(super) struct FromLane {
     /// Whether the worker is reached, as it was told last.
     up: Arc<AtomicBool>,
     router: Weak<Shared>,
-    gateway: Arc<dyn Deliveries>,
+    gateway: Weak<dyn Deliveries>,
 }
 
 impl FromLane {
@@ -38,14 +38,16 @@ impl FromLane {
             id,
             up,
             router: Arc::downgrade(router),
-            gateway: Arc::clone(&router.deliveries),
+            gateway: Weak::clone(&router.deliveries),
         }
     }
 }
 
 impl Deliveries for FromLane {
     fn deliver(&self, batch: Vec<Told>) {
-        self.gateway.deliver(batch);
+        if let Some(gateway) = self.gateway.upgrade() {
+            gateway.deliver(batch);
+        }
     }
 
     fn detached(&self, partitions: &[Partition]) {
@@ -57,9 +59,7 @@ impl Deliveries for FromLane {
         let table = router.table.lock();
         theirs.retain(|partition| table.hears_of(*partition, self.id));
         drop(table);
-        if !theirs.is_empty() {
-            self.gateway.detached(&theirs);
-        }
+        router.detached(&theirs);
     }
 
     /// One of many: the others go on.

@@ -22,14 +22,15 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use infra_ports::Runtime;
 use infra_ports::link::{Deliveries, Link, SubscriberId, Subscribing};
 use infra_ports::registry::Lease;
 use parking_lot::Mutex;
 use schemas::ids::UserId;
+use schemas::position::Partition;
 use tokio::sync::Notify;
 
 use self::lanes::{FromLane, LaneId};
@@ -58,25 +59,26 @@ pub struct Router(Arc<Shared>);
 pub(crate) struct Shared {
     runtime: Arc<dyn Runtime>,
     dial: Box<dyn Dial>,
-    deliveries: Arc<dyn Deliveries>,
+    /// The gateway, which has the router.
+    deliveries: Weak<dyn Deliveries>,
     table: Mutex<Table>,
     /// Rings when there may be something to move.
     changed: Notify,
 }
 
 impl Router {
-    /// A router that knows no worker yet.
+    /// A router that knows no worker yet, for a gateway that has it: it does not keep the gateway.
     #[must_use]
     pub fn new(
         partitions: u32,
         runtime: Arc<dyn Runtime>,
         dial: Box<dyn Dial>,
-        deliveries: Arc<dyn Deliveries>,
+        deliveries: &Arc<dyn Deliveries>,
     ) -> Self {
         Self(Arc::new(Shared {
             runtime,
             dial,
-            deliveries,
+            deliveries: Arc::downgrade(deliveries),
             table: Mutex::new(Table::new(partitions)),
             changed: Notify::new(),
         }))
@@ -106,7 +108,12 @@ impl Router {
         self.0.table.lock().reached()
     }
 
-    /// Moves partitions to where they belong, for as long as it is polled.
+    /// Lets all workers go, for good: whoever asks from now on is not answered.
+    pub fn close(&self) {
+        self.0.change(Table::close);
+    }
+
+    /// Moves partitions to where they belong, until it is closed.
     pub async fn run(self) {
         moves::run(&self.0).await;
     }
@@ -133,8 +140,14 @@ impl Shared {
         let Changed { detached, dropped } = change(&mut self.table.lock());
         drop(dropped);
         self.changed.notify_one();
-        if !detached.is_empty() {
-            self.deliveries.detached(&detached);
+        self.detached(&detached);
+    }
+
+    fn detached(&self, partitions: &[Partition]) {
+        if let Some(gateway) = self.deliveries.upgrade()
+            && !partitions.is_empty()
+        {
+            gateway.detached(partitions);
         }
     }
 

@@ -18,10 +18,16 @@ const QUESTIONS: u32 = 250;
 /// this is for what no link finds, so that one worker holds no move up for ever.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// Moves what there is to move, whenever there is something.
+/// Moves what there is to move, whenever there is something, until the router is closed.
 pub(super) async fn run(shared: &Shared) {
     loop {
-        let moves = shared.table.lock().begin_moves();
+        let moves = {
+            let mut table = shared.table.lock();
+            if table.is_closed() {
+                return;
+            }
+            table.begin_moves()
+        };
         if moves.is_empty() {
             shared.changed.notified().await;
             continue;

@@ -76,6 +76,8 @@ pub(super) struct Table {
     targets: Vec<Option<LaneId>>,
     /// Who waits for a worker to be reached: hears `LinkGone` then, and asks again.
     waiting: Waiting,
+    /// No worker is taken any more.
+    closed: bool,
 }
 
 fn index(partition: Partition) -> usize {
@@ -92,6 +94,7 @@ impl Table {
             homes: all().map(|_| Home::default()).collect(),
             targets: all().map(|_| None).collect(),
             waiting: Waiting::default(),
+            closed: false,
         }
     }
 
@@ -156,6 +159,22 @@ impl Table {
         home.is_some_and(|home| home.hears(id, self.looks))
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// All lanes go, and none comes any more.
+    pub(super) fn close(&mut self) -> Changed {
+        self.closed = true;
+        self.homes
+            .iter_mut()
+            .for_each(|home| *home = Home::default());
+        Changed {
+            detached: Vec::new(),
+            dropped: std::mem::take(&mut self.lanes).into_values().collect(),
+        }
+    }
+
     /// These are to be the workers: answers those that have no lane yet, with the numbers of theirs.
     pub(super) fn keep(&mut self, members: &[Lease]) -> Vec<(LaneId, Lease)> {
         let is_to = |lane: &Lane, lease: &Lease| {
@@ -183,7 +202,9 @@ impl Table {
             up: up.load(Ordering::Acquire),
             wanted: true,
         };
-        self.lanes.insert(id, lane);
+        if !self.closed {
+            self.lanes.insert(id, lane);
+        }
     }
 
     /// A worker is reached.

@@ -164,7 +164,9 @@ impl Scene {
         let runtime: Arc<dyn Runtime> = Arc::new(executor.runtime(Node(1)));
         let (workers, gateway) = (Workers::default(), Arc::new(Gateway::default()));
         let dial = Box::new(workers.clone());
-        let router = Router::new(PARTITIONS, Arc::clone(&runtime), dial, gateway.clone());
+        let deliveries: Arc<dyn Deliveries> = gateway.clone();
+        let router = Router::new(PARTITIONS, Arc::clone(&runtime), dial, &deliveries);
+        drop(deliveries);
         runtime.spawn("router", Box::pin(router.clone().run()));
         let mut scene = Self {
             executor,
@@ -427,6 +429,33 @@ fn what_a_link_does_not_hold_that_it_should_is_missing_from_the_count() {
     scene.settle();
     assert_eq!(scene.workers.users("a"), 100);
     assert_eq!(scene.router.subscribers(), 100);
+}
+
+#[test]
+fn a_router_that_is_closed_lets_everything_go() {
+    let mut scene = Scene::new(&["a", "b"]);
+    scene.workers.hold("b");
+    scene.know(&["b"]);
+    scene.wait(200);
+    scene.router.close();
+    scene.know(&["a", "b"]);
+    scene.workers.reach("a", true);
+    scene.wait(200);
+    assert_eq!(scene.router.reached(), 0);
+    let Scene {
+        mut executor,
+        workers,
+        gateway,
+        router,
+    } = scene;
+    let links: Vec<_> = ["a", "b"].map(|name| workers.one(name)).into();
+    workers.0.lock().clear();
+    assert!(links.iter().all(|link| Arc::strong_count(link) == 1));
+    assert_eq!(Arc::strong_count(&gateway), 1);
+    let shared = Arc::downgrade(&router.0);
+    drop(router);
+    assert_eq!(executor.run_until(|| false), Halt::Idle);
+    assert_eq!(shared.strong_count(), 0, "its task has ended");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! of, so what it says holds; it may be a moment late.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,8 +35,14 @@ pub struct AppliedInStore {
     seen: watch::Sender<Places>,
     /// How many wait, by projection.
     waiting: Mutex<BTreeMap<&'static str, usize>>,
-    /// Rings when somebody begins to wait.
-    asked: Notify,
+    /// Rings when somebody begins to wait, and at the end.
+    asked: Arc<Notify>,
+}
+
+impl Drop for AppliedInStore {
+    fn drop(&mut self) {
+        self.asked.notify_one();
+    }
 }
 
 /// Somebody who waits, as long as it is held.
@@ -51,7 +57,7 @@ impl Drop for Waits<'_> {
 }
 
 impl AppliedInStore {
-    /// Begins to read when somebody waits for the first time.
+    /// Begins to read when somebody waits for the first time, and ends when it is dropped.
     pub fn start(
         store: Arc<dyn TableStore>,
         runtime: Arc<dyn Runtime>,
@@ -63,24 +69,26 @@ impl AppliedInStore {
             generation,
             seen: watch::Sender::new(Places::new()),
             waiting: Mutex::default(),
-            asked: Notify::new(),
+            asked: Arc::default(),
         });
-        let reads = Arc::clone(&applied).read_for_those_who_wait();
+        let (one, asked) = (Arc::downgrade(&applied), Arc::clone(&applied.asked));
+        let reads = Self::read_for_those_who_wait(one, asked);
         applied.runtime.spawn("applied", Box::pin(reads));
         applied
     }
 
-    async fn read_for_those_who_wait(self: Arc<Self>) {
+    async fn read_for_those_who_wait(one: Weak<Self>, asked: Arc<Notify>) {
         let mut pause = FIRST_PAUSE;
-        loop {
-            let waited_for = self.waited_for();
+        while let Some(applied) = one.upgrade() {
+            let waited_for = applied.waited_for();
             if waited_for.is_empty() {
-                self.asked.notified().await;
+                drop(applied);
+                asked.notified().await;
                 pause = FIRST_PAUSE;
                 continue;
             }
             for projection in waited_for {
-                match self.read(projection).await {
+                match applied.read(projection).await {
                     Ok(true) => pause = FIRST_PAUSE,
                     Ok(false) => {}
                     Err(error) => {
@@ -88,7 +96,9 @@ impl AppliedInStore {
                     }
                 }
             }
-            self.runtime.sleep(pause).await;
+            let rest = applied.runtime.sleep(pause);
+            drop(applied);
+            rest.await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -220,5 +230,9 @@ mod tests {
             Halt::Idle,
             "nobody waits any more"
         );
+        let reader = Arc::downgrade(&applied.asked);
+        drop(applied);
+        assert_eq!(executor.run_until(|| false), Halt::Idle);
+        assert_eq!(reader.strong_count(), 0, "nobody can wait any more");
     }
 }

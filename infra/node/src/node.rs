@@ -77,6 +77,7 @@ impl Node {
             parts.gateway.clone(),
             log_folder(&config),
             Arc::clone(&runtime),
+            parts.ending(),
         );
         runtime.spawn("metrics-upkeep", Box::pin(upkeep));
         let health = Health::start(Watched::of(&config, &adapters, &parts, &ingest));
@@ -154,6 +155,7 @@ impl Node {
                 }
             }
         );
+        self.parts.end_link();
         let mut troubles = Troubles::default();
         let stopped = self.parts.end_projectors().await;
         troubles.note("a projection had stopped by itself", stopped);

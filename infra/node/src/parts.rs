@@ -29,7 +29,7 @@ pub(crate) struct Parts {
     /// The gateway's link to the workers of many processes.
     pub(crate) router: Option<Router>,
     pub(crate) projectors: Option<Projectors>,
-    served: Option<Served>,
+    pub(crate) served: Option<Served>,
     stop_looking: watch::Sender<bool>,
 }
 
@@ -134,6 +134,18 @@ impl Parts {
         }
         if let Some(worker) = &self.worker {
             worker.stop();
+        }
+    }
+
+    /// True for everybody who asks once delivery ends.
+    pub(crate) fn ending(&self) -> watch::Receiver<bool> {
+        self.stop_looking.subscribe()
+    }
+
+    /// Lets the workers of other processes go, when nobody is served any more.
+    pub(crate) fn end_link(&self) {
+        if let Some(router) = &self.router {
+            router.close();
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use delivery::GatewayRole;
-use infra_ports::Runtime;
 use infra_ports::metric::{Described, Kind};
+use infra_ports::{Runtime, watch};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::Mutex;
 
@@ -55,19 +55,24 @@ pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     Ok(started.insert(handle).clone())
 }
 
-/// Folds what histograms have gathered and looks at what is only looked at, until the gateway ends, if there is one:
+/// Folds what histograms have gathered and looks at what is only looked at, until it is told to stop:
 /// nobody may be asking for metrics, and samples that are not folded pile up.
 pub(crate) async fn keep_up(
     metrics: PrometheusHandle,
     gateway: Option<GatewayRole>,
     log: PathBuf,
     runtime: Arc<dyn Runtime>,
+    mut stopped: watch::Receiver<bool>,
 ) {
-    while gateway.as_ref().is_none_or(GatewayRole::is_delivering) {
+    loop {
         gateway.as_ref().inspect(|gateway| gateway.take_stock());
         process::take_stock(&log);
         metrics.run_upkeep();
-        runtime.sleep(UPKEEP_EVERY).await;
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = runtime.sleep(UPKEEP_EVERY) => {}
+        }
     }
 }
 

@@ -47,7 +47,7 @@ impl Linked {
         });
         let every = config.registry.look_every;
         Ok(move |deliveries| {
-            let router = Router::new(partitions, Arc::clone(&runtime), dial, deliveries);
+            let router = Router::new(partitions, Arc::clone(&runtime), dial, &deliveries);
             runtime.spawn("link-moves", Box::pin(router.clone().run()));
             let look = Look {
                 registry,
