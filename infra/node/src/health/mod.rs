@@ -38,6 +38,7 @@ use self::report::{ENDED, POISONED, Part};
 use crate::adapters::Adapters;
 use crate::adapters::store::Behind;
 use crate::config::Config;
+use crate::links::Served;
 use crate::metrics;
 use crate::parts::Parts;
 
@@ -58,6 +59,8 @@ pub(crate) struct Watched {
     pub(crate) gateway: Option<GatewayRole>,
     /// The gateway's link to workers of other processes.
     pub(crate) router: Option<Router>,
+    /// Set while another process has the name of this one's worker, where gateways find it by name.
+    pub(crate) doubled: Option<Arc<AtomicBool>>,
     /// How long something may wait without getting any further.
     pub(crate) ready_lag: Duration,
 }
@@ -75,6 +78,7 @@ impl Watched {
             worker: parts.worker.clone(),
             gateway: parts.gateway.clone(),
             router: parts.router.clone(),
+            doubled: parts.served.as_ref().map(Served::doubled),
             ready_lag: config.ready_lag,
         }
     }
@@ -220,11 +224,23 @@ impl Health {
     }
 
     fn link(&self) -> Option<Part> {
-        let gateway = self.watched.gateway.as_ref()?;
-        let router = self.watched.router.as_ref();
-        let reason = if router.is_some_and(|router| router.reached() == 0) {
+        let Watched {
+            gateway,
+            router,
+            doubled,
+            ..
+        } = &self.watched;
+        if gateway.is_none() && doubled.is_none() {
+            return None;
+        }
+        let is_doubled = |doubled: &Arc<AtomicBool>| doubled.load(Ordering::Relaxed);
+        let whole = gateway.as_ref().is_none_or(GatewayRole::link_is_whole);
+        let reason = if doubled.as_ref().is_some_and(is_doubled) {
+            let reason = "another process has this one's name, and gateways use that one's worker";
+            Some(("doubled", Some(reason.to_owned())))
+        } else if router.as_ref().is_some_and(|router| router.reached() == 0) {
             Some(("apart", Some("no worker is reached".to_owned())))
-        } else if !gateway.link_is_whole() {
+        } else if !whole {
             let reason = "the worker does not know the users who are connected";
             Some(("broken", Some(reason.to_owned())))
         } else {

@@ -1,6 +1,7 @@
 //! A worker's lease: taken, renewed each third of its time, given up when the worker leaves.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use infra_ports::registry::{Lease, NodeName, RegistryError, SessionRegistry, Taken};
@@ -20,6 +21,8 @@ pub(super) struct Keeper {
     pub(super) time_to_live: Duration,
     /// True once the worker tells nobody anything any more: no gateway is to find it then.
     pub(super) has_ended: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Set while another process that lives has this name: gateways use that one.
+    pub(super) doubled: Arc<AtomicBool>,
 }
 
 impl Keeper {
@@ -28,12 +31,14 @@ impl Keeper {
     pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
         let mut held: Option<Lease> = None;
         let mut well = true;
+        let mut refused_since = None;
         while !(self.has_ended)() {
             let kept = self.keep(held.as_ref()).await;
             if well != kept.is_ok() {
                 well = kept.is_ok();
                 self.say(&kept);
             }
+            self.look_for_a_double(matches!(kept, Ok(None)), &mut refused_since);
             held = kept.unwrap_or(held);
             let pause = match held {
                 Some(_) => self.time_to_live / 3,
@@ -79,6 +84,21 @@ impl Keeper {
         })
     }
 
+    /// Says so when somebody else has kept the name for longer than one who is dead could.
+    fn look_for_a_double(&self, refused: bool, since: &mut Option<Duration>) {
+        let (now, name) = (self.runtime.elapsed(), &self.name);
+        *since = refused.then(|| since.unwrap_or(now));
+        let doubled = since.is_some_and(|since| now.saturating_sub(since) > self.time_to_live);
+        if self.doubled.swap(doubled, Ordering::Relaxed) == doubled {
+            return;
+        }
+        match doubled {
+            true => tracing::warn!(%name,
+                "another process has this name: no gateway finds this one's worker; give each a name of its own"),
+            false => tracing::info!(%name, "no other process has this name any more"),
+        }
+    }
+
     fn say(&self, kept: &Result<Option<Lease>, RegistryError>) {
         match kept {
             Ok(_) => {
@@ -92,18 +112,19 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use infra_ports::memory::{Chances, Executor, Halt, MemoryRegistry, Node};
     use infra_ports::registry::Leases;
 
     use super::*;
 
     const LEASE: Duration = Duration::from_secs(3);
+    /// Where the one is that looks whether it is doubled.
+    const SECOND: &str = "here:2";
 
     struct Scene {
         executor: Executor,
         registry: MemoryRegistry,
+        doubled: Arc<AtomicBool>,
     }
 
     fn name(text: &str) -> NodeName {
@@ -114,7 +135,12 @@ mod tests {
         fn new() -> Self {
             let executor = Executor::seeded(1, Chances::CALM);
             let registry = MemoryRegistry::new(Arc::new(executor.runtime(Node(1))));
-            Self { executor, registry }
+            let doubled = Arc::default();
+            Self {
+                executor,
+                registry,
+                doubled,
+            }
         }
 
         fn keeper(&self, detail: &str) -> watch::Sender<bool> {
@@ -136,6 +162,10 @@ mod tests {
                 detail: detail.to_owned(),
                 time_to_live: LEASE,
                 has_ended,
+                doubled: match detail {
+                    SECOND => Arc::clone(&self.doubled),
+                    _ => Arc::default(),
+                },
             };
             runtime.spawn("keeper", Box::pin(keeper.run(stopped)));
             stop
@@ -190,11 +220,16 @@ mod tests {
         let mut scene = Scene::new();
         let first = scene.keeper("here:1");
         scene.wait(1);
-        let _second = scene.keeper("here:2");
-        scene.wait(10);
+        let _second = scene.keeper(SECOND);
+        let doubled = Arc::clone(&scene.doubled);
+        scene.wait(2);
+        assert!(!doubled.load(Ordering::Relaxed), "the first may be dead");
+        scene.wait(8);
         assert_eq!(scene.details(), ["here:1"]);
+        assert!(doubled.load(Ordering::Relaxed), "it lives");
         first.send_replace(true);
         scene.wait(1);
-        assert_eq!(scene.details(), ["here:2"]);
+        assert_eq!(scene.details(), [SECOND]);
+        assert!(!doubled.load(Ordering::Relaxed));
     }
 }

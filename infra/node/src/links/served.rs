@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,6 +23,7 @@ pub(crate) struct Served {
     runtime: Arc<dyn Runtime>,
     stop: watch::Sender<bool>,
     lease: Lease,
+    doubled: Arc<AtomicBool>,
     _server: LinkServer,
 }
 
@@ -52,6 +54,7 @@ impl Served {
             fence: Fence(0),
             detail: detail.clone(),
         };
+        let doubled = Arc::<AtomicBool>::default();
         let keeper = Keeper {
             registry,
             runtime: Arc::clone(&runtime),
@@ -63,6 +66,7 @@ impl Served {
                 let worker = worker.clone();
                 move || worker.has_ended()
             }),
+            doubled: Arc::clone(&doubled),
         };
         let (stop, stopped) = watch::channel(false);
         runtime.spawn("worker-lease", Box::pin(keeper.run(stopped)));
@@ -71,6 +75,7 @@ impl Served {
             runtime,
             stop,
             lease,
+            doubled,
             _server: server,
         })
     }
@@ -79,6 +84,11 @@ impl Served {
     /// whatever becomes of the registry.
     pub(crate) fn own(&self) -> (WorkerRole, Lease) {
         (self.worker.clone(), self.lease.clone())
+    }
+
+    /// Set while another process that lives has this name, so that no gateway finds this worker.
+    pub(crate) fn doubled(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.doubled)
     }
 
     /// Gives the lease up and waits until all gateways have moved their subscriptions elsewhere and let
