@@ -178,3 +178,78 @@ impl ingest::Watch for WatchOf {
         self.0.settled(within).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use delivery::Applied;
+    use infra_ports::EventLog;
+    use infra_ports::memory::{Chances, Executor, MemoryLog, MemoryStore, Node};
+    use parking_lot::Mutex;
+    use projectors::{Ports, Share};
+    use schemas::topics::Topic;
+
+    use super::*;
+    use crate::node::FIRST_GENERATION;
+
+    /// Is at 7 with everything, and writes down what it is asked to wait for.
+    #[derive(Default)]
+    struct Elsewhere(Mutex<Vec<&'static str>>);
+
+    #[async_trait]
+    impl Applied for Elsewhere {
+        fn applied(&self, _projection: &'static str, _partition: Partition) -> Offset {
+            Offset(7)
+        }
+
+        async fn wait_applied(
+            &self,
+            projection: &'static str,
+            _partition: Partition,
+            offset: Offset,
+            _timeout: Duration,
+        ) -> bool {
+            self.0.lock().push(projection);
+            offset <= Offset(7)
+        }
+    }
+
+    #[test]
+    fn what_this_process_does_not_project_is_asked_elsewhere_and_nothing_else_is() {
+        let mut executor = Executor::seeded(1, Chances::CALM);
+        let runtime: Arc<dyn Runtime> = Arc::new(executor.runtime(Node(1)));
+        let (log, store) = (MemoryLog::new(1), MemoryStore::new());
+        let test = async move {
+            log.create_topics(&[Topic::Chats, Topic::Users])
+                .await
+                .unwrap();
+            let ports = Ports {
+                log: Arc::new(log),
+                store: Arc::new(store),
+                runtime: Arc::clone(&runtime),
+            };
+            let share = Share::everything().only(["chats"]).unwrap();
+            let config = projectors::Config::default();
+            let projectors = projectors::start(&ports, &config, FIRST_GENERATION, &share);
+            for status in projectors.statuses() {
+                while !status.is_ready() {
+                    runtime.sleep(Duration::from_millis(1)).await;
+                }
+            }
+            let elsewhere = Arc::new(Elsewhere::default());
+            let alone = AppliedOf::new(projectors.statuses(), Arc::clone(&runtime));
+            let both = AppliedOf::new(projectors.statuses(), runtime).or_else(elsewhere.clone());
+            let (zero, within) = (Partition(0), Duration::from_secs(2));
+            let applied = ["chats", "inbox"].map(|name| both.applied(name, zero));
+            assert_eq!(applied, [Offset(0), Offset(7)]);
+            assert_eq!(alone.applied("inbox", zero), Offset(0), "nothing is known");
+            assert!(both.wait_applied("chats", zero, Offset(0), within).await);
+            assert!(!both.wait_applied("chats", zero, Offset(1), within).await);
+            assert!(elsewhere.0.lock().is_empty(), "chats are its own");
+            assert!(both.wait_applied("inbox", zero, Offset(7), within).await);
+            assert_eq!(*elsewhere.0.lock(), ["inbox"]);
+            assert!(!alone.wait_applied("inbox", zero, Offset(7), within).await);
+            projectors.stop().await.unwrap();
+        };
+        executor.block_on(Node(1), test).unwrap();
+    }
+}

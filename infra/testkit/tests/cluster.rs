@@ -1,4 +1,4 @@
-//! A platform with a process a role, on a real Kafka, Cassandra and Redis: each process and Redis is
+//! A platform with a process a role, and one with two, on a real Kafka, Cassandra and Redis: each process and Redis is
 //! killed, each process is rolled, all under load, and nothing is lost, doubled or out of order; idle
 //! sockets are reached wherever their partition went.
 
@@ -73,7 +73,8 @@ async fn a_process_a_role_and_whichever_is_killed_nothing_is_lost_and_nobody_for
         ("worker-1", "worker"),
         ("worker-2", "worker"),
         ("gateway-1", "gateway"),
-        ("gateway-2", "gateway"),
+        // Linked to its own worker by a call, and to the others.
+        ("gateway-2", "gateway,worker"),
         ("ingest", "ingest"),
     ] {
         cluster.add(name, roles).unwrap();
