@@ -17,6 +17,7 @@ use crate::storage::{StorageFile, narrow, read_full, widen};
 
 const SECTOR_BYTES: u64 = 512;
 const PIECE_BYTES: usize = 256 << 10;
+const ZEROS: [u8; 4096] = [0; 4096];
 
 /// A place where no whole frame stands.
 pub(crate) struct Broken {
@@ -35,7 +36,7 @@ pub(crate) fn last_nonzero(file: &dyn StorageFile, from: u64) -> io::Result<Opti
     loop {
         let count = read_full(file, &mut piece, position)?;
         let (bytes, _) = piece.split_at(count);
-        if let Some(place) = bytes.iter().rposition(|byte| *byte != 0) {
+        if let Some(place) = last_nonzero_of(bytes) {
             last = Some(position + widen(place) + 1);
         }
         position += widen(count);
@@ -43,6 +44,18 @@ pub(crate) fn last_nonzero(file: &dyn StorageFile, from: u64) -> io::Result<Opti
             return Ok(last);
         }
     }
+}
+
+/// Where the last byte stands that is not zero. Nearly all are: whole pages of them are compared at
+/// once.
+fn last_nonzero_of(bytes: &[u8]) -> Option<usize> {
+    let mut begin = bytes.len();
+    bytes.rchunks(ZEROS.len()).find_map(|page| {
+        begin -= page.len();
+        let is_zero = ZEROS.get(..page.len()) == Some(page);
+        let place = (!is_zero).then(|| page.iter().rposition(|byte| *byte != 0))?;
+        Some(begin + place?)
+    })
 }
 
 /// Says why a broken place is damage; none when it is the torn end of a write.
@@ -85,4 +98,21 @@ fn every_sector_is_written(bytes: &[u8], position: u64) -> bool {
         .chain(rest.chunks(narrow(SECTOR_BYTES)))
         .filter(|sector| !sector.is_empty())
         .all(|sector| sector.iter().any(|byte| *byte != 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_byte_that_is_not_zero_is_found_wherever_it_stands() {
+        for length in [0, 1, 4095, 4096, 4097, 10_000] {
+            let mut bytes = vec![0; length];
+            assert_eq!(last_nonzero_of(&bytes), None);
+            for place in (0..length).step_by(613).chain(length.checked_sub(1)) {
+                bytes[place] = 1;
+                assert_eq!(last_nonzero_of(&bytes), Some(place), "of {length}");
+            }
+        }
+    }
 }
