@@ -204,3 +204,21 @@ fn stack(folder: &Path, kafka: Kafka) -> Command {
     }
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_end_with_who_wanted_them_also_before_they_are_ready() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        let mut command = stack(&data, ONE);
+        command.args(["run", "redis"]).stdin(Stdio::piped());
+        let mut run = command.stdout(Stdio::piped()).spawn().expect("it runs");
+        // Nobody hears it, and nobody holds its input.
+        drop((run.stdin.take(), run.stdout.take()));
+        run.wait().expect("it ends");
+        assert!(!data.exists(), "what it started is gone, and its data");
+    }
+}
