@@ -1,4 +1,5 @@
-//! Malice: bytes that nobody sane would send, for everything that reads what others wrote.
+//! Malice: bytes that nobody sane would send, for what reads clients' frames and requests, events,
+//! segments and rows. The link between processes and the schema registry are tried so where they are.
 //!
 //! A *target* takes bytes and hands them to one reader of the platform; it panics when the reader
 //! breaks a promise. `drive` makes the bytes (proptest mutates valid samples, or makes noise), runs

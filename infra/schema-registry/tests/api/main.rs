@@ -10,6 +10,7 @@ mod caller;
 mod compatibility;
 mod deleting;
 mod journal;
+mod malice;
 mod other;
 mod registering;
 mod settings;
