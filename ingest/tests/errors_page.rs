@@ -35,6 +35,11 @@ const CLOSES: &[(u16, &str, &str)] = &[
         "`frame_too_large`",
     ),
     (
+        close::INTERNAL,
+        "a defect of the server ended the session: reconnect and resume",
+        "`internal`",
+    ),
+    (
         close::RESTART,
         "the server restarts: reconnect",
         "`shutting_down`",
