@@ -1,7 +1,9 @@
 //! Who waits for a partition of `users`, with reads that the test counts, holds back and breaks.
 
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use infra_ports::BoxFuture;
 use infra_ports::log::NewRecord;
 use infra_ports::memory::{Chances, Executor, Halt, MemoryLog};
 use parking_lot::Mutex;
@@ -14,6 +16,17 @@ use crate::testing::{NODE, Reads, chat, message, told, user};
 type Answer = Arc<Mutex<Option<Result<Heads, LogError>>>>;
 
 const HERE: Partition = Partition(0);
+
+/// One who waits, polled by the test itself.
+struct ByHand(BoxFuture<'static, Result<Heads, LogError>>);
+
+impl ByHand {
+    fn poll(&mut self) -> Poll<Result<Heads, LogError>> {
+        self.0
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+    }
+}
 
 /// A log with one partition, and readers of it.
 struct Scene {
@@ -81,6 +94,15 @@ impl Scene {
         runtime.spawn("asks", Box::pin(ask));
         self.settle();
         answer
+    }
+
+    /// Somebody who begins to wait when the test polls, and leaves when it drops them.
+    fn asks_by_hand(&self, name: &'static str, from: u64, to: u64) -> ByHand {
+        let replays = Arc::clone(&self.replays);
+        ByHand(Box::pin(async move {
+            let lacking = (Offset(from), Offset(to));
+            replays.heads(&user(name), HERE, lacking).await
+        }))
     }
 
     fn settle(&mut self) {
@@ -203,13 +225,8 @@ fn what_retention_took_is_passed_over() {
 fn nothing_is_read_for_those_who_left() {
     let mut scene = Scene::held_back();
     scene.write(names(30));
-    let asked = scene.replays.clone();
-    let mut asks = Box::pin(async move {
-        let lacking = (Offset(0), Offset(30));
-        asked.heads(&user("ada"), HERE, lacking).await
-    });
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(asks.as_mut().poll(&mut context).is_pending());
+    let mut asks = scene.asks_by_hand("ada", 0, 30);
+    assert!(asks.poll().is_pending());
     scene.settle();
     assert_eq!((scene.reads.count(), scene.executor.tasks(NODE)), (1, 1));
     drop(asks);
@@ -224,13 +241,8 @@ fn nothing_is_read_for_those_who_left() {
 fn who_leaves_after_their_answer_leaves_the_place_of_who_came_since() {
     let mut scene = Scene::held_back();
     scene.write(names(30));
-    let asked = scene.replays.clone();
-    let mut asks = Box::pin(async move {
-        let lacking = (Offset(0), Offset(30));
-        asked.heads(&user("ada"), HERE, lacking).await
-    });
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(asks.as_mut().poll(&mut context).is_pending());
+    let mut asks = scene.asks_by_hand("ada", 0, 30);
+    assert!(asks.poll().is_pending());
     scene.let_through(1);
     assert_eq!(scene.executor.tasks(NODE), 0, "it is answered");
     let bob = scene.ask("bob", 0, 30);
@@ -243,19 +255,11 @@ fn who_leaves_after_their_answer_leaves_the_place_of_who_came_since() {
 fn a_reader_that_is_lost_leaves_nobody_waiting() {
     let mut scene = Scene::held_back();
     scene.write(names(30));
-    let asked = scene.replays.clone();
-    let mut asks = Box::pin(async move {
-        let lacking = (Offset(0), Offset(30));
-        asked.heads(&user("ada"), HERE, lacking).await
-    });
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(asks.as_mut().poll(&mut context).is_pending());
+    let mut asks = scene.asks_by_hand("ada", 0, 30);
+    assert!(asks.poll().is_pending());
     scene.settle();
     scene.executor.kill(NODE);
-    assert!(matches!(
-        asks.as_mut().poll(&mut context),
-        std::task::Poll::Ready(Err(_))
-    ));
+    assert!(matches!(asks.poll(), Poll::Ready(Err(_))));
 }
 
 #[test]
