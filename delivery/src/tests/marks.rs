@@ -6,7 +6,7 @@ use schemas::avro::LogEvent;
 use schemas::errors::Code;
 use schemas::events::MarkKind;
 use schemas::frames::{Command, Frame, MarkUpTo};
-use schemas::ids::ChatId;
+use schemas::ids::{ChatId, UserId};
 use schemas::position::{Ordinal, Partition, Seq, Timestamp};
 use schemas::topics::Topic;
 
@@ -350,12 +350,44 @@ fn a_mark_after_joining_anew_belongs_to_the_new_stay() {
     scene.tell(5, &message(&chat, "bob", "5"), &["ada"]);
     scene.command(&client, "r", &delivered(&chat, 5));
     assert_eq!(settled(&scene.frames(&client)), 1);
-    let since: Vec<_> = scene
-        .commands
-        .marks
-        .lock()
-        .iter()
-        .map(|(_, m)| m.since.0)
-        .collect();
-    assert_eq!(since, [1, 1, 4]);
+    assert_eq!(stamps(&scene), [(1, 1), (1, 2), (1, 3), (4, 5)]);
+    // From then on the session knows enough, and asks no tables.
+    scene.applied.hold("chats", 0);
+    scene.tell(6, &message(&chat, "bob", "6"), &["ada"]);
+    scene.command(&client, "r", &delivered(&chat, 6));
+    assert_eq!(settled(&scene.frames(&client)), 1);
+    assert_eq!(stamps(&scene).last(), Some(&(4, 6)));
+}
+
+/// Joins and places of all marks.
+fn stamps(scene: &Scene) -> Vec<(u64, u64)> {
+    let marks = scene.commands.marks.lock();
+    marks.iter().map(|(_, m)| (m.since.0, m.seq.0)).collect()
+}
+
+#[test]
+fn one_mark_over_several_stays_counts_in_each_and_tells_nobody_who_wrote_between_them() {
+    let mut scene = Scene::new();
+    let chat = group(6);
+    for (since, until) in [(1, 4), (6, 8), (10, 0)] {
+        scene.stay(&chat, "ada", since, until);
+    }
+    let by = |seq: u64| format!("b{seq:02}");
+    for seq in 1..=12 {
+        scene.rows(seq, &message(&chat, &by(seq), &seq.to_string()));
+    }
+    scene.inbox("ada", &chat, 12, 1);
+    scene.cursor("ada", Some("phone"), &chat, 2);
+    let (client, _) = scene.connect("ada/phone");
+    scene.command(&client, "r", &delivered(&chat, 12));
+    assert_eq!(settled(&scene.frames(&client)), 1, "one answer");
+    assert_eq!(stamps(&scene), [(1, 4), (6, 8), (10, 12)]);
+    let told: Vec<Vec<UserId>> = {
+        let marks = scene.commands.marks.lock();
+        marks.iter().map(|(_, mark)| mark.authors.clone()).collect()
+    };
+    let newest = |places: [&[u64]; 3]| {
+        places.map(|seqs| seqs.iter().map(|seq| user(&by(*seq))).collect::<Vec<_>>())
+    };
+    assert_eq!(told, newest([&[4, 3], &[8, 7, 6], &[12, 11, 10]]));
 }

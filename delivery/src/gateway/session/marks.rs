@@ -160,10 +160,15 @@ async fn append(
     };
     let stamping = stamp::stamp(gateway, signed_in, chat, kind, seq);
     let stamped = gateway.by_tables(stamping).await?;
-    let who = signed_in.identity.clone();
-    let answers = gateway.commands.mark_all(vec![(who, stamped)]).await;
-    let first = answers.into_iter().next();
-    let settled = first.unwrap_or_else(|| Err(Refusal::plain(Code::Internal)))?;
+    let who = &signed_in.identity;
+    let stamped = stamped
+        .into_iter()
+        .map(|mark| (who.clone(), mark))
+        .collect();
+    let answers = gateway.commands.mark_all(stamped).await;
+    let all: Vec<Settled> = answers.into_iter().collect::<Result<_, _>>()?;
+    let settled = all.into_iter().last();
+    let settled = settled.ok_or_else(|| Refusal::plain(Code::Internal))?;
     note(gateway, signed_in, chat, kind, seq);
     Ok(settled)
 }

@@ -22,7 +22,20 @@ struct FromSession {
     authors: Option<Vec<UserId>>,
 }
 
-/// Stamps a mark.
+/// A mark that a session asks for, and what is known of it before.
+struct Asked<'a> {
+    gateway: &'a Gateway,
+    signed_in: &'a SignedIn,
+    chat: &'a ChatId,
+    kind: MarkKind,
+    seq: Seq,
+    /// How far this device (or, for read, this user) has marked.
+    known: Seq,
+}
+
+/// Stamps a mark. Before it come marks at the ends of earlier stays that this one passes over: a
+/// device that was handed two stays at once marks the newest place only, and a mark counts for its
+/// own stay.
 ///
 /// # Errors
 /// `mark_ahead` beyond what was sent to the session and what the tables show of the chat,
@@ -34,8 +47,16 @@ pub(super) async fn stamp(
     chat: &ChatId,
     kind: MarkKind,
     seq: Seq,
-) -> Result<StampedMark, Refusal> {
-    let refused = match by_tables(gateway, signed_in, chat, kind, seq).await {
+) -> Result<Vec<StampedMark>, Refusal> {
+    let asked = Asked {
+        gateway,
+        signed_in,
+        chat,
+        kind,
+        seq,
+        known: marks::known(signed_in, chat, kind),
+    };
+    let refused = match asked.by_tables().await {
         Ok(stamped) => return Ok(stamped),
         Err(refused) => refused,
     };
@@ -50,63 +71,96 @@ pub(super) async fn stamp(
     if !gateway.rows_are_current(signed_in, chat).await {
         return Err(Refusal::plain(Code::Unavailable));
     }
-    by_tables(gateway, signed_in, chat, kind, seq).await
+    asked.by_tables().await
 }
 
-/// Stamps a mark by what the tables show now.
-async fn by_tables(
-    gateway: &Gateway,
-    signed_in: &SignedIn,
-    chat: &ChatId,
-    kind: MarkKind,
-    seq: Seq,
-) -> Result<StampedMark, Refusal> {
-    let user = &signed_in.identity.user;
-    let (sent, joins) = {
-        let track = signed_in.track.lock();
-        let seen = track.chat(chat);
-        seen.map_or((Seq(0), 0), |seen| (seen.sent, seen.joins))
-    };
-    if seq > sent && seq > gateway.reads.visible_head(user, chat).await? {
-        return Err(Refusal::plain(Code::MarkAhead));
-    }
-    let known = marks::known(signed_in, chat, kind);
-    let own = from_session(signed_in, chat, known, seq);
-    let patience = gateway.config.inbox_within;
-    if chat.is_group() {
-        // Of the joins that this session was told of the tables must know too.
-        if !gateway.rows_of(signed_in, chat, patience).await {
-            return Err(Refusal::plain(Code::Unavailable));
+impl Asked<'_> {
+    /// Stamps the mark by what the tables show now.
+    async fn by_tables(&self) -> Result<Vec<StampedMark>, Refusal> {
+        let Self {
+            gateway,
+            signed_in,
+            chat,
+            ..
+        } = *self;
+        let user = &signed_in.identity.user;
+        let sent = {
+            let track = signed_in.track.lock();
+            track.chat(chat).map_or(Seq(0), |seen| seen.sent)
+        };
+        if self.seq > sent && self.seq > gateway.reads.visible_head(user, chat).await? {
+            return Err(Refusal::plain(Code::MarkAhead));
+        }
+        if chat.is_group() {
+            // Of the joins that this session was told of the tables must know too.
+            let patience = gateway.config.inbox_within;
+            if !gateway.rows_of(signed_in, chat, patience).await {
+                return Err(Refusal::plain(Code::Unavailable));
+            }
+        }
+        match self.over_stays().await {
+            Err(refused) if matches!(refused.code, Code::NotMember | Code::Unavailable) => {
+                // What was pushed may be ahead of the tables, and longer ago than this session
+                // remembers.
+                gateway.rows_are_current(signed_in, chat).await;
+                self.over_stays().await
+            }
+            found => found,
         }
     }
-    let (mut stays, mut row) = look_up(gateway, user, chat, seq, known, own.as_ref()).await?;
-    if joined(&stays, seq).is_none() || (own.is_none() && row.is_none()) {
-        // What was pushed may be ahead of the tables, and longer ago than this session remembers.
-        gateway.rows_are_current(signed_in, chat).await;
-        (stays, row) = look_up(gateway, user, chat, seq, known, own.as_ref()).await?;
+
+    /// Stamps the mark in the stay that sees its place, and one at the end of each stay that it
+    /// passes over.
+    async fn over_stays(&self) -> Result<Vec<StampedMark>, Refusal> {
+        let (signed_in, chat) = (self.signed_in, self.chat);
+        let joins = {
+            let track = signed_in.track.lock();
+            track.chat(chat).map_or(0, |seen| seen.joins)
+        };
+        let stays = self.gateway.reads.stays(&signed_in.identity.user, chat);
+        let mut stays = stays.await?;
+        let since = joined(&stays, self.seq).ok_or_else(|| Refusal::plain(Code::NotMember))?;
+        remember_join(signed_in, chat, &stays, joins);
+        stays.retain(|stay| !stay.is_open() && stay.until < since && stay.until > self.known);
+        stays.sort_unstable();
+        let mut stamped = Vec::with_capacity(stays.len() + 1);
+        for stay in stays {
+            stamped.push(self.within(stay.since, stay.until).await?);
+        }
+        stamped.push(self.within(since, self.seq).await?);
+        Ok(stamped)
     }
-    let since = joined(&stays, seq).ok_or_else(|| Refusal::plain(Code::NotMember))?;
-    remember_join(signed_in, chat, &stays, joins);
-    let (ordinal, authors) = match (own, row) {
-        (
+
+    /// Stamps a mark at a place of one stay, from what was sent, else from the timeline.
+    async fn within(&self, since: Seq, seq: Seq) -> Result<StampedMark, Refusal> {
+        let known = not_before(since, self.known);
+        let own = from_session(self.signed_in, self.chat, known, seq);
+        let (ordinal, authors) = match own {
             Some(FromSession {
                 ordinal,
                 authors: Some(authors),
-            }),
-            _,
-        ) => (ordinal, authors),
-        (Some(own), Some((_, authors))) => (own.ordinal, authors),
-        (None, Some((ordinal, authors))) => (ordinal, authors),
-        (_, None) => return Err(Refusal::plain(Code::Unavailable)),
-    };
-    Ok(StampedMark {
-        chat: chat.clone(),
-        kind,
-        seq,
-        ordinal,
-        since,
-        authors,
-    })
+            }) => (ordinal, authors),
+            _ => {
+                let user = &self.signed_in.identity.user;
+                let row = self.gateway.reads.covered(user, self.chat, known, seq);
+                let row = row.await?;
+                row.ok_or_else(|| Refusal::plain(Code::Unavailable))?
+            }
+        };
+        Ok(StampedMark {
+            chat: self.chat.clone(),
+            kind: self.kind,
+            seq,
+            ordinal,
+            since,
+            authors,
+        })
+    }
+}
+
+/// What is known of a mark in a stay: what came before the join its user does not see.
+fn not_before(since: Seq, known: Seq) -> Seq {
+    known.max(Seq(since.0.saturating_sub(1)))
 }
 
 /// Stamps a mark from what the session and the gateway know; none when the tables must be asked.
@@ -128,13 +182,13 @@ pub(crate) fn at_once(
         Some((a, b)) => (*user == a || *user == b).then_some(Seq(0)),
         None => joined.filter(|joined| seq >= *joined),
     }?;
-    if seq > sent {
+    // Only the tables know of stays before this one, which a first mark in it passes over.
+    if seq > sent || (since > Seq(1) && known < since) {
         return None;
     }
+    let known = not_before(since, known);
     let own = from_session(signed_in, chat, known, seq).filter(|own| own.authors.is_some());
     let own = own.or_else(|| {
-        // What came before the join this user does not see.
-        let known = known.max(Seq(since.0.saturating_sub(1)));
         let lately = gateway.lately.lock();
         covered(lately.down_from(chat, seq), user, known, seq)
     })?;
@@ -146,27 +200,6 @@ pub(crate) fn at_once(
         since,
         authors: own.authors?,
     })
-}
-
-type FromTables = (Vec<Stay>, Option<(Ordinal, Vec<UserId>)>);
-
-/// The user's stays, and, where the session does not know enough, the place's ordinal and the
-/// authors up to it.
-async fn look_up(
-    gateway: &Gateway,
-    user: &UserId,
-    chat: &ChatId,
-    seq: Seq,
-    known: Seq,
-    own: Option<&FromSession>,
-) -> Result<FromTables, Refusal> {
-    let stays = gateway.reads.stays(user, chat).await?;
-    let complete = own.is_some_and(|own| own.authors.is_some());
-    if complete {
-        return Ok((stays, None));
-    }
-    let row = gateway.reads.covered(user, chat, known, seq).await?;
-    Ok((stays, row))
 }
 
 /// Notes the join of the stay that lasts, unless the session was told of another one meanwhile.

@@ -1,10 +1,9 @@
 //! The counters of a message, counted naively: who beside its author may see it, whose devices were
-//! handed it, and who has read as far while they were in the same stay.
+//! handed it, and who has read as far, in that stay or a later one.
 //!
 //! Judged when everything has come to rest: an app that was handed an entry has come for more since,
-//! and its mark is home. Two things may count or not, and then counters must agree with names: what an
-//! app had begun to read when it died; and what a device has of an earlier stay, as it marks only the
-//! later one when it comes through both at once.
+//! and its mark is home. One thing may count or not, and then counters must agree with names: what an
+//! app had begun to read when it died.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -129,24 +128,19 @@ impl<'a> Seen<'a> {
             .iter()
             .filter(|(user, _)| Some(*user) != author);
         let of_one = |(user, stays): (&'t UserId, &super::Stays)| {
-            let stay = stays
+            stays
                 .iter()
-                .find(|(after, until)| seq > *after && seq <= *until);
-            // What was marked in another stay says nothing of this one.
-            let (_, until) = stay?;
+                .find(|(after, until)| seq > *after && seq <= *until)?;
+            // A mark in a later stay says it of this one, too.
             let reaches = |marks: &BTreeMap<(&ChatId, &UserId), BTreeSet<Seq>>| {
                 let marks = marks.get(&(chat, user));
-                marks.is_some_and(|marks| marks.range(seq..=*until).next().is_some())
+                marks.is_some_and(|marks| marks.range(seq..).next().is_some())
             };
             let got = self.got.get(&(chat, user));
             let got = got.is_some_and(|got| got.contains(&seq));
-            let is_newest = stays.last().is_some_and(|(_, newest)| newest == until);
-            let read = (
-                is_newest && reaches(&self.read),
-                reaches(&self.may_have_read),
-            );
+            let read = (reaches(&self.read), reaches(&self.may_have_read));
             let bounds = Bounds {
-                delivered: ((is_newest && got) || read.0, got || read.1),
+                delivered: (got || read.0, got || read.1),
                 read,
             };
             Some((user, bounds))
