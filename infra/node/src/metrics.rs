@@ -33,6 +33,8 @@ infra_ports::metrics! {
         = || each(["full", "address", "hello"]);
     /// Spans that were not sent: the collector did not take them, or too many waited.
     pub SPANS_DROPPED: Counter, Count, "cursus_spans_dropped_total";
+    /// Lines that were not written to standard error: whoever reads there is too slow, or nobody does.
+    pub LINES_DROPPED: Counter, Count, "cursus_lines_dropped_total";
     /// Memory of the process that is in use, as the kernel counts it (resident).
     pub RESIDENT: Gauge, Bytes, "cursus_process_resident_bytes";
     /// Processor time that the process used.
@@ -58,6 +60,10 @@ pub(crate) fn lag(consumer: &str, records: u64, oldest: Duration) {
 
 pub(crate) fn spans_dropped(spans: usize) {
     SPANS_DROPPED.add(0, spans as u64);
+}
+
+pub(crate) fn line_dropped() {
+    LINES_DROPPED.add(0, 1);
 }
 
 pub(crate) fn log_free(bytes: u64) {

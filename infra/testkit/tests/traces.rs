@@ -1,5 +1,5 @@
 //! The spans of one message, as a collector gets them: a real node sends them over OTLP to a small
-//! collector in this test.
+//! collector in this test. And lines on a standard error that nobody reads.
 
 #![allow(
     clippy::unwrap_used,
@@ -157,4 +157,46 @@ async fn a_collector_gets_the_spans_of_a_send_and_no_body() {
     assert_eq!((&*of["command"], &*of["topic"]), ("send", "chats"));
     assert_eq!(of["offset"], "1", "{of:?}");
     running.kill().unwrap();
+}
+
+/// How often a metric without labels was counted, as the node's page says.
+fn counted(page: &str, metric: &str) -> f64 {
+    let line = page.lines().find_map(|line| line.strip_prefix(metric));
+    line.unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_nobody_reads_hold_up_no_message_and_no_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_cursus-under-test"));
+    let data = folder.path().join("data");
+    let mut process = NodeProcess::new(program, &data, &[]).unwrap();
+    let everything = ("CURSUS__TRACE".into(), "trace".into());
+    process.environment.push(everything);
+    // What it says goes where its log would be: into a pipe that is open for somebody who does not read.
+    let pipe = data.with_extension("log");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+    let unread = rustix::fs::open(&pipe, flags, rustix::fs::Mode::empty()).unwrap();
+    let token = process.token_of("ada").unwrap();
+    let running = process.start().unwrap();
+    let mut client = RawClient::live(&running.url(), &token).await.unwrap();
+    let begun = Instant::now();
+    for number in 0.. {
+        let body = json!({ "kind": "text", "text": "something" });
+        let data = json!({ "chat": "d.ada.bob", "client_id": format!("m{number}"), "body": body });
+        let send = json!({ "type": "send", "ref": "1", "data": data });
+        client.send(send.to_string()).await.unwrap();
+        assert_eq!(client.answer("1").await.unwrap()["type"], "sent");
+        let page = ureq::get(running.http("/metrics")).call().unwrap();
+        let page = page.into_body().read_to_string().unwrap();
+        if counted(&page, "cursus_lines_dropped_total ") > 0.0 {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "nothing is dropped");
+    }
+    let (_, in_order) = running.terminate().unwrap();
+    assert!(in_order, "it ends, though its last lines are not taken");
+    drop(unread);
 }

@@ -17,6 +17,7 @@ use clap::{Parser, Subcommand};
 use crate::chat::{self, ChatOptions};
 use crate::config::{Config, Overrides};
 use crate::node::Adapters;
+use crate::traces::lines;
 
 /// An event-sourced, log-centric messaging platform. Without a command: runs a node with every
 /// role in one process, on the embedded log and store in ./data unless configured otherwise.
@@ -54,8 +55,10 @@ pub fn main(adapters: impl AsyncFnOnce(&Config) -> anyhow::Result<Adapters>) -> 
     match run(adapters) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody may be reading; the exit code says it too.
-            drop(writeln!(std::io::stderr(), "cursus: {error:#}"));
+            // Nobody may be reading, which must not keep the process; the exit code says it too.
+            if let Ok((lines, _writing)) = lines::start(std::io::stderr()) {
+                lines.leave(format!("cursus: {error:#}\n").as_bytes());
+            }
             ExitCode::FAILURE
         }
     }

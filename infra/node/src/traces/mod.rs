@@ -1,12 +1,14 @@
-//! Traces: lines on standard error, and, where a collector is configured, spans to it over OTLP.
+//! Traces: lines on standard error, which wait for nobody (`lines`), and, where a collector is configured, spans to it over OTLP.
 //!
 //! A span is a unit of work: a command accepted, a commit, a chunk folded, a chunk remembered, a
 //! batch handed out, an entry pushed. It carries topic, partition, offset and seq, so that a message
 //! is followed from one to the next; never a body. Without a collector no span is made.
 
 mod export;
+pub(crate) mod lines;
 mod spans;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use self::export::Exporter;
+use self::lines::{Lines, Writing};
 use self::spans::Spans;
 
 /// Where spans go.
@@ -45,19 +48,20 @@ impl Default for Config {
     }
 }
 
-/// Running traces. Dropping it sends what waits to the collector.
-#[derive(Debug)]
+/// Running traces. Dropping it sends what waits to the collector, and then writes the lines that wait.
 pub(crate) struct Traces {
     _exporter: Option<Exporter>,
+    _writing: Writing,
 }
 
 /// Starts traces. A second call in one process changes nothing.
 ///
 /// # Errors
-/// When a filter is not one, or there is no thread for the exporter.
+/// When a filter is not one, or there is no thread for the exporter or the lines.
 pub(crate) fn start(filter: &str, config: &Config) -> anyhow::Result<Traces> {
+    let (to_stderr, writing) = lines::start(std::io::stderr())?;
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(to_stderr.clone())
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_filter(EnvFilter::try_new(filter)?);
     let mut exporter = None;
@@ -71,9 +75,29 @@ pub(crate) fn start(filter: &str, config: &Config) -> anyhow::Result<Traces> {
         .with(lines)
         .with(spans)
         .try_init();
-    // Only a second node in one process gets here, in tests; the first one's traces go on.
-    drop(started);
+    // A second node in one process, in tests, changes nothing; the first one's traces go on.
+    if started.is_ok() {
+        tell_panics(to_stderr);
+    }
     Ok(Traces {
         _exporter: exporter,
+        _writing: writing,
     })
+}
+
+/// Leaves what a panic says with the lines, whatever their filter: its thread may hold messages up too.
+fn tell_panics(lines: Lines) {
+    let otherwise = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("without a name");
+        let backtrace = Backtrace::capture();
+        let mut told = format!("thread {name} {panic}\n");
+        if backtrace.status() == BacktraceStatus::Captured {
+            told += &backtrace.to_string();
+        }
+        if !lines.leave(told.as_bytes()) {
+            otherwise(panic);
+        }
+    }));
 }
