@@ -163,10 +163,13 @@ impl ConsumerContext for Membership {
     ) {
         let (standing, partitions) = (&self.0, partitions(list));
         let given = what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        // Asked before they are let go: then nothing counts as lost any more. To tell them as taken would have
+        // them released a second time, and that could be of what was given since.
+        let lost = !given && consumer.assignment_lost();
         let done = if given {
             let done = consumer.incremental_assign(list);
             done.and_then(|()| consumer.pause(list))
-        } else if standing.has_left() || consumer.assignment_lost() || partitions.is_empty() {
+        } else if standing.has_left() || lost || partitions.is_empty() {
             consumer.incremental_unassign(list)
         } else {
             // Let go when the member says so.
@@ -178,7 +181,7 @@ impl ConsumerContext for Membership {
         match () {
             () if partitions.is_empty() => {}
             () if given => standing.given(partitions),
-            () if consumer.assignment_lost() => standing.lost(partitions),
+            () if lost => standing.lost(partitions),
             () => standing.tell(Change::Taken(partitions)),
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use infra_log_kafka::{Config, ConnectError, KafkaJournal, KafkaLog};
-use infra_ports::groups::{ConsumerGroups, GroupError};
+use infra_ports::groups::{Change, ConsumerGroups, GroupError, GroupMember};
 use infra_ports::journal::Journal;
 use infra_ports::laws::log::{LAW_PARTITIONS, LogPlace};
 use infra_ports::log::EventLog;
@@ -88,6 +88,39 @@ async fn log_and_groups_on_kafka_keep_the_laws() {
     ));
     groups_keep_the_laws(&servers).await;
     journal_keeps_the_laws(&servers).await;
+    who_was_given_up_has_lost_its_partitions_and_takes_part_again(&servers).await;
+}
+
+/// Longer than the broker waits for a member.
+const SILENT_FOR: Duration = Duration::from_secs(4);
+
+async fn who_was_given_up_has_lost_its_partitions_and_takes_part_again(servers: &Servers) {
+    let log = KafkaLog::connect(Place::new(servers).0).await.unwrap();
+    log.create_topics(&[Topic::Chats]).await.unwrap();
+    let change = async |member: &dyn GroupMember| {
+        let change = tokio::time::timeout(Duration::from_secs(20), member.change()).await;
+        change.ok().map(Result::unwrap)
+    };
+    let first = log.join("given-up", Topic::Chats).await.unwrap();
+    let Some(Change::Given(all)) = change(&*first).await else {
+        panic!("it is alone and has everything")
+    };
+    let mut told = None;
+    while told.is_none() {
+        servers.stall("kafka-1").unwrap();
+        tokio::time::sleep(SILENT_FOR).await;
+        servers.resume("kafka-1").unwrap();
+        // None when its heartbeat came before the broker looked at the clock.
+        told = change(&*first).await;
+    }
+    assert_eq!(told, Some(Change::Lost(all.clone())));
+    assert_eq!(change(&*first).await, Some(Change::Given(all.clone())));
+    let second = log.join("given-up", Topic::Chats).await.unwrap();
+    let Some(Change::Taken(some)) = change(&*first).await else {
+        panic!("the second gets some")
+    };
+    first.release(&some).await.unwrap();
+    assert_eq!(change(&*second).await, Some(Change::Given(some)));
 }
 
 async fn journal_keeps_the_laws(servers: &Servers) {
