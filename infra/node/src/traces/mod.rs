@@ -101,3 +101,41 @@ fn tell_panics(lines: Lines) {
         }
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// A standard error that can be read.
+    #[derive(Clone, Default)]
+    struct Said(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Said {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(text);
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_is_told_among_the_lines_and_written_before_the_end() {
+        let said = Said::default();
+        let (lines, writing) = lines::start(said.clone()).unwrap();
+        tell_panics(lines);
+        let panics = std::thread::Builder::new().name("unlucky".into());
+        let panics = panics.spawn(|| panic!("what it did not expect"));
+        assert!(panics.unwrap().join().is_err());
+        drop(writing);
+        let said = String::from_utf8(said.0.lock().clone()).unwrap();
+        assert!(said.contains("thread unlucky panicked at "), "{said}");
+        assert!(said.contains("what it did not expect"), "{said}");
+    }
+}
