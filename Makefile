@@ -8,6 +8,7 @@ SEED ?=
 SEEDS ?= 200
 SECONDS ?= 60
 TARGET ?=
+ONLY ?=
 
 .PHONY: help run test check tidy fmt deny docs demo bench torture simulate
 
@@ -49,6 +50,12 @@ demo: ## two people, a group, a kill -9 in mid conversation, and the proof
 torture: ## kill -9 a node under load, ROUNDS times (SEED=n repeats a run)
 	$(CARGO) build --release -q -p infra-testkit --bins
 	$(CARGO) run --release -q -p infra-testkit --bin cursus-torture -- --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: torture-cluster
+torture-cluster: ## kill, end and stall processes and servers of a cluster, ROUNDS times (SEED=n, ONLY=kafka,worker)
+	$(CARGO) build --release -q -p infra-testkit --bins
+	$(CARGO) run --release -q -p infra-testkit --bin cursus-torture -- --cluster --rounds $(ROUNDS) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 simulate: ## the whole node on a simulated world, SEEDS seeds from SEED on (SEEDS=1 SEED=n repeats one)
 	$(CARGO) run --profile bench-fast -q -p infra-testkit --bin cursus-simulate -- --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))

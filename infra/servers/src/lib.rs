@@ -159,6 +159,19 @@ impl Servers {
         self.tell("start", server)
     }
 
+    /// Those of the brokers, Cassandra and Redis that do not answer: `cassandra down`.
+    ///
+    /// # Errors
+    /// When they cannot be asked.
+    pub fn ended(&self) -> anyhow::Result<Vec<String>> {
+        let output = stack(self.folder.path(), self.kafka)
+            .arg("status")
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let down = said.lines().filter(|line| !line.contains(" up, "));
+        Ok(down.map(str::to_owned).collect())
+    }
+
     fn tell(&self, what: &str, server: &str) -> anyhow::Result<()> {
         let mut command = stack(self.folder.path(), self.kafka);
         let status = command.args([what, server]).status()?;

@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::Context;
 use tempfile::TempDir;
 
-use crate::process::{Entrance, NodeProcess, RunningNode};
+use crate::process::{Entrance, NodeProcess, RunningNode, Verified};
 
 /// How long a process may take to be ready, on a busy machine.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_secs(120);
 
 struct Member {
     process: NodeProcess,
@@ -122,6 +122,53 @@ impl Cluster {
         Ok(took)
     }
 
+    /// Stops one where it stands: it keeps its connections and answers nothing.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn stall(&mut self, name: &str) -> anyhow::Result<()> {
+        self.running(name)?.stall(true)
+    }
+
+    /// Lets one go on that was stopped.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&mut self, name: &str) -> anyhow::Result<()> {
+        self.running(name)?.stall(false)
+    }
+
+    /// Starts those again that ended though nobody had asked for it, and answers which they are, how they
+    /// ended, and what they wrote last to standard error.
+    ///
+    /// # Errors
+    /// When one does not come up.
+    pub fn restart_ended(&mut self) -> anyhow::Result<Vec<String>> {
+        let mut told = Vec::new();
+        for (name, member) in &mut self.members {
+            let Some(running) = &mut member.running else {
+                continue;
+            };
+            if let Some(status) = running.ended()? {
+                told.push(format!(
+                    "{name} ended by itself, {status}:\n{}",
+                    member.said()
+                ));
+                member.running = Some(member.process.start_serving()?);
+            }
+        }
+        Ok(told)
+    }
+
+    /// Has every table made again from the log and compared with the live ones. No process may run.
+    ///
+    /// # Errors
+    /// When there is no process, or the program cannot be run.
+    pub fn verify(&self) -> anyhow::Result<Verified> {
+        let member = self.members.values().next().context("no process")?;
+        member.process.verify()
+    }
+
     /// Where clients come in: all gateways, those that do not run too.
     pub fn entrance(&self) -> Entrance {
         let gateways = self.members.values().filter(|member| member.is_gateway);
@@ -129,6 +176,14 @@ impl Cluster {
             addresses: gateways.map(|member| member.process.address).collect(),
             keys: self.folder.path().join("keys"),
         }
+    }
+
+    /// The process id of one.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn id(&mut self, name: &str) -> anyhow::Result<u32> {
+        Ok(self.running(name)?.id())
     }
 
     /// The names of all processes, in order.
@@ -140,6 +195,11 @@ impl Cluster {
     pub fn said(&self) -> String {
         let said = |(name, member): (&String, &Member)| format!("--- {name}\n{}\n", member.said());
         self.members.iter().map(said).collect()
+    }
+
+    fn running(&mut self, name: &str) -> anyhow::Result<&RunningNode> {
+        let running = self.member(name)?.running.as_ref();
+        running.context("it does not run")
     }
 
     fn member(&mut self, name: &str) -> anyhow::Result<&mut Member> {

@@ -5,12 +5,14 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use rustix::process::{Pid, Signal};
 use schemas::ids::{DeviceId, UserId};
 use schemas::position::Timestamp;
 
@@ -254,11 +256,37 @@ impl RunningNode {
     /// `kill -9`, and waits until the process is gone.
     ///
     /// # Errors
-    /// When it cannot be waited for.
+    /// When it had ended by itself before, or cannot be waited for.
     pub fn kill(mut self) -> anyhow::Result<()> {
         self.child.kill()?;
-        self.child.wait()?;
+        let status = self.child.wait()?;
+        let killed = status.signal() == Some(Signal::KILL.as_raw());
+        anyhow::ensure!(killed, "it had ended before, with {status}");
         Ok(())
+    }
+
+    /// Stops it where it stands (SIGSTOP), or lets it go on.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn stall(&self, stalled: bool) -> anyhow::Result<()> {
+        self.signal(if stalled { Signal::STOP } else { Signal::CONT })
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        Ok(rustix::process::kill_process(
+            id.context("a process id")?,
+            signal,
+        )?)
     }
 
     /// SIGTERM, and waits for an orderly end; answers how long it took and whether it ended well.
@@ -267,10 +295,7 @@ impl RunningNode {
     /// When it cannot be signalled or waited for.
     pub fn terminate(mut self) -> anyhow::Result<(Duration, bool)> {
         let begun = Instant::now();
-        let id = i32::try_from(self.child.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw);
-        rustix::process::kill_process(id.context("a process id")?, rustix::process::Signal::TERM)?;
+        self.signal(Signal::TERM)?;
         let status = self.child.wait()?;
         Ok((begun.elapsed(), status.success()))
     }

@@ -1,112 +1,135 @@
-//! A platform with a process a role, and one with two, on a real Kafka, Cassandra and Redis: each process and Redis is
-//! killed, each process is rolled, all under load, and nothing is lost, doubled or out of order; idle
-//! sockets are reached wherever their partition went.
+//! A platform with a process a role, and one with two, on three real brokers, Cassandra and Redis: each process
+//! and each server is killed, others are rolled or stalled, all under load, and nothing is lost, doubled or out
+//! of order; idle sockets are reached wherever their partition went. And the same with a rule broken on
+//! purpose, which the checker must see.
 
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
     reason = "a test may fail loudly"
 )]
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use infra_servers::Servers;
+use infra_testkit::checker::Violation;
 use infra_testkit::cluster::Cluster;
 use infra_testkit::process::Entrance;
 use infra_testkit::raw::RawClient;
-use infra_testkit::torture::apart::{self, Plan, Server};
-use parking_lot::Mutex;
+use infra_testkit::torture::apart::{self, Outcome, PROCESSES, Plan, Stage};
 use schemas::ids::{DeviceId, UserId};
 use serde_json::json;
+use tokio::sync::Mutex;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cursus-under-test");
-/// Each process and Redis are killed once, and each process is rolled once.
-const ROUNDS: u32 = 13;
+/// A hand: each process and each server is killed once, a process of each role is rolled, four are stalled.
+const ROUNDS: u32 = 20;
+/// Rounds of a run with a flaw, and how many runs it may take until chance shows the flaw.
+const ROUNDS_WITH_FLAW: u32 = 3;
+const ATTEMPTS: u32 = 4;
+const TWO: [(&str, &str); 2] = [
+    ("gateway-1", "gateway,worker,projectors"),
+    ("gateway-2", "gateway,worker"),
+];
+/// What is wrong with a flaw stays wrong: so long it is given to become right.
+const LAG_WITH_FLAW: Duration = Duration::from_secs(8);
 const IDLE: usize = 2_000;
 /// Sockets that are opened at once.
 const AT_ONCE: usize = 100;
 /// Devices that speak to those who are idle: each may say a thousand things at once.
 const SPEAKERS: usize = 4;
 
-/// Settings of a platform on these servers, in topics, tables and keys of its own.
-fn settings(servers: &Servers, own: &str) -> Vec<(String, String)> {
-    let redis = format!("redis://{}", servers.redis());
-    let prefixes = (format!("{own}."), format!("{own}:"));
-    let settings = [
-        ("LOG__KIND", "kafka"),
-        ("LOG__KAFKA__BROKERS", servers.kafka()),
-        ("LOG__KAFKA__TOPIC_PREFIX", &prefixes.0),
-        ("LOG__KAFKA__PARTITIONS", "8"),
-        ("STORE__KIND", "cassandra"),
-        ("STORE__CASSANDRA__CONTACT_POINTS", servers.cassandra()),
-        ("STORE__CASSANDRA__KEYSPACE", own),
-        ("STORE__CASSANDRA__REPLICAS", "1"),
-        ("STORE__CASSANDRA__ANSWER_WITHIN", "30s"),
-        ("REGISTRY__KIND", "redis"),
-        ("REGISTRY__REDIS__URL", &redis),
-        ("REGISTRY__REDIS__KEY_PREFIX", &prefixes.1),
-    ];
-    let named = |(name, value): (&str, &str)| (format!("CURSUS__{name}"), value.to_owned());
-    settings.map(named).to_vec()
+/// One platform at a time stands on them. They end with this process.
+static SERVERS: LazyLock<Mutex<Arc<Servers>>> =
+    LazyLock::new(|| Mutex::new(apart::servers().unwrap()));
+
+fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    now.subsec_nanos().into()
 }
 
-fn redis(servers: &Arc<Servers>) -> Server {
-    let servers = Arc::clone(servers);
-    let act = move |kill| match kill {
-        true => servers.kill("redis"),
-        false => servers.restart("redis"),
-    };
-    ("redis", Box::new(act))
+async fn run(stage: &mut Stage, plan: &Plan) -> Outcome {
+    println!("seed {}, {} rounds", plan.seed, plan.rounds);
+    let begun = Instant::now();
+    let outcome = apart::run(stage, plan, |round| println!("  {round}")).await;
+    let outcome = outcome.unwrap();
+    println!(
+        "{}{} acknowledged, {} delivered, {:.0?}",
+        apart::table(&apart::times(&outcome.rounds)),
+        outcome.acknowledged,
+        outcome.delivered,
+        begun.elapsed()
+    );
+    outcome
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_a_role_and_whichever_is_killed_nothing_is_lost_and_nobody_forgotten() {
-    let servers = Arc::new(Servers::start(&["kafka", "cassandra", "redis"]).unwrap());
-    let mut cluster = Cluster::new(Path::new(PROGRAM), settings(&servers, "apart")).unwrap();
-    // One after the other: the first projector makes the tables.
-    for (name, roles) in [
-        ("projectors", "projectors"),
-        ("worker-1", "worker"),
-        ("worker-2", "worker"),
-        ("gateway-1", "gateway"),
-        // Linked to its own worker by a call, and to the others.
-        ("gateway-2", "gateway,worker"),
-        ("ingest", "ingest"),
-    ] {
-        cluster.add(name, roles).unwrap();
-    }
-    cluster.wait_ready().unwrap();
-    let cluster = Arc::new(Mutex::new(cluster));
-    hit_in_turn(&cluster, &servers).await;
-    idle_and_forgotten_by_nobody(&cluster).await;
+async fn whichever_process_or_server_is_hit_nothing_is_lost_and_nobody_forgotten() {
+    let servers = SERVERS.lock().await;
+    let program = Path::new(PROGRAM);
+    let mut stage = Stage::set_up(Arc::clone(&servers), program, "apart", &PROCESSES, &[]).unwrap();
+    let outcome = run(&mut stage, &Plan::new(ROUNDS, seed())).await;
+    assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
+    assert!(outcome.unasked.is_empty(), "{:#?}", outcome.unasked);
+    assert_eq!(outcome.rounds.len(), ROUNDS as usize);
+    assert!(
+        outcome.acknowledged > 500 && outcome.delivered > 500,
+        "{} acknowledged, {} delivered",
+        outcome.acknowledged,
+        outcome.delivered
+    );
+    idle_and_forgotten_by_nobody(&mut stage.cluster).await;
+    stage.end().unwrap();
 }
 
-async fn hit_in_turn(cluster: &Arc<Mutex<Cluster>>, servers: &Arc<Servers>) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let plan = Plan {
-        rounds: ROUNDS,
-        seed: now.subsec_nanos().into(),
-        life: (Duration::from_millis(200), Duration::from_millis(800)),
-        servers: vec![redis(servers)],
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_acknowledges_what_the_log_never_gets_is_seen_as_loss() {
+    let servers = SERVERS.lock().await;
+    let flaw = [("CURSUS_FLAW".to_owned(), "lost-append".to_owned())];
+    let mut plan = Plan::new(ROUNDS_WITH_FLAW, seed());
+    plan.only = vec!["gateway".to_owned()];
+    plan.lag = LAG_WITH_FLAW;
+    for attempt in 0..ATTEMPTS {
+        let own = format!("flawed{attempt}");
+        let (servers, program) = (Arc::clone(&servers), Path::new(PROGRAM));
+        let stage = Stage::set_up(servers, program, &own, &TWO, &flaw);
+        let outcome = run(&mut stage.unwrap(), &plan).await;
+        let lost = |v: &Violation| matches!(v, Violation::LostCommand { .. });
+        if outcome.violations.iter().any(lost) {
+            return;
+        }
+        plan.seed += 1;
+    }
+    panic!("it was not seen in {ATTEMPTS} runs");
+}
+
+#[test]
+fn a_process_that_ends_by_itself_is_told_of_with_its_last_words_and_started_again() {
+    let mut cluster = Cluster::new(Path::new(PROGRAM), Vec::new()).unwrap();
+    cluster.add("alone", "all").unwrap();
+    assert!(cluster.restart_ended().unwrap().is_empty());
+    let id = i32::try_from(cluster.id("alone").unwrap()).unwrap();
+    let id = rustix::process::Pid::from_raw(id).unwrap();
+    rustix::process::kill_process(id, rustix::process::Signal::ABORT).unwrap();
+    let begun = Instant::now();
+    let told = loop {
+        let told = cluster.restart_ended().unwrap();
+        if !told.is_empty() {
+            break told;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60));
     };
-    println!("seed {}", plan.seed);
-    let told = |round: &apart::Round| {
-        let how = if round.in_order { "ended" } else { "killed" };
-        println!(
-            "  {} {how}: silence {:.0?}, it serves again after {:.0?}",
-            round.victim, round.silence, round.back_after
-        );
-    };
-    let outcome = apart::run(Arc::clone(cluster), &plan, told).await.unwrap();
-    assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
     assert!(
-        outcome.acknowledged > 100 && outcome.delivered > 100,
-        "{outcome:?}"
+        told[0].starts_with("alone ended by itself, signal: 6 (SIGABRT)"),
+        "{told:?}"
     );
+    assert!(told[0].contains(" INFO "), "what it said last: {told:?}");
+    cluster.end("alone").unwrap();
 }
 
 /// Sockets that say nothing, over all gateways.
@@ -136,7 +159,7 @@ impl Idle {
     }
 
     /// Everybody is told something, and everybody hears it.
-    async fn each_gets_one(&mut self, text: &str, cluster: &Mutex<Cluster>) {
+    async fn each_gets_one(&mut self, text: &str, cluster: &Cluster) {
         let begun = Instant::now();
         for number in 0..self.sockets.len() {
             let (speaker, id) = (
@@ -152,7 +175,7 @@ impl Idle {
         for (number, socket) in self.sockets.iter_mut().enumerate() {
             loop {
                 let heard = socket.until("entry").await.unwrap_or_else(|error| {
-                    panic!("idle{number}, {text}: {error:#}\n{}", cluster.lock().said())
+                    panic!("idle{number}, {text}: {error:#}\n{}", cluster.said())
                 });
                 if heard["event"]["body"]["text"] == text {
                     break;
@@ -166,17 +189,15 @@ impl Idle {
     }
 }
 
-async fn idle_and_forgotten_by_nobody(cluster: &Arc<Mutex<Cluster>>) {
-    let entrance = cluster.lock().entrance();
-    let mut idle = Idle::connect(&entrance).await;
+async fn idle_and_forgotten_by_nobody(cluster: &mut Cluster) {
+    let mut idle = Idle::connect(&cluster.entrance()).await;
     idle.each_gets_one("at first", cluster).await;
-    cluster.lock().add("worker-3", "worker").unwrap();
+    cluster.add("worker-3", "worker").unwrap();
     idle.each_gets_one("a worker came", cluster).await;
-    cluster.lock().end("worker-1").unwrap();
+    cluster.end("worker-1").unwrap();
     idle.each_gets_one("a worker left", cluster).await;
-    cluster.lock().kill("worker-2").unwrap();
+    cluster.kill("worker-2").unwrap();
     idle.each_gets_one("a worker was killed", cluster).await;
-    let mut cluster = cluster.lock();
     cluster.start("worker-1").unwrap();
     cluster.start("worker-2").unwrap();
     cluster.wait_ready().unwrap();

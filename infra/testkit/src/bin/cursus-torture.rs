@@ -1,5 +1,6 @@
 //! `make torture ROUNDS=200`: kills a node under load as often as told, and says what the checker
-//! found. The seed is printed, and can be given again.
+//! found. The seed is printed, and can be given again. `make torture-cluster` does it with a process a role
+//! on three brokers, Cassandra and Redis, and hits those too.
 
 #![allow(
     clippy::disallowed_methods,
@@ -7,10 +8,13 @@
 )]
 
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use infra_testkit::checker::Violation;
 use infra_testkit::process::beside;
+use infra_testkit::torture::apart::{self, PROCESSES, Stage};
 use infra_testkit::torture::{self, Plan, Round};
 
 /// Kills a node under load, again and again, and checks that nothing is lost, doubled, reordered or
@@ -26,6 +30,15 @@ struct Arguments {
     /// The longest time between two kills, in milliseconds
     #[arg(long, default_value_t = 1_500)]
     life_ms: u64,
+    /// A process a role on real servers, and these are hit as well
+    #[arg(long)]
+    cluster: bool,
+    /// Which kinds of them: kafka, cassandra, redis, gateway, worker, projectors, ingest; all where left out
+    #[arg(long, requires = "cluster", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Says the result of a cluster's torture as JSON
+    #[arg(long, requires = "cluster")]
+    json: bool,
 }
 
 /// Rounds that are told of together.
@@ -66,12 +79,15 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let mut plan = Plan::of_chance(&beside("cursus-under-test")?, arguments.rounds);
     plan.seed = arguments.seed.unwrap_or(plan.seed);
-    let (mut out, seed) = (std::io::stdout(), plan.seed);
-    writeln!(out, "seed {seed}, {} rounds", plan.rounds)?;
     plan.life.1 = Duration::from_millis(arguments.life_ms).max(plan.life.0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    if arguments.cluster {
+        return runtime.block_on(cluster(&arguments, &plan.program, plan.seed));
+    }
+    let (mut out, seed) = (std::io::stdout(), plan.seed);
+    writeln!(out, "seed {seed}, {} rounds", plan.rounds)?;
     let (begun, mut stretch) = (Instant::now(), Stretch::default());
     let outcome = runtime.block_on(torture::run(&plan, |round| {
         if let Some(said) = stretch.add(round, begun.elapsed()) {
@@ -84,10 +100,63 @@ fn main() -> anyhow::Result<()> {
         "{} kills, {} commands acknowledged, {} entries delivered, longest start {:.0?}",
         outcome.rounds, outcome.acknowledged, outcome.delivered, outcome.longest_start,
     )?;
-    for violation in outcome.violations.iter().take(20) {
+    verdict(&outcome.violations, seed)
+}
+
+/// Says which promises were broken; an error when any was.
+fn verdict(violations: &[Violation], seed: u64) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    for violation in violations.iter().take(20) {
         writeln!(out, "  {violation}")?;
     }
-    writeln!(out, "{} broken promises", outcome.violations.len())?;
-    anyhow::ensure!(outcome.violations.is_empty(), "repeat with --seed {seed}");
+    writeln!(out, "{} broken promises", violations.len())?;
+    anyhow::ensure!(violations.is_empty(), "repeat with --seed {seed}");
+    Ok(())
+}
+
+/// The torture of a cluster. With `--json` progress goes to standard error.
+async fn cluster(arguments: &Arguments, program: &Path, seed: u64) -> anyhow::Result<()> {
+    let mut plan = apart::Plan::new(arguments.rounds, seed);
+    plan.only.clone_from(&arguments.only);
+    let mut progress: Box<dyn Write> = match arguments.json {
+        true => Box::new(std::io::stderr()),
+        false => Box::new(std::io::stdout()),
+    };
+    writeln!(progress, "seed {seed}, {} rounds", plan.rounds)?;
+    let servers = apart::servers()?;
+    let mut stage = Stage::set_up(servers, program, "torture", &PROCESSES, &[])?;
+    let outcome = apart::run(&mut stage, &plan, |round| {
+        drop(writeln!(progress, "  {round}"));
+    });
+    let outcome = outcome.await?;
+    stage.end()?;
+    let mut out = std::io::stdout();
+    let times = apart::times(&outcome.rounds);
+    if arguments.json {
+        let said = serde_json::json!({
+            "seed": seed,
+            "rounds": outcome.rounds.len(),
+            "acknowledged": outcome.acknowledged,
+            "delivered": outcome.delivered,
+            "times": times,
+            "unasked": outcome.unasked,
+            "violations": outcome.violations.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        });
+        writeln!(out, "{said:#}")?;
+    } else {
+        write!(out, "{}", apart::table(&times))?;
+        writeln!(
+            out,
+            "{} commands acknowledged, {} entries delivered; every table is what the log makes of it",
+            outcome.acknowledged, outcome.delivered
+        )?;
+        outcome
+            .unasked
+            .iter()
+            .try_for_each(|what| writeln!(out, "  {what}"))?;
+        verdict(&outcome.violations, seed)?;
+    }
+    let well = outcome.violations.is_empty() && outcome.unasked.is_empty();
+    anyhow::ensure!(well, "repeat with --seed {seed}");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A log that answers what it has not done.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +22,8 @@ use super::Flaw;
 const LATE: Duration = Duration::from_millis(100);
 /// Appends that may be owed at once.
 const OWED: usize = 100_000;
+/// Of so many appends one is lost.
+const LOST_ONE_OF: usize = 10;
 
 type Append = (Topic, Partition, Vec<NewRecord>);
 
@@ -29,6 +32,7 @@ pub struct FlawedLog {
     flaw: Flaw,
     log: Arc<dyn EventLog>,
     owed: mpsc::Sender<Append>,
+    appends: AtomicUsize,
 }
 
 impl FlawedLog {
@@ -37,7 +41,13 @@ impl FlawedLog {
         let (owed, late) = mpsc::channel(OWED);
         let (inner, clock) = (Arc::clone(&log), Arc::clone(runtime));
         runtime.spawn("late-appends", Box::pin(append_late(inner, clock, late)));
-        Self { flaw, log, owed }
+        let appends = AtomicUsize::new(0);
+        Self {
+            flaw,
+            log,
+            owed,
+            appends,
+        }
     }
 }
 
@@ -105,6 +115,13 @@ impl EventLog for FlawedLog {
             (Flaw::DroppedMark, Topic::Receipts)
             | (Flaw::DroppedMessage, Topic::Chats)
             | (Flaw::DroppedSetting, Topic::Accounts) => return Ok(end),
+            (Flaw::LostAppend, Topic::Chats) => {
+                let before = self.appends.fetch_add(1, Ordering::Relaxed);
+                if (before + 1).is_multiple_of(LOST_ONE_OF) {
+                    return Ok(end);
+                }
+                return self.log.append(topic, partition, records).await;
+            }
             (Flaw::ForgottenMember, Topic::Chats) => {
                 let records = records.into_iter().map(without_last_member).collect();
                 return self.log.append(topic, partition, records).await;

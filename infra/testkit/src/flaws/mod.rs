@@ -27,6 +27,8 @@ pub enum Flaw {
     DroppedMark,
     /// A message is answered and not appended.
     DroppedMessage,
+    /// Of ten appends of messages one is answered and not made.
+    LostAppend,
     /// A setting is answered and not appended.
     DroppedSetting,
     /// A new group has one member less than was asked for.
@@ -58,6 +60,7 @@ impl FromStr for Flaw {
             "early-checkpoint" => Ok(Self::EarlyCheckpoint),
             "dropped-mark" => Ok(Self::DroppedMark),
             "dropped-message" => Ok(Self::DroppedMessage),
+            "lost-append" => Ok(Self::LostAppend),
             "dropped-setting" => Ok(Self::DroppedSetting),
             "forgotten-member" => Ok(Self::ForgottenMember),
             "uncounted" => Ok(Self::Uncounted),
@@ -79,6 +82,7 @@ pub fn break_rule(
         Flaw::EarlyAcknowledgement
         | Flaw::DroppedMark
         | Flaw::DroppedMessage
+        | Flaw::LostAppend
         | Flaw::DroppedSetting
         | Flaw::ForgottenMember
         | Flaw::NeverWoken => (Arc::new(FlawedLog::new(flaw, log, &runtime)), store),

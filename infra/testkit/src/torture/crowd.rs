@@ -21,8 +21,8 @@ use crate::recorder::Recorder;
 
 /// Commands of one device that wait for their verdict at once.
 const IN_FLIGHT: usize = 8;
-/// A device rests so long between two commands, at most.
-const REST: Duration = Duration::from_millis(12);
+/// How often the truth is read until it is as it should be.
+const ASK_EVERY: Duration = Duration::from_millis(250);
 
 struct Member {
     client: Client,
@@ -40,10 +40,12 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    /// Connects everybody, makes the groups, and sets everybody to work.
+    /// Connects everybody, makes the groups, and sets everybody to work; a device rests for so long
+    /// between two commands, at most.
     pub(super) async fn gather(
         cast: &Cast,
         entrance: &Entrance,
+        rest: Duration,
         chance: &mut fastrand::Rng,
     ) -> anyhow::Result<Self> {
         let mut crowd = Self {
@@ -91,6 +93,7 @@ impl Crowd {
                     .map(|(chat, _)| (chat.clone(), Chosen::default()))
                     .collect(),
                 chance: chance.fork(),
+                rest,
                 stop: Arc::clone(&crowd.stop),
             };
             crowd.work.push(tokio::spawn(worker.run()));
@@ -177,7 +180,15 @@ impl Crowd {
         let begun = Instant::now();
         loop {
             let address = entrance.address(0)?;
-            let chats = audit::read(address, &self.tokens, &self.asked).await?;
+            let chats = match audit::read(address, &self.tokens, &self.asked).await {
+                Ok(chats) => chats,
+                // Tables that were away may need a moment longer to be read.
+                Err(_) if begun.elapsed() < lag => {
+                    tokio::time::sleep(ASK_EVERY).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let seen = |(e, m): (&Endpoint, &Member)| (e.clone(), m.recorder.observations());
             let devices = self
                 .members
@@ -189,7 +200,7 @@ impl Crowd {
             if checker::check(&history).is_empty() || begun.elapsed() > lag {
                 return Ok(history);
             }
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::time::sleep(ASK_EVERY).await;
         }
     }
 }
@@ -215,6 +226,7 @@ struct Worker {
     /// Chats whose settings this device changes, and how they are.
     arranged: Vec<(ChatId, Chosen)>,
     chance: fastrand::Rng,
+    rest: Duration,
     stop: Arc<AtomicBool>,
 }
 
@@ -232,7 +244,7 @@ impl Worker {
             {
                 settled(oldest).await?;
             }
-            let rest = self.chance.u64(0..=u64::try_from(REST.as_millis())?);
+            let rest = self.chance.u64(0..=u64::try_from(self.rest.as_millis())?);
             tokio::time::sleep(Duration::from_millis(rest)).await;
         }
         for given in pending {

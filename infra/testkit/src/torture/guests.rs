@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use schemas::errors::Code;
 use schemas::ids::{ChatId, ClientId};
 use serde_json::{Value, json};
 
@@ -85,10 +86,9 @@ impl Guest {
             match self.say_once(frame).await {
                 Ok(answer) if answer.get("type").is_some_and(|t| t == "sent") => return Ok(()),
                 Ok(answer) => {
-                    let wait = answer
-                        .pointer("/data/retry_after_ms")
-                        .and_then(Value::as_u64);
-                    anyhow::ensure!(wait.is_some(), "a guest was answered {answer}");
+                    let code = answer.pointer("/data/code").and_then(Value::as_str);
+                    let passes = code.and_then(Code::parse).is_some_and(Code::is_retryable);
+                    anyhow::ensure!(passes, "a guest was answered {answer}");
                 }
                 Err(error) => tracing::debug!(%error, "the node is down, as it may"),
             }

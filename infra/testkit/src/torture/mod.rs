@@ -26,6 +26,8 @@ use crate::process::{NodeProcess, RunningNode};
 pub use cast::Cast;
 use crowd::Crowd;
 
+/// A device of the crowd rests so long between two commands, at most.
+const REST: Duration = Duration::from_millis(12);
 /// How long commands may take to settle after the last kill, on a busy machine.
 const SETTLE_WITHIN: Duration = Duration::from_secs(120);
 /// How long a node may take to be ready, on a busy machine.
@@ -121,7 +123,7 @@ pub async fn run(plan: &Plan, mut progress: impl FnMut(Round)) -> anyhow::Result
         },
     ) = start(&process, 0).await?;
     let cast = Cast::new();
-    let crowd = Crowd::gather(&cast, &process.entrance(), &mut chance).await?;
+    let crowd = Crowd::gather(&cast, &process.entrance(), REST, &mut chance).await?;
     for round in 1..=plan.rounds {
         let life = chance.u64(millis(plan.life.0)..=millis(plan.life.1));
         tokio::time::sleep(Duration::from_millis(life)).await;

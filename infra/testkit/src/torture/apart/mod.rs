@@ -1,245 +1,201 @@
-//! The same torture of a platform with a process a role: in each round one process, or one of the
-//! servers that they stand on, is killed, or ended in order, and started again; and it is measured how
-//! long a client of one gateway hears nothing from a client of another who says something all the time.
+//! The same torture of a platform with a process a role, on real servers: in each round one process, or
+//! one of the servers that they stand on, is killed, ended in order, or stalled, and comes back; and it is
+//! measured for how long clients of one gateway hear nothing from clients of another who say something all
+//! the time.
+//!
+//! ```text
+//!   probe ─▶ ┌ gateways ── workers ─┐ ─▶ probe     Kafka ×3, Cassandra, Redis   ◀─ kill, stop, continue
+//!   crowd ◀▶ └ ingest, projectors ──┘ ◀▶ crowd     (stage)                         (victims)
+//! ```
+//!
+//! Whatever is hit: no other process ends, and no socket does at a gateway that was not hit.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod probe;
+mod stage;
+mod times;
+mod victims;
+
+use std::time::Duration;
 
 use anyhow::Context;
-use cursus_client::{Client, Config, Event};
-use parking_lot::Mutex;
-use schemas::frames::{EntryEvent, WireBody};
-use schemas::ids::{ChatId, DeviceId, UserId};
-use tokio::sync::watch;
 
 use super::crowd::Crowd;
-use super::{Cast, Outcome, SETTLE_WITHIN, millis, outcome};
-use crate::checker;
-use crate::cluster::Cluster;
-use crate::process::Entrance;
+use super::{Cast, SETTLE_WITHIN, millis, outcome};
+use crate::checker::{self, Violation};
 
-/// How long messages may take to flow again, on a busy machine.
-const FLOW_WITHIN: Duration = Duration::from_secs(60);
-/// How often the probe says something.
-const SAY_EVERY: Duration = Duration::from_millis(10);
-/// How long tables may lag on a busy machine.
-const LAG: Duration = Duration::from_secs(60);
+use probe::Probe;
+pub use stage::{PROCESSES, Stage, servers};
+pub use times::{Times, table, times};
+pub use victims::{Hit, kind};
 
-/// Kills something that is no process of the platform, and starts it again.
-pub type Server = (
-    &'static str,
-    Box<dyn Fn(bool) -> anyhow::Result<()> + Send + Sync>,
-);
+/// Partitions of each topic.
+const PARTITIONS: u32 = 8;
+/// A device of the crowd rests so long between two commands, at most.
+const REST: Duration = Duration::from_millis(100);
 
 /// What is to be run.
+#[derive(Debug, Clone)]
 pub struct Plan {
-    /// How often something is killed.
+    /// How often something is hit.
     pub rounds: u32,
     /// Where chance comes from.
     pub seed: u64,
+    /// Kinds of victims (`kafka`, `gateway` …); all, where none is named.
+    pub only: Vec<String>,
     /// Everything lives so long, at least and at most, between two rounds.
     pub life: (Duration, Duration),
-    /// Servers that are killed too: called with `true` to kill, with `false` to start again.
-    pub servers: Vec<Server>,
+    /// Who is stalled is so for that long: longer than others wait for it.
+    pub stall: (Duration, Duration),
+    /// How long tables may lag behind what was acknowledged before that counts as wrong.
+    pub lag: Duration,
 }
 
-/// One kill, or orderly end.
+impl Plan {
+    /// A plan with lives of 0.2 to 0.8 s, stalls of 3.5 to 5 s, and all victims.
+    pub fn new(rounds: u32, seed: u64) -> Self {
+        let between = |least, most| (Duration::from_millis(least), Duration::from_millis(most));
+        Self {
+            rounds,
+            seed,
+            only: Vec::new(),
+            life: between(200, 800),
+            stall: between(3_500, 5_000),
+            lag: Duration::from_secs(60),
+        }
+    }
+}
+
+/// One hit.
 #[derive(Debug, Clone)]
 pub struct Round {
     /// Which, from 1.
     pub number: u32,
     /// Who was hit.
     pub victim: String,
-    /// It was ended with SIGTERM, not with SIGKILL.
-    pub in_order: bool,
-    /// How long it took to end it and to start it again, until it served.
-    pub back_after: Duration,
-    /// The longest time without a message since then.
+    /// How.
+    pub hit: Hit,
+    /// From the hit until it served again.
+    pub gone: Duration,
+    /// The longest time since the hit in which somebody heard nothing.
     pub silence: Duration,
+    /// From its return until everybody heard what was said then.
+    pub flows: Duration,
 }
 
-/// Who is hit, and how: everything is killed once, every process is ended in order once, and then
-/// chance decides.
-fn targets(cluster: &Cluster, plan: &Plan, chance: &mut fastrand::Rng) -> Vec<(String, bool)> {
-    let names = cluster.names();
-    let servers = plan.servers.iter().map(|(name, _)| (*name).to_owned());
-    let killed = names.iter().cloned().chain(servers);
-    let mut all: Vec<(String, bool)> = killed.map(|name| (name, false)).collect();
-    all.extend(names.into_iter().map(|name| (name, true)));
-    let rounds = usize::try_from(plan.rounds).unwrap_or(usize::MAX);
-    let (each, mut left) = (all.clone(), rounds.saturating_sub(all.len()));
-    while left > 0 {
-        all.extend(chance.choice(&each).cloned());
-        left -= 1;
+impl std::fmt::Display for Round {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (number, victim) = (self.number, &self.victim);
+        let hit = format!("{:?}", self.hit).to_lowercase();
+        let (gone, silence, flows) = (self.gone, self.silence, self.flows);
+        write!(
+            f,
+            "{number}: {victim} {hit}, gone {gone:.1?}, silence {silence:.1?}, flows {flows:.1?} after its return"
+        )
     }
-    all.truncate(rounds);
-    all
 }
 
-/// Runs a plan on a platform that runs.
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// All rounds.
+    pub rounds: Vec<Round>,
+    /// Commands acknowledged.
+    pub acknowledged: usize,
+    /// Entries handed to devices.
+    pub delivered: usize,
+    /// Processes that ended and sockets that closed though nobody had hit them; none in a good run.
+    pub unasked: Vec<String>,
+    /// Broken promises; none in a good run.
+    pub violations: Vec<Violation>,
+}
+
+/// Runs a plan on a platform, and leaves it running.
 ///
 /// # Errors
-/// When something does not come back, or what was begun does not settle.
+/// When something does not come back, messages do not flow again, or what was begun does not settle.
 pub async fn run(
-    cluster: Arc<Mutex<Cluster>>,
+    stage: &mut Stage,
     plan: &Plan,
     mut progress: impl FnMut(&Round),
 ) -> anyhow::Result<Outcome> {
     let mut chance = fastrand::Rng::with_seed(plan.seed);
-    let entrance = cluster.lock().entrance();
+    let entrance = stage.cluster.entrance();
     let probe = Probe::start(&entrance)?;
     probe.flows().await.context("before the first round")?;
-    let cast = Cast::new();
-    let crowd = Crowd::gather(&cast, &entrance, &mut chance).await?;
-    let targets = targets(&cluster.lock(), plan, &mut chance);
-    let mut longest = Duration::ZERO;
-    for (number, (victim, in_order)) in (1..).zip(targets) {
-        let life = chance.u64(millis(plan.life.0)..=millis(plan.life.1));
-        tokio::time::sleep(Duration::from_millis(life)).await;
-        probe.begin();
-        let begun = Instant::now();
-        strike(&cluster, plan, &victim, in_order)?;
-        let back_after = begun.elapsed();
-        let silence = probe.flows().await;
-        let round = Round {
-            number,
-            silence: silence.with_context(|| format!("after {victim} was hit"))?,
-            victim,
-            in_order,
-            back_after,
+    let crowd = Crowd::gather(&Cast::new(), &entrance, REST, &mut chance).await?;
+    let (mut rounds, mut unasked) = (Vec::new(), Vec::new());
+    let one_of = |names: Vec<String>| -> Vec<String> {
+        let wanted =
+            |name: &String| plan.only.is_empty() || plan.only.iter().any(|k| k == kind(name));
+        names.into_iter().filter(wanted).collect()
+    };
+    let (processes, servers) = (one_of(stage.cluster.names()), one_of(stage.server_names()));
+    let targets = victims::targets(&processes, &servers, plan.rounds, &mut chance);
+    for (number, target) in (1..).zip(targets) {
+        let life = draw(plan.life, &mut chance);
+        let stalled = draw(plan.stall, &mut chance);
+        tokio::time::sleep(life).await;
+        let round = hit(stage, &probe, number, &target, stalled).await;
+        let who = || format!("round {number}, {} {:?}", target.victim, target.hit);
+        let (round, closed) = match round {
+            Ok(round) => round,
+            Err(error) => {
+                return Err(error.context(format!("{}\n{}", who(), stage.cluster.said())));
+            }
         };
-        longest = longest.max(round.silence);
         progress(&round);
+        let ended = tokio::task::block_in_place(|| stage.cluster.restart_ended())?;
+        unasked.extend(
+            ended
+                .into_iter()
+                .chain(closed)
+                .map(|what| format!("{}: {what}", who())),
+        );
+        rounds.push(round);
     }
-    let history = crowd.settle(&entrance, SETTLE_WITHIN, LAG).await?;
+    tokio::task::block_in_place(|| stage.cluster.wait_ready())?;
+    let history = crowd.settle(&entrance, SETTLE_WITHIN, plan.lag).await?;
+    unasked.extend(tokio::task::block_in_place(|| stage.servers.ended())?);
     let violations = checker::check(&history);
-    Ok(outcome(plan.rounds, longest, &history, violations))
-}
-
-/// Ends a process or a server, and starts it again.
-fn strike(
-    cluster: &Mutex<Cluster>,
-    plan: &Plan,
-    victim: &str,
-    in_order: bool,
-) -> anyhow::Result<()> {
-    tokio::task::block_in_place(|| {
-        if let Some((_, server)) = plan.servers.iter().find(|(name, _)| *name == victim) {
-            server(true)?;
-            return server(false);
-        }
-        let mut cluster = cluster.lock();
-        match in_order {
-            true => drop(cluster.end(victim)?),
-            false => cluster.kill(victim)?,
-        }
-        cluster.start(victim)
+    let seen = outcome(plan.rounds, Duration::ZERO, &history, violations);
+    Ok(Outcome {
+        rounds,
+        acknowledged: seen.acknowledged,
+        delivered: seen.delivered,
+        unasked,
+        violations: seen.violations,
     })
 }
 
-/// What a listener has heard.
-#[derive(Clone, Copy)]
-struct Heard {
-    /// When what was heard last was said.
-    said: Option<Instant>,
-    /// When it was heard.
-    at: Instant,
-    /// The longest time between two messages, since it was asked to measure.
-    silence: Duration,
-}
-
-/// Somebody at one gateway who says something all the time to somebody at another.
-pub struct Probe {
-    heard: Arc<watch::Sender<Heard>>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
-}
-
-impl Probe {
-    /// Connects both to the first and the last gateway.
-    ///
-    /// # Errors
-    /// When there is no gateway, or no token.
-    pub fn start(entrance: &Entrance) -> anyhow::Result<Self> {
-        let last = entrance.addresses.len().saturating_sub(1);
-        let (yan, zed) = (UserId::new("yan")?, UserId::new("zed")?);
-        let speaker = client(entrance, 0, &yan)?;
-        let listener = client(entrance, last, &zed)?;
-        let begun = Instant::now();
-        let heard = Arc::new(watch::Sender::new(Heard {
-            said: None,
-            at: begun,
-            silence: Duration::ZERO,
-        }));
-        let chat = ChatId::direct(&yan, &zed)?;
-        let tasks = vec![
-            tokio::spawn(speak(speaker, chat, begun)),
-            tokio::spawn(listen(listener, begun, Arc::clone(&heard))),
-        ];
-        Ok(Self { heard, tasks })
-    }
-
-    /// Begins to measure silence anew.
-    pub fn begin(&self) {
-        self.heard
-            .send_modify(|heard| heard.silence = Duration::ZERO);
-    }
-
-    /// Waits until something is heard that is said after now, and answers the longest silence since it
-    /// was begun to measure.
-    ///
-    /// # Errors
-    /// When nothing is for a minute.
-    pub async fn flows(&self) -> anyhow::Result<Duration> {
-        let now = Instant::now();
-        let mut news = self.heard.subscribe();
-        let heard = news.wait_for(|heard| heard.said.is_some_and(|said| said >= now));
-        let heard = tokio::time::timeout(FLOW_WITHIN, heard).await;
-        Ok(heard.context("no message flows")??.silence)
-    }
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    }
-}
-
-fn client(entrance: &Entrance, number: usize, user: &UserId) -> anyhow::Result<Client> {
-    let token = entrance.token(user, &DeviceId::new("probe")?)?;
-    let address = entrance.address(number)?;
-    let mut config = Config::new(format!("ws://{address}"), token);
-    config.session.backoff.most_ms = 100;
-    config.session.resend_ms = 3_000;
-    Ok(Client::connect(config))
-}
-
-/// Says what time it is, for ever.
-async fn speak(client: Client, chat: ChatId, begun: Instant) {
-    let takes = async { while let Some(_event) = client.next().await {} };
-    let says = async {
-        loop {
-            let text = begun.elapsed().as_micros().to_string();
-            // What cannot be taken now is said anew with a later time.
-            drop(client.send(&chat, WireBody::text(text)).await);
-            tokio::time::sleep(SAY_EVERY).await;
-        }
+/// One round, and how sockets ended in it that had no reason to.
+async fn hit(
+    stage: &mut Stage,
+    probe: &Probe,
+    number: u32,
+    target: &victims::Target,
+    stalled: Duration,
+) -> anyhow::Result<(Round, Vec<String>)> {
+    probe.begin();
+    let gone = stage.strike(target, stalled).await?;
+    let back = std::time::Instant::now();
+    let silence = probe.flows().await?;
+    let round = Round {
+        number,
+        victim: target.victim.clone(),
+        hit: target.hit,
+        gone,
+        silence,
+        flows: back.elapsed(),
     };
-    tokio::join!(takes, says);
+    let is_gateway = kind(&target.victim) == "gateway";
+    let closed = if is_gateway {
+        Vec::new()
+    } else {
+        probe.closed()
+    };
+    Ok((round, closed))
 }
 
-async fn listen(client: Client, begun: Instant, told: Arc<watch::Sender<Heard>>) {
-    while let Some(event) = client.next().await {
-        let Event::Entry(entry) = event else {
-            continue;
-        };
-        if let EntryEvent::Message { body, .. } = &entry.event
-            && let Some(micros) = body.text.as_deref().and_then(|text| text.parse().ok())
-        {
-            let (said, now) = (begun + Duration::from_micros(micros), Instant::now());
-            told.send_modify(|heard| {
-                heard.silence = heard.silence.max(now - heard.at);
-                (heard.said, heard.at) = (Some(said), now);
-            });
-        }
-    }
+fn draw((least, most): (Duration, Duration), chance: &mut fastrand::Rng) -> Duration {
+    Duration::from_millis(chance.u64(millis(least)..=millis(most)))
 }
