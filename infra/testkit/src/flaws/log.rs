@@ -110,24 +110,27 @@ impl EventLog for FlawedLog {
         partition: Partition,
         records: Vec<NewRecord>,
     ) -> Result<Offset, LogError> {
-        let end = self.log.positions(topic, partition).await?.end;
-        match (self.flaw, topic) {
+        let is_lost = match (self.flaw, topic) {
             (Flaw::DroppedMark, Topic::Receipts)
             | (Flaw::DroppedMessage, Topic::Chats)
-            | (Flaw::DroppedSetting, Topic::Accounts) => return Ok(end),
+            | (Flaw::DroppedSetting, Topic::Accounts) => true,
             (Flaw::LostAppend, Topic::Chats) => {
                 let before = self.appends.fetch_add(1, Ordering::Relaxed);
-                if (before + 1).is_multiple_of(LOST_ONE_OF) {
-                    return Ok(end);
-                }
-                return self.log.append(topic, partition, records).await;
+                (before + 1).is_multiple_of(LOST_ONE_OF)
             }
             (Flaw::ForgottenMember, Topic::Chats) => {
                 let records = records.into_iter().map(without_last_member).collect();
                 return self.log.append(topic, partition, records).await;
             }
-            (Flaw::EarlyAcknowledgement, Topic::Chats) => {}
-            _ => return self.log.append(topic, partition, records).await,
+            _ => false,
+        };
+        let is_late = (self.flaw, topic) == (Flaw::EarlyAcknowledgement, Topic::Chats);
+        if !is_lost && !is_late {
+            return self.log.append(topic, partition, records).await;
+        }
+        let end = self.log.positions(topic, partition).await?.end;
+        if is_lost {
+            return Ok(end);
         }
         let owed = self.owed.send((topic, partition, records)).await;
         owed.map(|()| end).map_err(|_| LogError::Closed)
