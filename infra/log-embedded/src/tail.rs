@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use infra_ports::log::{LogError, LogTail, RecordBatch, Visibility};
+use schemas::position::{Offset, Partition};
 
 use crate::metrics;
 use crate::reader::{Reader, Started};
@@ -112,6 +113,19 @@ impl EmbeddedTail {
         }
     }
 
+    /// Forgets what was read ahead: it is read again.
+    fn step_back(&mut self) {
+        for (partition, offset) in self.ready.left() {
+            for (of, next) in &mut self.next {
+                if *of == partition {
+                    *next = (*next).min(offset);
+                }
+            }
+        }
+        self.ready = Walked::default();
+        self.ahead = None;
+    }
+
     fn advance(&mut self, batches: &[RecordBatch]) {
         for batch in batches {
             let Some(last) = batch.records.last() else {
@@ -147,5 +161,23 @@ impl LogTail for EmbeddedTail {
                 news.await;
             }
         }
+    }
+
+    fn change(
+        &mut self,
+        gained: &[(Partition, Offset)],
+        lost: &[Partition],
+    ) -> Result<(), LogError> {
+        for (partition, _) in gained {
+            self.topic.view.lock().positions(partition.0)?;
+        }
+        self.step_back();
+        self.next
+            .retain(|(partition, _)| !lost.contains(&Partition(*partition)));
+        let gained = gained.iter();
+        self.next
+            .extend(gained.map(|(partition, from)| (partition.0, from.0)));
+        self.turn = 0;
+        Ok(())
     }
 }

@@ -62,6 +62,12 @@ impl Walked {
         self.taken >= self.met.len()
     }
 
+    /// Partition and offset of each record that was not handed out.
+    pub(crate) fn left(&self) -> impl Iterator<Item = (u32, u64)> {
+        let left = self.met.get(self.taken..).unwrap_or_default();
+        left.iter().map(|met| (met.partition, met.offset))
+    }
+
     /// Takes out at most so many records, by partition.
     pub(crate) fn take(&mut self, most: usize) -> Vec<RecordBatch> {
         let from = self.taken;

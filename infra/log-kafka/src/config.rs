@@ -19,6 +19,10 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 2 << 20;
 /// What a consumer fetches ahead at most, in KiB.
 const FETCHED_AHEAD_KIB: usize = 16 << 10;
 
+/// How long a broker lets a fetch wait for records. One that waits does not ask for partitions that
+/// a tail gained meanwhile.
+const FETCH_WAITS_MS: &str = "100";
+
 /// Settings of the log.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -179,6 +183,7 @@ impl Config {
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "error")
             .set("fetch.queue.backoff.ms", "5")
+            .set("fetch.wait.max.ms", FETCH_WAITS_MS)
             .set("fetch.error.backoff.ms", "50")
             .set("queued.max.messages.kbytes", FETCHED_AHEAD_KIB.to_string())
             .set("fetch.message.max.bytes", MAX_MESSAGE_BYTES.to_string())

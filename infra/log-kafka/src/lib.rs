@@ -22,6 +22,7 @@ mod asking;
 mod closing;
 mod config;
 mod delivery;
+mod due;
 mod errors;
 mod finding;
 mod groups;

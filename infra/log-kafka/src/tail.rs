@@ -1,13 +1,16 @@
 //! A tail: a consumer on a thread of its own, which feeds a bounded channel. While the channel is
 //! full nothing is polled, and librdkafka fetches no more than it may hold.
+//!
+//! Partitions come and go while the thread polls: librdkafka takes that from any thread. What was on its
+//! way then is known by its offset, and left out when it is taken from the channel.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use infra_ports::log::{LogError, LogTail, Record, RecordBatch};
+use parking_lot::Mutex;
 use rdkafka::Offset as KafkaOffset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -20,6 +23,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::closing::Closing;
 use crate::config::Config;
+use crate::due::{Due, Places};
 use crate::errors::unavailable;
 use crate::reading::{number, positions};
 use crate::records;
@@ -33,11 +37,21 @@ const WAITING: usize = 4;
 
 type Handed = Result<Vec<RecordBatch>, LogError>;
 
-/// The end that is held: what came, and what of it was not asked for yet.
+/// The end that is held.
 pub(crate) struct KafkaTail {
+    source: Arc<Source>,
     handed: Receiver<Handed>,
-    left: VecDeque<RecordBatch>,
+    due: Due,
     failed: Option<LogError>,
+}
+
+/// What both ends have.
+struct Source {
+    consumer: BaseConsumer,
+    config: Config,
+    topic: Topic,
+    /// What the thread has polled.
+    polled: Mutex<Places>,
     closing: Arc<Closing>,
 }
 
@@ -49,33 +63,90 @@ pub(crate) fn start(
     closing: Arc<Closing>,
 ) -> Result<KafkaTail, LogError> {
     let consumer: BaseConsumer = config.consumer().create().map_err(|e| unavailable(&e))?;
-    let name = config.name(topic);
-    let mut at = TopicPartitionList::with_capacity(from.len());
-    for (partition, offset) in from {
-        let offset = KafkaOffset::Offset(i64::try_from(offset.0).unwrap_or(i64::MAX));
-        at.add_partition_offset(&name, number(*partition), offset)
-            .map_err(|error| unavailable(&error))?;
-    }
-    consumer.assign(&at).map_err(|error| unavailable(&error))?;
-    let (hands, handed) = channel(WAITING);
-    let thread = Follower {
+    let source = Arc::new(Source {
         consumer,
         config: config.clone(),
         topic,
-        next: from.iter().copied().collect(),
+        polled: Mutex::default(),
+        closing,
+    });
+    source.gain(from)?;
+    let (hands, handed) = channel(WAITING);
+    let thread = Follower {
+        source: Arc::clone(&source),
         hands,
-        closing: Arc::clone(&closing),
     };
     thread::Builder::new()
         .name(format!("kafka-tail-{topic}"))
         .spawn(move || thread.follow())
         .map_err(|error| unavailable(&error))?;
     Ok(KafkaTail {
+        source,
         handed,
-        left: VecDeque::new(),
+        due: Due::new(from),
         failed: None,
-        closing,
     })
+}
+
+impl Source {
+    fn list(&self, of: &[(Partition, KafkaOffset)]) -> Result<TopicPartitionList, LogError> {
+        let name = self.config.name(self.topic);
+        let mut list = TopicPartitionList::with_capacity(of.len());
+        for (partition, offset) in of {
+            list.add_partition_offset(&name, number(*partition), *offset)
+                .map_err(|error| unavailable(&error))?;
+        }
+        Ok(list)
+    }
+
+    /// Begins to fetch partitions.
+    fn gain(&self, gained: &[(Partition, Offset)]) -> Result<(), LogError> {
+        if gained.is_empty() {
+            return Ok(());
+        }
+        let place = |(partition, offset): &(Partition, Offset)| {
+            let offset = i64::try_from(offset.0).unwrap_or(i64::MAX);
+            (*partition, KafkaOffset::Offset(offset))
+        };
+        let list = self.list(&gained.iter().map(place).collect::<Vec<_>>())?;
+        self.polled.lock().extend(gained.iter().copied());
+        let assigned = self.consumer.incremental_assign(&list);
+        assigned.map_err(|error| unavailable(&error))
+    }
+
+    /// Fetches partitions no more.
+    fn lose(&self, lost: &[Partition]) -> Result<(), LogError> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let none = |partition: &Partition| (*partition, KafkaOffset::Invalid);
+        let list = self.list(&lost.iter().map(none).collect::<Vec<_>>())?;
+        let left = self.consumer.incremental_unassign(&list);
+        self.polled.lock().retain(|one, _| !lost.contains(one));
+        left.map_err(|error| unavailable(&error))
+    }
+
+    /// The first partition whose next record is no longer kept.
+    fn out_of_range(&self) -> Option<LogError> {
+        let polled = self.polled.lock().clone();
+        polled.into_iter().find_map(|(partition, next)| {
+            let ends = positions(&self.consumer, &self.config, self.topic, partition);
+            match ends {
+                Ok(ends) if next < ends.first => Some(LogError::OutOfRange {
+                    topic: self.topic,
+                    partition,
+                    asked: next,
+                    first: ends.first,
+                }),
+                Ok(ends) if next > ends.end => Some(LogError::Unavailable(format!(
+                    "{}/{partition} ends at {}, before {next}",
+                    self.topic, ends.end
+                ))),
+                Ok(_) => None,
+                Err(error) => Some(error),
+            }
+        })
+    }
 }
 
 #[async_trait]
@@ -84,65 +155,56 @@ impl LogTail for KafkaTail {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        self.closing.check()?;
-        while self.left.is_empty() {
-            let closing = Arc::clone(&self.closing);
+        self.source.closing.check()?;
+        while self.due.is_empty() {
+            let closing = Arc::clone(&self.source.closing);
             let handed = tokio::select! {
                 biased;
                 () = closing.closed() => return Err(LogError::Closed),
                 handed = self.handed.recv() => handed,
             };
             match handed {
-                Some(Ok(batches)) => self.left.extend(batches),
+                Some(Ok(batches)) => self.due.came(batches),
                 Some(Err(error)) => {
                     self.failed = Some(error.clone());
                     return Err(error);
                 }
                 None => {
-                    self.closing.check()?;
+                    self.source.closing.check()?;
                     let lost = "the thread of a tail was lost".to_owned();
                     return Err(LogError::Unavailable(lost));
                 }
             }
         }
-        Ok(take(&mut self.left, max_records.max(1)))
+        Ok(self.due.take(max_records.max(1)))
     }
-}
 
-/// The first `max` records of what is left.
-fn take(left: &mut VecDeque<RecordBatch>, max: usize) -> Vec<RecordBatch> {
-    let (mut taken, mut room) = (Vec::new(), max);
-    while room > 0 {
-        let Some(mut batch) = left.pop_front() else {
-            break;
-        };
-        if batch.records.len() > room {
-            let rest = batch.records.split_off(room);
-            left.push_front(RecordBatch {
-                partition: batch.partition,
-                records: rest,
-            });
+    fn change(
+        &mut self,
+        gained: &[(Partition, Offset)],
+        lost: &[Partition],
+    ) -> Result<(), LogError> {
+        let count = self.source.config.partitions;
+        if let Some((unknown, _)) = gained.iter().find(|(one, _)| one.0 >= count) {
+            return Err(LogError::UnknownPartition(self.source.topic, *unknown));
         }
-        room -= batch.records.len();
-        taken.push(batch);
+        let lost = self.due.tailed(lost);
+        self.source.lose(&lost)?;
+        self.source.gain(gained)?;
+        self.due.change(gained, &lost);
+        Ok(())
     }
-    taken
 }
 
 /// What runs on the thread.
 struct Follower {
-    consumer: BaseConsumer,
-    config: Config,
-    topic: Topic,
-    /// The next offset of each partition.
-    next: HashMap<Partition, Offset>,
+    source: Arc<Source>,
     hands: Sender<Handed>,
-    closing: Arc<Closing>,
 }
 
 impl Follower {
-    fn follow(mut self) {
-        while !self.hands.is_closed() && !self.closing.is_closed() {
+    fn follow(self) {
+        while !self.hands.is_closed() && !self.source.closing.is_closed() {
             let handed = match self.poll() {
                 Ok(batches) if batches.is_empty() => continue,
                 Ok(batches) => Ok(batches),
@@ -159,20 +221,32 @@ impl Follower {
     }
 
     /// Waits for a record, then takes what stands behind it without waiting.
-    fn poll(&mut self) -> Result<Vec<RecordBatch>, KafkaError> {
+    fn poll(&self) -> Result<Vec<RecordBatch>, KafkaError> {
+        let Source {
+            consumer, config, ..
+        } = &*self.source;
         let mut batches: Vec<RecordBatch> = Vec::new();
-        let ids = &self.config.schema_ids;
-        let Some(message) = self.consumer.poll(LOOK_EVERY) else {
+        let Some(message) = consumer.poll(LOOK_EVERY) else {
             return Ok(batches);
         };
-        add(ids, &mut batches, &mut self.next, &message?);
+        add(&config.schema_ids, &mut batches, &message?);
         for _ in 1..HANDED_OVER {
             // An error that comes behind records comes again when it lasts.
-            let Some(Ok(message)) = self.consumer.poll(Duration::ZERO) else {
+            let Some(Ok(message)) = consumer.poll(Duration::ZERO) else {
                 break;
             };
-            add(ids, &mut batches, &mut self.next, &message);
+            add(&config.schema_ids, &mut batches, &message);
         }
+        let mut polled = self.source.polled.lock();
+        for batch in &batches {
+            // One that is tailed no more has no place.
+            if let (Some(next), Some(last)) =
+                (polled.get_mut(&batch.partition), batch.records.last())
+            {
+                *next = last.offset.next();
+            }
+        }
+        drop(polled);
         Ok(batches)
     }
 
@@ -180,7 +254,7 @@ impl Follower {
     fn meaning(&self, error: &KafkaError) -> Option<LogError> {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                self.out_of_range()
+                self.source.out_of_range()
             }
             Some(
                 RDKafkaErrorCode::Fatal
@@ -190,43 +264,16 @@ impl Follower {
                 | RDKafkaErrorCode::UnknownTopicOrPartition,
             ) => Some(unavailable(error)),
             _ => {
-                tracing::debug!(topic = %self.topic, %error, "kafka: a tail waits");
+                tracing::debug!(topic = %self.source.topic, %error, "kafka: a tail waits");
                 None
             }
         }
     }
-
-    /// The first partition whose next record is no longer kept.
-    fn out_of_range(&self) -> Option<LogError> {
-        self.next.iter().find_map(|(partition, next)| {
-            let ends = positions(&self.consumer, &self.config, self.topic, *partition);
-            match ends {
-                Ok(ends) if *next < ends.first => Some(LogError::OutOfRange {
-                    topic: self.topic,
-                    partition: *partition,
-                    asked: *next,
-                    first: ends.first,
-                }),
-                Ok(ends) if *next > ends.end => Some(LogError::Unavailable(format!(
-                    "{}/{partition} ends at {}, before {next}",
-                    self.topic, ends.end
-                ))),
-                Ok(_) => None,
-                Err(error) => Some(error),
-            }
-        })
-    }
 }
 
-fn add(
-    ids: &SchemaIds,
-    batches: &mut Vec<RecordBatch>,
-    next: &mut HashMap<Partition, Offset>,
-    message: &BorrowedMessage<'_>,
-) {
+fn add(ids: &SchemaIds, batches: &mut Vec<RecordBatch>, message: &BorrowedMessage<'_>) {
     let partition = Partition(u32::try_from(message.partition()).unwrap_or_default());
     let record: Record = records::record(message, ids);
-    next.insert(partition, Offset(record.offset.0 + 1));
     match batches.last_mut() {
         Some(batch) if batch.partition == partition => batch.records.push(record),
         _ => batches.push(RecordBatch {
@@ -242,18 +289,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_tail_whose_thread_is_lost_can_be_begun_again_unless_the_log_was_closed() {
-        let closing = Arc::new(Closing::default());
+        let config = Config::default();
+        let source = Arc::new(Source {
+            consumer: config.consumer().create().unwrap(),
+            config,
+            topic: Topic::Users,
+            polled: Mutex::default(),
+            closing: Arc::default(),
+        });
         let (hands, handed) = channel(1);
         let mut tail = KafkaTail {
+            source: Arc::clone(&source),
             handed,
-            left: VecDeque::new(),
+            due: Due::new(&[]),
             failed: None,
-            closing: Arc::clone(&closing),
         };
         drop(hands);
         let lost = tail.next(1).await.unwrap_err();
         assert!(lost.is_retryable(), "{lost}");
-        closing.close();
+        source.closing.close();
         assert!(matches!(tail.next(1).await, Err(LogError::Closed)));
     }
 }

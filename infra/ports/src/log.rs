@@ -242,4 +242,16 @@ pub trait LogTail: Send {
     ///
     /// Cancel safety: when dropped before it answers, nothing is skipped.
     async fn next(&mut self, max_records: usize) -> Result<Vec<RecordBatch>, LogError>;
+
+    /// Changes what is tailed, without waiting: `lost` partitions are not read any more, and nothing of
+    /// them comes from now on; `gained` ones, which are tailed not at all or are lost now, are read from
+    /// the offsets given. The others go on as if nothing had happened.
+    ///
+    /// # Errors
+    /// `UnknownPartition`: nothing was changed. After another error the tail is of no use any more.
+    fn change(
+        &mut self,
+        gained: &[(Partition, Offset)],
+        lost: &[Partition],
+    ) -> Result<(), LogError>;
 }

@@ -108,6 +108,14 @@ impl LogTail for ValvedTail {
             }
         }
     }
+
+    fn change(
+        &mut self,
+        gained: &[(Partition, Offset)],
+        lost: &[Partition],
+    ) -> Result<(), LogError> {
+        self.tail.change(gained, lost)
+    }
 }
 
 #[async_trait]

@@ -80,6 +80,14 @@ impl LogTail for NeverWoken {
         }
         std::future::pending().await
     }
+
+    fn change(
+        &mut self,
+        gained: &[(Partition, Offset)],
+        lost: &[Partition],
+    ) -> Result<(), LogError> {
+        self.0.change(gained, lost)
+    }
 }
 
 /// A record that makes a group, without the last of its members; any other as it is.

@@ -22,7 +22,9 @@ use bytes::Bytes;
 use schemas::position::{Offset, Partition, Timestamp};
 use schemas::topics::Topic;
 
-use crate::log::{EventLog, LogTail, NewRecord, Positions, Record, RecordBatch, Visibility};
+use crate::log::{
+    EventLog, LogError, LogTail, NewRecord, Positions, Record, RecordBatch, Visibility,
+};
 
 /// Partitions of a log that is handed to the laws.
 pub const LAW_PARTITIONS: u32 = 4;

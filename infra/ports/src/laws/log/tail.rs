@@ -14,6 +14,8 @@ pub(super) async fn run<P: LogPlace>(fresh: &impl AsyncFn() -> P) {
     a_durable_tail_waits_for_the_sync_and_an_appended_one_does_not(&fresh().await).await;
     a_tail_far_behind_catches_up_without_a_hole(&fresh().await).await;
     a_busy_partition_starves_no_other(&fresh().await).await;
+    a_tail_that_is_changed_goes_on_with_what_it_kept(&fresh().await).await;
+    a_partition_that_comes_back_is_read_from_where_it_is_told(&fresh().await).await;
 }
 
 async fn a_tail_reads_what_stands_there_then_waits_then_wakes(place: &impl LogPlace) {
@@ -193,5 +195,62 @@ async fn a_busy_partition_starves_no_other(place: &impl LogPlace) {
             .unwrap();
         calls += 1;
         assert!(calls < 50, "the quiet partition gets its turn");
+    }
+}
+
+async fn a_tail_that_is_changed_goes_on_with_what_it_kept(place: &impl LogPlace) {
+    const RECORDS: usize = 300;
+    let log = opened(place).await;
+    for p in 0..LAW_PARTITIONS {
+        log.append(SYNCED, Partition(p), numbered("old", RECORDS))
+            .await
+            .unwrap();
+    }
+    // It begins with none at all.
+    let mut tail = tail_of(&*log, SYNCED, &[], Visibility::Appended).await;
+    assert!(waits(&mut tail.next(10)).await, "it has nothing to read");
+    let begin = |p| (Partition(p), Offset(0));
+    tail.change(&[begin(0), begin(1)], &[]).unwrap();
+    let mut taken = take(&mut *tail, 20, 10).await;
+    // 1 goes with records of it read ahead, 2 comes; 0 has no hole and nothing twice.
+    tail.change(&[(Partition(2), Offset(290))], &[Partition(1)])
+        .unwrap();
+    let of = |taken: &[(u32, u64, String)], p| taken.iter().filter(|(q, ..)| *q == p).count();
+    let from_one = of(&taken, 1);
+    let missing = RECORDS - of(&taken, 0) + 10;
+    taken.extend(take(&mut *tail, missing, 33).await);
+    assert_eq!((of(&taken, 1), of(&taken, 2)), (from_one, 10));
+    let mine = taken.iter().filter(|(p, ..)| *p == 0);
+    assert!((0..).zip(mine).all(|(n, (_, offset, _))| *offset == n));
+    let mine = taken.iter().filter(|(p, ..)| *p == 2);
+    assert!((290..).zip(mine).all(|(n, (_, offset, _))| *offset == n));
+    let mut next = tail.next(10);
+    assert!(waits(&mut next).await);
+    append(&*log, SYNCED, 1, &["no longer mine"]).await;
+    append(&*log, SYNCED, 2, &["new"]).await;
+    assert_eq!(values(&next.await.unwrap()[0].records), ["new"]);
+    let unknown = tail.change(&[begin(LAW_PARTITIONS)], &[]).unwrap_err();
+    assert!(matches!(unknown, LogError::UnknownPartition(..)));
+}
+
+async fn a_partition_that_comes_back_is_read_from_where_it_is_told(place: &impl LogPlace) {
+    let log = opened(place).await;
+    let (first, other) = (Partition(0), Partition(1));
+    let mut tail = tail_of(&*log, SYNCED, &[0], Visibility::Appended).await;
+    for round in 0..20 {
+        log.append(SYNCED, first, numbered("away", 40))
+            .await
+            .unwrap();
+        log.append(SYNCED, first, numbered("back", 10))
+            .await
+            .unwrap();
+        take(&mut *tail, 1, 1).await;
+        tail.change(&[(other, Offset(0))], &[first]).unwrap();
+        // At once back, as some of what was read before may still be on its way.
+        let from = Offset(round * 50 + 40);
+        tail.change(&[(first, from)], &[other]).unwrap();
+        let taken = take(&mut *tail, 10, 3).await;
+        let offsets: Vec<u64> = taken.into_iter().map(|(_, offset, _)| offset).collect();
+        assert_eq!(offsets, (from.0..from.0 + 10).collect::<Vec<_>>());
     }
 }

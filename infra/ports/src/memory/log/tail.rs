@@ -112,4 +112,18 @@ impl LogTail for MemoryTail {
             }
         }
     }
+
+    fn change(
+        &mut self,
+        gained: &[(Partition, Offset)],
+        lost: &[Partition],
+    ) -> Result<(), LogError> {
+        let disk = self.log.disk()?;
+        for (partition, _) in gained {
+            disk.positions(self.topic, *partition)?;
+        }
+        self.next.retain(|(partition, _)| !lost.contains(partition));
+        self.next.extend_from_slice(gained);
+        Ok(())
+    }
 }
