@@ -41,6 +41,10 @@ infra_ports::metrics! {
     pub REFUSED: Counter, Count, "cursus_delivery_refused_total", ["code"] = Vec::new;
     /// Records that the worker took from the log at once.
     pub BATCH: Histogram(COUNTS), Count, "cursus_delivery_worker_batch_records";
+    /// Records that the worker took from the log.
+    pub READ: Counter, Count, "cursus_delivery_worker_records_total";
+    /// Partitions of `users` that the worker reads: those in which somebody is subscribed here.
+    pub PARTITIONS: Gauge, Count, "cursus_delivery_worker_partitions";
     /// Time to hand a batch of the worker to the sessions it concerns and write them out.
     pub HAND_OUT: Histogram(SECONDS), Seconds, "cursus_delivery_worker_hand_out_seconds";
     /// Times the worker had to begin its tail again.
@@ -109,6 +113,11 @@ pub(crate) fn refused(code: Code) {
 
 pub(crate) fn batch(records: usize) {
     BATCH.record_count(0, records as u64);
+    READ.add(0, records as u64);
+}
+
+pub(crate) fn reads(partitions: usize) {
+    PARTITIONS.set_count(0, partitions as u64);
 }
 
 pub(crate) fn handed_out(took: Duration) {

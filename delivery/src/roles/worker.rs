@@ -8,7 +8,7 @@ use infra_ports::{EventLog, LogError, Runtime, watch};
 use schemas::position::Offset;
 
 use crate::config::Config;
-use crate::worker::{Pulse, Subscriptions, Worker, ends};
+use crate::worker::{Ends, Pulse, Subscriptions, Worker, ends};
 
 /// Why delivery did not start.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum StartError {
     Log(#[from] LogError),
 }
 
-/// A worker over all partitions of `users`. A clone is the same one.
+/// A worker over the partitions of `users` that its subscribers are in. A clone is the same one.
 #[derive(Clone)]
 pub struct WorkerRole {
     subscriptions: Arc<Subscriptions>,
@@ -46,6 +46,13 @@ impl WorkerRole {
     /// Starts to hand out, on a thread of its own.
     pub fn start(&self, log: Arc<dyn EventLog>, runtime: Arc<dyn Runtime>) {
         let tasks = Arc::clone(&runtime);
+        let ends = Ends {
+            log: Arc::clone(&log),
+            runtime: Arc::clone(&runtime),
+            subscriptions: Arc::clone(&self.subscriptions),
+            stopped: self.stop.subscribe(),
+        };
+        tasks.spawn("delivery-ends", Box::pin(ends.run()));
         let worker = Worker::new(
             log,
             runtime,
@@ -63,11 +70,11 @@ impl WorkerRole {
         Arc::clone(&self.subscriptions) as _
     }
 
-    /// The next offset of `users` that it will hand out, by partition.
+    /// The next offset of `users` that it will hand out, by partition; none of those that it does not
+    /// read, because nobody is subscribed there.
     #[must_use]
-    pub fn handed_out(&self) -> Vec<Offset> {
-        let next = self.subscriptions.next();
-        next.into_iter().map(|(_, offset)| offset).collect()
+    pub fn handed_out(&self) -> Vec<Option<Offset>> {
+        self.subscriptions.read()
     }
 
     /// How long it has been handing out the batch at hand, until `now` of its runtime; zero between

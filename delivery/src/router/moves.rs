@@ -1,5 +1,5 @@
 //! Moves partitions between workers that are both reached: subscribe at the new one, wait until the old
-//! one has told all that the new one will not, leave the old one.
+//! one has told all that the new one will not and the new one has begun to read, leave the old one.
 
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use super::table::{Left, Move};
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// After so many questions the partition's users resume instead.
 const QUESTIONS: u32 = 250;
+/// How long both tell of a partition: the new worker answers before it reads, and what it gained has to
+/// be fetched first.
+const BOTH_FOR: Duration = Duration::from_millis(300);
 /// A worker that does not answer for so long is given up. Its link finds a broken connection earlier:
 /// this is for what no link finds, so that one worker holds no move up for ever.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -60,6 +63,7 @@ async fn carry_out(shared: &Shared, one: Move) {
         };
         if there.from >= from {
             owed = false;
+            shared.runtime.sleep(BOTH_FOR).await;
             break;
         }
         shared.runtime.sleep(ASK_AGAIN).await;

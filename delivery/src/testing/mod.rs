@@ -2,6 +2,7 @@
 //! commands and whoever knows the tables' progress played by the test. Rows and records of `users`
 //! are written directly.
 
+pub(crate) mod counted;
 mod events;
 mod fakes;
 mod reads;

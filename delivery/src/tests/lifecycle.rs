@@ -13,8 +13,9 @@ use schemas::position::{Offset, Seq, Timestamp};
 use crate::Config;
 use crate::testing::*;
 
-/// Tasks that run as long as delivery does: the worker, the answers, the alarms, the desk of marks.
-const STANDING: usize = 4;
+/// Tasks that run as long as delivery does: the worker, its look at ends, the answers, the alarms, the
+/// desk of marks.
+const STANDING: usize = 5;
 
 #[test]
 fn a_silent_client_is_pinged_and_then_closed() {

@@ -4,5 +4,6 @@ mod commands;
 mod lifecycle;
 mod live;
 mod marks;
+mod partitions;
 mod reads;
 mod resume;

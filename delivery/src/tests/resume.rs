@@ -127,7 +127,8 @@ fn an_inbox_that_lags_is_made_up_for_from_the_users_log() {
     for seq in 1..=3 {
         scene.tell(seq, &message(&chat, "bob", &seq.to_string()), &["ada"]);
     }
-    scene.wait(10);
+    // The worker, which reads nothing yet, sees that they are there.
+    scene.wait(1_100);
     scene.applied.hold("inbox", 1);
     let client = scene.socket(Some("ada/phone"), Socket::default());
     scene.wait(1_900);

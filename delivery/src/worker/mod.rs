@@ -1,13 +1,17 @@
-//! The worker: tails the partitions of `users` and hands out what concerns its subscribers.
+//! The worker: tails the partitions of `users` in which somebody is subscribed here, and hands out what
+//! concerns them. So it reads what gateways give it, and what each gives it is that one's decision.
 //!
 //! Keeps no checkpoint and writes nothing: what nobody here waits for is passed over, and a device
 //! that was away resumes from its inbox. Runs on a thread of its own; a batch is what the log has
 //! at a wake-up. A broken tail is begun again where it
 //! stood; when the log no longer has that place, its users are told so (`detached`) and resume.
 
+mod ends;
+mod places;
 mod pulse;
 mod subscriptions;
 
+pub(crate) use ends::{Ends, ends};
 pub(crate) use pulse::Pulse;
 pub(crate) use subscriptions::Subscriptions;
 
@@ -17,15 +21,15 @@ use std::time::Duration;
 use infra_ports::{EventLog, LogError, LogTail, RecordBatch, Runtime, Visibility, watch};
 use schemas::avro::LogEvent;
 use schemas::events::UserEvent;
-use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 
+use self::places::Turn;
 use crate::metrics;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A worker over all partitions.
+/// A worker over the partitions that it has subscribers in.
 pub(crate) struct Worker {
     log: Arc<dyn EventLog>,
     runtime: Arc<dyn Runtime>,
@@ -42,27 +46,6 @@ impl<F: Fn()> Drop for Farewell<F> {
     fn drop(&mut self) {
         (self.0)();
     }
-}
-
-/// How often a log that is slow to answer is asked for an end of `users` before a start is given up.
-const ENDS_TRIES: u32 = 5;
-
-/// Where each partition of `users` ends now: what is told from here on is delivered.
-pub(crate) async fn ends(log: &dyn EventLog) -> Result<Vec<Offset>, LogError> {
-    let mut ends = Vec::new();
-    for partition in (0..log.partitions()).map(Partition) {
-        let mut tries = 1..ENDS_TRIES;
-        let found = loop {
-            match log.positions(Topic::Users, partition).await {
-                Err(error) if error.is_retryable() && tries.next().is_some() => {
-                    tracing::warn!(%error, "the log does not say where users ends: asked again");
-                }
-                found => break found?,
-            }
-        };
-        ends.push(found.end);
-    }
-    Ok(ends)
 }
 
 impl Worker {
@@ -91,7 +74,8 @@ impl Worker {
         let _farewell = Farewell(move || subscriptions.end());
         let mut pause = FIRST_PAUSE;
         loop {
-            let from = self.subscriptions.next();
+            let from = self.subscriptions.begin();
+            metrics::reads(from.len());
             let opened = self
                 .log
                 .tail(Topic::Users, from, Visibility::Appended)
@@ -126,6 +110,12 @@ impl Worker {
             let batches = tokio::select! {
                 biased;
                 () = stop(&mut self.stopped) => return None,
+                () = self.subscriptions.turns() => {
+                    if let Err(error) = self.turn(&mut *tail) {
+                        return Some(error);
+                    }
+                    continue;
+                }
                 batches = tail.next(self.batch) => batches,
             };
             match batches {
@@ -136,6 +126,20 @@ impl Worker {
                 Err(error) => return Some(error),
             }
         }
+    }
+
+    /// Has the tail read what somebody is subscribed in now.
+    fn turn(&self, tail: &mut dyn LogTail) -> Result<(), LogError> {
+        let Turn { gained, lost } = self.subscriptions.turn();
+        tail.change(&gained, &lost)?;
+        let read = self.subscriptions.read();
+        metrics::reads(read.iter().flatten().count());
+        tracing::debug!(
+            gained = gained.len(),
+            lost = lost.len(),
+            "the worker reads other partitions"
+        );
+        Ok(())
     }
 
     fn hand_out(&self, batches: &[RecordBatch]) {

@@ -1,5 +1,5 @@
-//! Who is subscribed, and up to where each partition was handed out: one lock for both, so that a
-//! new subscriber's offset says exactly which records it will get.
+//! Who is subscribed, which partitions are read for them, and up to where each was handed out: one lock
+//! for all, so that a new subscriber's offset says exactly which records it will get.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,6 +11,9 @@ use schemas::events::UserEvent;
 use schemas::ids::UserId;
 use schemas::position::{Offset, Partition};
 use schemas::topics::partition_of;
+use tokio::sync::Notify;
+
+use super::places::{Places as Partitions, Turn};
 
 /// Where a user is subscribed: as good as always at one gateway.
 enum Places {
@@ -56,8 +59,8 @@ struct Table {
     users: HashMap<UserId, Places, ahash::RandomState>,
     gateways: BTreeMap<GatewayId, Attached>,
     attached: u64,
-    /// The next offset to hand out, by partition.
-    next: Vec<Offset>,
+    /// Those that are read, and how far.
+    read: Partitions,
     /// Nothing is handed out any more.
     ended: bool,
 }
@@ -66,22 +69,25 @@ struct Table {
 pub(crate) struct Subscriptions {
     table: Mutex<Table>,
     partitions: u32,
+    /// Rings when the tail is to turn.
+    turns: Notify,
 }
 
 impl Subscriptions {
-    /// Nobody is subscribed yet; partitions are handed out from these offsets on.
-    pub(crate) fn new(next: Vec<Offset>) -> Self {
-        let partitions = u32::try_from(next.len()).unwrap_or(u32::MAX);
+    /// Nobody is subscribed yet; partitions end there.
+    pub(crate) fn new(ends: Vec<Offset>) -> Self {
+        let partitions = u32::try_from(ends.len()).unwrap_or(u32::MAX);
         let table = Table {
             users: HashMap::default(),
             gateways: BTreeMap::new(),
             attached: 0,
-            next,
+            read: Partitions::new(ends),
             ended: false,
         };
         Self {
             table: Mutex::new(table),
             partitions,
+            turns: Notify::new(),
         }
     }
 
@@ -142,9 +148,7 @@ impl Subscriptions {
             }
         }
         for (partition, offset) in next {
-            if let Some(place) = table.next.get_mut(index(*partition)) {
-                *place = *offset;
-            }
+            table.read.reached(*partition, *offset);
         }
         let told = told.into_iter().filter_map(|(gateway, told)| {
             let gateway = table.gateways.get(&gateway)?;
@@ -153,29 +157,66 @@ impl Subscriptions {
         told.collect()
     }
 
-    /// The next offset of each partition, in partition order.
-    pub(crate) fn next(&self) -> Vec<(Partition, Offset)> {
-        let table = self.table.lock();
-        (0..)
-            .map(Partition)
-            .zip(table.next.iter().copied())
-            .collect()
+    /// The next offset of each partition, in partition order; none where nothing is read.
+    pub(crate) fn read(&self) -> Vec<Option<Offset>> {
+        self.table.lock().read.read()
     }
 
     /// Skips what can no longer be had of a partition.
     pub(crate) fn skip(&self, partition: Partition, to: Offset) {
-        if let Some(place) = self.table.lock().next.get_mut(index(partition)) {
-            *place = to;
+        self.table.lock().read.reached(partition, to);
+    }
+
+    /// Where a tail is to begin.
+    pub(super) fn begin(&self) -> Vec<(Partition, Offset)> {
+        self.table.lock().read.begin()
+    }
+
+    /// Waits until the tail is to turn.
+    pub(super) async fn turns(&self) {
+        self.turns.notified().await;
+    }
+
+    /// What the tail is to gain and to lose.
+    pub(super) fn turn(&self) -> Turn {
+        self.table.lock().read.turn()
+    }
+
+    /// Looks which partitions nobody needs any more, and says whose ends are to be looked at.
+    pub(super) fn look(&self) -> Vec<Partition> {
+        let mut table = self.table.lock();
+        if table.read.look() {
+            self.turns.notify_one();
         }
+        table.read.away()
+    }
+
+    /// Partitions ended there when they were asked.
+    pub(super) fn ended_at(&self, ends: &[(Partition, Offset)]) {
+        let mut table = self.table.lock();
+        for (partition, end) in ends {
+            table.read.ended(*partition, *end);
+        }
+    }
+
+    fn partition_of(&self, user: &UserId) -> Partition {
+        partition_of(user.as_str().as_bytes(), self.partitions)
     }
 }
 
 impl Table {
-    /// Changes where a user is subscribed at a gateway: under this number, or not at all.
-    fn put(&mut self, gateway: GatewayId, user: &UserId, subscriber: Option<SubscriberId>) {
+    /// Changes where a user of a partition is subscribed at a gateway: under this number, or not at
+    /// all. True when the tail is to turn for it.
+    fn put(
+        &mut self,
+        gateway: GatewayId,
+        partition: Partition,
+        user: &UserId,
+        subscriber: Option<SubscriberId>,
+    ) -> bool {
         let Some(attached) = self.gateways.get_mut(&gateway) else {
             // It is gone: what it still asks for is too.
-            return;
+            return false;
         };
         let mut places = self.users.get(user).map(Places::all).unwrap_or_default();
         let before = places.len();
@@ -185,10 +226,16 @@ impl Table {
             places.push((gateway, subscriber));
             attached.users += 1;
         }
-        match Places::of(&places) {
-            Some(places) => self.users.insert(user.clone(), places),
-            None => self.users.remove(user),
+        let Some(places) = Places::of(&places) else {
+            if self.users.remove(user).is_some() {
+                self.read.went(partition);
+            }
+            return false;
         };
+        match self.users.insert(user.clone(), places) {
+            None => self.read.came(partition),
+            Some(_) => false,
+        }
     }
 }
 
@@ -209,19 +256,18 @@ impl Feed for Subscriptions {
     }
 
     fn subscribe(&self, gateway: GatewayId, user: &UserId, subscriber: SubscriberId) -> Subscribed {
-        let partition = partition_of(user.as_str().as_bytes(), self.partitions);
+        let partition = self.partition_of(user);
         let mut table = self.table.lock();
-        table.put(gateway, user, Some(subscriber));
-        let from = table
-            .next
-            .get(index(partition))
-            .copied()
-            .unwrap_or_default();
+        if table.put(gateway, partition, user, Some(subscriber)) {
+            self.turns.notify_one();
+        }
+        let from = table.read.next(partition);
         Subscribed { partition, from }
     }
 
     fn unsubscribe(&self, gateway: GatewayId, user: &UserId) {
-        self.table.lock().put(gateway, user, None);
+        let partition = self.partition_of(user);
+        self.table.lock().put(gateway, partition, user, None);
     }
 
     fn subscribers(&self, gateway: GatewayId) -> usize {
@@ -232,7 +278,8 @@ impl Feed for Subscriptions {
     fn leave(&self, gateway: GatewayId) {
         let mut table = self.table.lock();
         table.gateways.remove(&gateway);
-        table.users.retain(|_, places| {
+        let Table { users, read, .. } = &mut *table;
+        users.retain(|user, places| {
             let mut left = places.all();
             left.retain(|(other, _)| *other != gateway);
             match Places::of(&left) {
@@ -240,14 +287,13 @@ impl Feed for Subscriptions {
                     *places = left;
                     true
                 }
-                None => false,
+                None => {
+                    read.went(self.partition_of(user));
+                    false
+                }
             }
         });
     }
-}
-
-fn index(partition: Partition) -> usize {
-    usize::try_from(partition.0).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -303,7 +349,7 @@ mod tests {
         assert_eq!(picked[0].1[0].to, [SubscriberId(3)]);
         subscriptions.unsubscribe(gateway, &user);
         assert!(subscriptions.pick(vec![told(&[&user])], &[]).is_empty());
-        assert_eq!(subscriptions.next(), [(Partition(0), Offset(9))]);
+        assert_eq!(subscriptions.begin(), [(Partition(0), Offset(9))]);
     }
 
     #[test]

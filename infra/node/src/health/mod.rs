@@ -191,8 +191,7 @@ impl Health {
     fn applied(&self, consumer: &str) -> Vec<Option<Offset>> {
         if consumer == DELIVERY {
             let worker = self.watched.worker.as_ref();
-            let handed_out = worker.map(WorkerRole::handed_out).unwrap_or_default();
-            return handed_out.into_iter().map(Some).collect();
+            return worker.map(WorkerRole::handed_out).unwrap_or_default();
         }
         let mut all = self.watched.projections.iter();
         let Some(projection) = all.find(|status| status.name() == consumer) else {

@@ -1,0 +1,108 @@
+//! A log that notes which records tails took from it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use infra_ports::log::{NewRecord, Positions, Record};
+use infra_ports::memory::MemoryLog;
+use infra_ports::{EventLog, LogError, LogTail, RecordBatch, Visibility};
+use parking_lot::Mutex;
+use schemas::position::{Offset, Partition};
+use schemas::topics::Topic;
+
+/// How many records of each partition were taken.
+#[derive(Clone, Default)]
+pub(crate) struct Taken(Arc<Mutex<BTreeMap<Partition, usize>>>);
+
+impl Taken {
+    /// Of all partitions, since the last call.
+    pub(crate) fn since(&self) -> BTreeMap<Partition, usize> {
+        std::mem::take(&mut self.0.lock())
+    }
+}
+
+/// The log.
+pub(crate) struct CountedLog {
+    pub(crate) log: MemoryLog,
+    pub(crate) taken: Taken,
+}
+
+struct CountedTail(Box<dyn LogTail>, Taken);
+
+#[async_trait]
+impl LogTail for CountedTail {
+    async fn next(&mut self, max_records: usize) -> Result<Vec<RecordBatch>, LogError> {
+        let batches = self.0.next(max_records).await?;
+        let mut taken = self.1.0.lock();
+        for batch in &batches {
+            *taken.entry(batch.partition).or_default() += batch.records.len();
+        }
+        drop(taken);
+        Ok(batches)
+    }
+
+    fn change(
+        &mut self,
+        gained: &[(Partition, Offset)],
+        lost: &[Partition],
+    ) -> Result<(), LogError> {
+        self.0.change(gained, lost)
+    }
+}
+
+#[async_trait]
+impl EventLog for CountedLog {
+    async fn create_topics(&self, topics: &[Topic]) -> Result<(), LogError> {
+        self.log.create_topics(topics).await
+    }
+
+    fn partitions(&self) -> u32 {
+        self.log.partitions()
+    }
+
+    async fn append(
+        &self,
+        topic: Topic,
+        partition: Partition,
+        records: Vec<NewRecord>,
+    ) -> Result<Offset, LogError> {
+        self.log.append(topic, partition, records).await
+    }
+
+    async fn sync(&self, topic: Topic) -> Result<(), LogError> {
+        self.log.sync(topic).await
+    }
+
+    async fn read(
+        &self,
+        topic: Topic,
+        partition: Partition,
+        from: Offset,
+        max_records: usize,
+        visibility: Visibility,
+    ) -> Result<Vec<Record>, LogError> {
+        let read = self
+            .log
+            .read(topic, partition, from, max_records, visibility);
+        read.await
+    }
+
+    async fn tail(
+        &self,
+        topic: Topic,
+        from: Vec<(Partition, Offset)>,
+        visibility: Visibility,
+    ) -> Result<Box<dyn LogTail>, LogError> {
+        let tail = self.log.tail(topic, from, visibility).await?;
+        Ok(Box::new(CountedTail(tail, self.taken.clone())))
+    }
+
+    async fn positions(&self, topic: Topic, partition: Partition) -> Result<Positions, LogError> {
+        self.log.positions(topic, partition).await
+    }
+
+    async fn close(&self) -> Result<(), LogError> {
+        self.log.close().await
+    }
+}
