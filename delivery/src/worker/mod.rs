@@ -7,7 +7,7 @@
 //! stood; when the log no longer has that place, its users are told so (`detached`) and resume.
 
 mod ends;
-mod places;
+mod partitions;
 mod pulse;
 mod subscriptions;
 
@@ -23,7 +23,7 @@ use schemas::avro::LogEvent;
 use schemas::events::UserEvent;
 use schemas::topics::Topic;
 
-use self::places::Turn;
+use self::partitions::Turn;
 use crate::metrics;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

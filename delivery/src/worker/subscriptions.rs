@@ -13,7 +13,7 @@ use schemas::position::{Offset, Partition};
 use schemas::topics::partition_of;
 use tokio::sync::Notify;
 
-use super::places::{Places as Partitions, Turn};
+use super::partitions::{Partitions, Turn};
 
 /// Where a user is subscribed: as good as always at one gateway.
 enum Places {

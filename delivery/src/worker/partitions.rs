@@ -28,7 +28,7 @@ struct Place {
 
 /// All partitions.
 #[derive(Debug)]
-pub(super) struct Places(Vec<Place>);
+pub(super) struct Partitions(Vec<Place>);
 
 /// What a tail is to gain and to lose.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) struct Turn {
     pub(super) lost: Vec<Partition>,
 }
 
-impl Places {
+impl Partitions {
     /// None is read; these are their ends.
     pub(super) fn new(ends: Vec<Offset>) -> Self {
         let away = |next| Place {
@@ -159,57 +159,57 @@ mod tests {
 
     const ONE: Partition = Partition(1);
 
-    fn places() -> Places {
-        Places::new([4, 5, 6].map(Offset).into())
+    fn partitions() -> Partitions {
+        Partitions::new([4, 5, 6].map(Offset).into())
     }
 
     #[test]
     fn a_partition_is_read_from_where_its_first_user_was_told_whatever_is_seen_meanwhile() {
-        let mut places = places();
-        places.ended(ONE, Offset(9));
-        assert!(places.came(ONE));
-        assert_eq!(places.next(ONE), Offset(9));
+        let mut all = partitions();
+        all.ended(ONE, Offset(9));
+        assert!(all.came(ONE));
+        assert_eq!(all.next(ONE), Offset(9));
         // It was asked for before somebody came, and answered after.
-        places.ended(ONE, Offset(12));
-        assert!(!places.came(ONE), "it is on its way");
-        assert_eq!(places.turn().gained, [(ONE, Offset(9))]);
-        assert_eq!(places.turn(), Turn::default());
-        assert_eq!(places.read(), [None, Some(Offset(9)), None]);
-        assert_eq!(places.away(), [Partition(0), Partition(2)]);
-        places.reached(ONE, Offset(11));
-        assert_eq!(places.begin(), [(ONE, Offset(11))], "a new tail");
+        all.ended(ONE, Offset(12));
+        assert!(!all.came(ONE), "it is on its way");
+        assert_eq!(all.turn().gained, [(ONE, Offset(9))]);
+        assert_eq!(all.turn(), Turn::default());
+        assert_eq!(all.read(), [None, Some(Offset(9)), None]);
+        assert_eq!(all.away(), [Partition(0), Partition(2)]);
+        all.reached(ONE, Offset(11));
+        assert_eq!(all.begin(), [(ONE, Offset(11))], "a new tail");
     }
 
     #[test]
     fn a_partition_that_nobody_needs_is_read_for_one_look_more() {
-        let mut places = places();
-        places.came(ONE);
-        places.turn();
-        places.went(ONE);
-        assert!(!places.look(), "somebody was here since the last one");
-        places.came(ONE);
-        places.went(ONE);
-        assert!(!places.look(), "and again");
-        assert!(places.look());
-        assert!(places.away().len() < 3, "the tail has it still");
-        places.ended(ONE, Offset(50));
-        assert_eq!(places.turn().lost, [ONE]);
-        assert_eq!(places.next(ONE), Offset(5), "as far as it was handed out");
-        places.ended(ONE, Offset(50));
-        assert!(places.came(ONE));
-        assert_eq!(places.turn().gained, [(ONE, Offset(50))]);
+        let mut all = partitions();
+        all.came(ONE);
+        all.turn();
+        all.went(ONE);
+        assert!(!all.look(), "somebody was here since the last one");
+        all.came(ONE);
+        all.went(ONE);
+        assert!(!all.look(), "and again");
+        assert!(all.look());
+        assert!(all.away().len() < 3, "the tail has it still");
+        all.ended(ONE, Offset(50));
+        assert_eq!(all.turn().lost, [ONE]);
+        assert_eq!(all.next(ONE), Offset(5), "as far as it was handed out");
+        all.ended(ONE, Offset(50));
+        assert!(all.came(ONE));
+        assert_eq!(all.turn().gained, [(ONE, Offset(50))]);
     }
 
     #[test]
     fn who_comes_before_the_tail_has_let_go_keeps_it() {
-        let mut places = places();
-        places.came(ONE);
-        places.turn();
-        places.went(ONE);
-        places.look();
-        assert!(places.look());
-        assert!(places.came(ONE), "wanted anew");
-        assert_eq!(places.turn(), Turn::default());
-        assert_eq!(places.read(), [None, Some(Offset(5)), None]);
+        let mut all = partitions();
+        all.came(ONE);
+        all.turn();
+        all.went(ONE);
+        all.look();
+        assert!(all.look());
+        assert!(all.came(ONE), "wanted anew");
+        assert_eq!(all.turn(), Turn::default());
+        assert_eq!(all.read(), [None, Some(Offset(5)), None]);
     }
 }
