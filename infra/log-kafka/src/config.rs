@@ -46,7 +46,7 @@ pub struct Config {
     /// How long the brokers may take to answer a question.
     #[serde(with = "humantime_serde")]
     pub answer_within: Duration,
-    /// Passed on to librdkafka as they are: SASL, compression; it is built without TLS. What Cursus
+    /// Passed on to librdkafka as they are: TLS, SASL, compression. What Cursus
     /// relies on cannot be set here. Values are not printed.
     #[serde(serialize_with = "names_only")]
     pub properties: BTreeMap<String, String>,

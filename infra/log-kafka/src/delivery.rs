@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use schemas::position::Offset;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::errors::unavailable;
+use crate::errors::{Refusal, unavailable};
 
 /// The records of one append, on their way.
 #[derive(Debug)]
@@ -85,10 +85,11 @@ impl State {
 }
 
 /// Hands reports to their batches, on the producer's own thread, and notes when the producer can do
-/// nothing more.
+/// nothing more, and why brokers refuse it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reports {
     given_up: Arc<AtomicBool>,
+    refusal: Arc<Mutex<Option<Refusal>>>,
 }
 
 impl Reports {
@@ -103,11 +104,19 @@ impl Reports {
     pub(crate) fn given_up(&self) -> bool {
         self.given_up.load(Ordering::Acquire)
     }
+
+    /// Why a broker refused to talk to the producer, if one did.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refusal.lock().clone()
+    }
 }
 
 impl ClientContext for Reports {
     fn error(&self, error: KafkaError, reason: &str) {
         self.note(&error);
+        if let Some(refusal) = Refusal::of(&error, reason) {
+            *self.refusal.lock() = Some(refusal);
+        }
         tracing::warn!(%error, reason, "kafka: the producer is in trouble");
     }
 }

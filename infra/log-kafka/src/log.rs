@@ -42,7 +42,8 @@ impl KafkaLog {
     /// up, so that the first append costs no more than others.
     ///
     /// # Errors
-    /// When the settings are wrong, no broker answers, or a topic has another partition count.
+    /// When the settings are wrong, no broker answers or lets us in, or a topic has another partition
+    /// count.
     pub async fn connect(config: Config) -> Result<Self, ConnectError> {
         let config = config.with_secrets()?;
         let admin = config
@@ -57,9 +58,12 @@ impl KafkaLog {
             closing: Arc::default(),
             config,
         };
-        let unreachable = |reason| ConnectError::Unreachable {
-            brokers: log.config.brokers.clone(),
-            reason,
+        let unreachable = |reason| match log.producing.refusal() {
+            Some(refusal) => refusal.at(&log.config.brokers),
+            None => ConnectError::Unreachable {
+                brokers: log.config.brokers.clone(),
+                reason,
+            },
         };
         let asked = log.config.clone();
         let found = log

@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 use crate::delivery::{Answer, Batch, Reports};
-use crate::errors::{ConnectError, unavailable};
+use crate::errors::{ConnectError, Refusal, unavailable};
 use crate::records::{self, Value};
 
 /// What may be on its way to the brokers, in KiB; who appends more waits, in the order of the calls.
@@ -59,6 +59,12 @@ impl Producing {
     /// All producers.
     pub(crate) fn lines(&self) -> &[Line] {
         &self.0
+    }
+
+    /// Why a broker refused to talk to one of them, if one did.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        let mut lines = self.0.iter();
+        lines.find_map(|line| line.current.read().reports.refusal())
     }
 
     /// Hands over the records of one append, in the order of the calls.

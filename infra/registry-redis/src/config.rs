@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use openssl::ssl::SslConnector;
 use redis::IntoConnectionInfo;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -11,8 +12,8 @@ use serde::{Deserialize, Serialize, Serializer};
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where Redis is: `redis://host:port`, and `/database` where it is not the first one. A password in it
-    /// is not printed; better it stands in a file.
+    /// Where Redis is: `redis://host:port`, or `rediss://` for TLS, and `/database` where it is not the
+    /// first one. A password in it is not printed; better it stands in a file.
     #[serde(serialize_with = "without_password")]
     pub url: String,
     /// Who logs in; without it, Redis's own default user.
@@ -21,6 +22,10 @@ pub struct Config {
     /// File whose first line is the password. Without it, none is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
+    /// File with the authorities (PEM) that may have signed the certificate of a `rediss://`; without it,
+    /// the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// What stands before each key, so that several platforms can share a Redis; without `{`.
     pub key_prefix: String,
     /// How long Redis may take to answer, and to take a connection.
@@ -37,6 +42,7 @@ impl Default for Config {
             url: "redis://127.0.0.1:6379".to_owned(),
             user: None,
             password_file: None,
+            ca_file: None,
             key_prefix: "cursus:".to_owned(),
             answer_within: Duration::from_millis(500),
             last_seen_for: Duration::from_secs(30 * 24 * 3_600),
@@ -50,7 +56,7 @@ impl Default for Config {
 pub enum ConfigError {
     /// Not the address of a Redis; it is not repeated, because a password may stand in it.
     #[error(
-        "the registry's url is not redis://host:port (it may hold a password and is not shown)"
+        "the registry's url is not redis://host:port or rediss://host:port (it may hold a password and is not shown)"
     )]
     Url,
     /// The password cannot be read.
@@ -61,6 +67,9 @@ pub enum ConfigError {
         /// Why it is not there.
         reason: String,
     },
+    /// The authorities cannot be read, or there is no TLS that needs them.
+    #[error("the registry's ca_file: {0}")]
+    Authorities(String),
     /// A `{` would decide on a key's slot.
     #[error("the registry's key prefix may not contain {{")]
     Prefix,
@@ -73,6 +82,7 @@ impl fmt::Debug for Config {
             .field("url", &shown(&self.url))
             .field("user", &self.user)
             .field("password_file", &self.password_file)
+            .field("ca_file", &self.ca_file)
             .field("key_prefix", &self.key_prefix)
             .field("answer_within", &self.answer_within)
             .field("last_seen_for", &self.last_seen_for)
@@ -86,8 +96,9 @@ impl Config {
         if self.key_prefix.contains('{') {
             return Err(ConfigError::Prefix);
         }
-        let mut info = self
-            .url
+        // TLS is put under the connection by ourselves: the `tls` room.
+        let url = self.url.replacen("rediss://", "redis://", 1);
+        let mut info = url
             .as_str()
             .into_connection_info()
             .map_err(|_| ConfigError::Url)?;
@@ -105,12 +116,27 @@ impl Config {
         info = info.set_redis_settings(login);
         redis::Client::open(info).map_err(|_| ConfigError::Url)
     }
+
+    /// Whom a connection with TLS trusts; none without TLS.
+    pub(crate) fn trusted(&self) -> Result<Option<SslConnector>, ConfigError> {
+        match (self.url.starts_with("rediss://"), &self.ca_file) {
+            (false, None) => Ok(None),
+            (false, Some(_)) => Err(ConfigError::Authorities("no rediss:// needs it".to_owned())),
+            (true, ca_file) => crate::tls::connector(ca_file.as_deref())
+                .map(Some)
+                .map_err(|error| ConfigError::Authorities(error.to_string())),
+        }
+    }
 }
 
 /// A URL without who logs in.
 fn shown(url: &str) -> String {
     let parts = url.rsplit_once('@');
-    parts.map_or_else(|| url.to_owned(), |(_, host)| format!("redis://…@{host}"))
+    let scheme = url.split_once("://").map_or("redis", |(scheme, _)| scheme);
+    parts.map_or_else(
+        || url.to_owned(),
+        |(_, host)| format!("{scheme}://…@{host}"),
+    )
 }
 
 fn without_password<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {

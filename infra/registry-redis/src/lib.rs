@@ -26,6 +26,7 @@ mod line;
 mod registry;
 mod scripts;
 mod sessions;
+mod tls;
 
 pub use config::{Config, ConfigError};
 pub use registry::RedisRegistry;

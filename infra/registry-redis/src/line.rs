@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use infra_ports::registry::RegistryError;
+use openssl::ssl::SslConnector;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError, ScriptInvocation,
 };
+
+use crate::tls;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -32,6 +35,8 @@ struct State {
 /// The way to Redis.
 pub(crate) struct Line {
     client: Client,
+    /// Whom it trusts, where it is encrypted.
+    trusted: Option<SslConnector>,
     within: Duration,
     state: Mutex<State>,
     /// Held by whoever connects: one does it for all.
@@ -39,9 +44,10 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(client: Client, within: Duration) -> Self {
+    pub(crate) fn new(client: Client, trusted: Option<SslConnector>, within: Duration) -> Self {
         Self {
             client,
+            trusted,
             within,
             state: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
@@ -93,10 +99,7 @@ impl Line {
             line: self,
             why: Some(format!("no connection within {:?}", self.within)),
         };
-        let made = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
-        match made.await {
+        match self.connect(config).await {
             Ok(connection) => {
                 failing.why = None;
                 Ok(self.opened(connection))
@@ -107,6 +110,19 @@ impl Line {
                 Err(error)
             }
         }
+    }
+
+    async fn connect(
+        &self,
+        config: AsyncConnectionConfig,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let Some(trusted) = &self.trusted else {
+            let made = self
+                .client
+                .get_multiplexed_async_connection_with_config(&config);
+            return made.await;
+        };
+        tls::connect(&self.client, trusted, config).await
     }
 
     /// The connection as it is; an error while none is to be made.
@@ -182,7 +198,9 @@ fn translate(error: &RedisError) -> RegistryError {
             | ErrorKind::UnexpectedReturnType
             | ErrorKind::Server(Server::ResponseError | Server::CrossSlot | Server::NoPerm)
     );
+    let login = error.kind() == ErrorKind::AuthenticationFailed;
     match refused {
+        true if login => RegistryError::Refused(format!("redis_login_refused: {error}")),
         true => RegistryError::Refused(error.to_string()),
         false => RegistryError::Unavailable(error.to_string()),
     }

@@ -48,7 +48,7 @@ impl RedisRegistry {
         let client = config.client()?;
         let address = client.get_connection_info().addr().to_string();
         Ok(Self {
-            line: Line::new(client, config.answer_within),
+            line: Line::new(client, config.trusted()?, config.answer_within),
             scripts: Scripts::new(),
             prefix: config.key_prefix.clone(),
             remember: config.last_seen_for,

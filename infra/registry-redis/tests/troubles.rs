@@ -7,6 +7,7 @@
     reason = "tests may fail loudly"
 )]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -134,5 +135,37 @@ async fn a_password_that_redis_refuses_is_no_trouble_that_passes_and_is_not_show
     let registry = RedisRegistry::new(&config).unwrap();
     let error = registry.sessions_of(&session(1).user).await.unwrap_err();
     assert!(!error.is_retryable(), "{error}");
+    assert!(
+        error.to_string().contains("redis_login_refused: "),
+        "{error}"
+    );
     assert!(!format!("{registry:?} {error} {error:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_redis_with_tls_is_used_by_who_trusts_its_authority_and_by_nobody_else() {
+    let servers = Servers::start_secured(&["redis"]).unwrap();
+    let tls = servers.tls();
+    let trusting = |ca: &Path| Config {
+        url: format!("rediss://{}", tls.redis),
+        ca_file: Some(ca.to_owned()),
+        answer_within: Duration::from_secs(20),
+        ..Config::default()
+    };
+    let registry = RedisRegistry::new(&trusting(&tls.ca)).unwrap();
+    let ada = session(1);
+    registry
+        .renew(std::slice::from_ref(&ada), TTL)
+        .await
+        .unwrap();
+    assert_eq!(registry.sessions_of(&ada.user).await, Ok(vec![ada.clone()]));
+
+    let distrusting = RedisRegistry::new(&trusting(&tls.stranger)).unwrap();
+    let error = distrusting.sessions_of(&ada.user).await.unwrap_err();
+    let told = error.to_string();
+    assert!(told.contains("redis_tls_failed: "), "{told}");
+    assert!(told.contains("certificate verify failed"), "{told}");
+
+    let unreadable = RedisRegistry::new(&trusting(Path::new("/no/such/file")));
+    assert!(unreadable.is_err(), "authorities that are not there");
 }

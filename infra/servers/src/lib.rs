@@ -3,7 +3,11 @@
 //!
 //! They end with the process that started them, however it ends: `stack run` waits for the end of
 //! its standard input, which is a pipe from here.
+//!
+//! Where `CURSUS_TEST_SERVERS` says where servers are that run already (`KAFKA=kafka://host:port`, words with
+//! blanks between), as `make test-containers` does, these are used by whoever wants plain ones, and left running.
 
+use std::env;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,25 +18,48 @@ use tempfile::TempDir;
 /// Servers that run while this is held.
 #[derive(Debug)]
 pub struct Servers {
-    child: Child,
+    /// None for servers that run already.
+    child: Option<Child>,
     addresses: Vec<(String, String)>,
     folder: TempDir,
-    kafka: Kafka,
+    how: How,
 }
 
-/// How brokers are started.
-#[derive(Debug, Clone, Copy)]
-struct Kafka {
+/// How servers are started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct How {
     brokers: u32,
     advertised: Option<u16>,
     file_mib: Option<u32>,
+    secured: bool,
 }
 
-const ONE: Kafka = Kafka {
+/// Where servers are that run already.
+const GIVEN: &str = "CURSUS_TEST_SERVERS";
+
+const ONE: How = How {
     brokers: 1,
     advertised: None,
     file_mib: None,
+    secured: false,
 };
+
+/// What clients need for servers that were started with TLS.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Kafka's listener with TLS, `host:port`; logs in by SCRAM-SHA-512 or PLAIN.
+    pub kafka: String,
+    /// Where Redis takes TLS, `host:port`.
+    pub redis: String,
+    /// The authority that signed the servers' certificates.
+    pub ca: PathBuf,
+    /// One that signed none of them.
+    pub stranger: PathBuf,
+    /// Who may log in at Kafka.
+    pub user: &'static str,
+    /// File with their password.
+    pub password_file: PathBuf,
+}
 
 impl Servers {
     /// Starts one of each kind named (`kafka`, `cassandra`, `redis`) and waits until they answer.
@@ -48,7 +75,7 @@ impl Servers {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with(kinds: &[&str], brokers: u32) -> anyhow::Result<Self> {
-        Self::run(kinds, Kafka { brokers, ..ONE })
+        Self::run(kinds, How { brokers, ..ONE })
     }
 
     /// Starts one Kafka broker that sends its clients to another port of this machine, where
@@ -58,7 +85,7 @@ impl Servers {
     /// As [`start`](Self::start).
     pub fn start_kafka_behind(port: u16) -> anyhow::Result<Self> {
         let advertised = Some(port);
-        Self::run(&["kafka"], Kafka { advertised, ..ONE })
+        Self::run(&["kafka"], How { advertised, ..ONE })
     }
 
     /// Starts one Kafka broker none of whose files may become larger: what it writes then fails, as
@@ -68,7 +95,17 @@ impl Servers {
     /// As [`start`](Self::start).
     pub fn start_kafka_with_room(file_mib: u32) -> anyhow::Result<Self> {
         let file_mib = Some(file_mib);
-        Self::run(&["kafka"], Kafka { file_mib, ..ONE })
+        Self::run(&["kafka"], How { file_mib, ..ONE })
+    }
+
+    /// Starts one of each kind named that takes TLS too, under certificates of its own. At Cassandra
+    /// everybody then logs in, as `cassandra` with the same word.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); openssl makes the certificates.
+    pub fn start_secured(kinds: &[&str]) -> anyhow::Result<Self> {
+        let secured = true;
+        Self::run(kinds, How { secured, ..ONE })
     }
 
     /// Makes room for that broker, and starts it again.
@@ -76,14 +113,22 @@ impl Servers {
     /// # Errors
     /// When it does not start.
     pub fn make_room(&mut self) -> anyhow::Result<()> {
-        self.kafka.file_mib = None;
+        self.how.file_mib = None;
         self.kill("kafka-1")?;
         self.restart("kafka-1")
     }
 
-    fn run(kinds: &[&str], kafka: Kafka) -> anyhow::Result<Self> {
+    fn run(kinds: &[&str], how: How) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut command = stack(folder.path(), kafka);
+        if let (Ok(given), ONE) = (env::var(GIVEN), how) {
+            return Ok(Self {
+                child: None,
+                addresses: given.split_whitespace().filter_map(address).collect(),
+                folder,
+                how,
+            });
+        }
+        let mut command = stack(folder.path(), how);
         command.arg("run").args(kinds);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = child.spawn().context("cannot run the stack's script")?;
@@ -93,15 +138,13 @@ impl Servers {
             let line = line?;
             if line == "ready" {
                 return Ok(Self {
-                    child,
+                    child: Some(child),
                     addresses,
                     folder,
-                    kafka,
+                    how,
                 });
             }
-            if let Some((name, address)) = line.split_once('=') {
-                addresses.push((name.to_owned(), address.to_owned()));
-            }
+            addresses.extend(address(&line));
         }
         let status = child.wait()?;
         bail!("the servers did not start ({status}); what they lack stands in the test's output")
@@ -125,6 +168,19 @@ impl Servers {
     /// Where a Redis in cluster mode listens (`redis-cluster`), one node with all slots; `host:port`.
     pub fn redis_cluster(&self) -> &str {
         self.address("REDIS_CLUSTER")
+    }
+
+    /// How servers are reached over TLS that were [started so](Self::start_secured).
+    pub fn tls(&self) -> Tls {
+        let folder = PathBuf::from(self.address("TLS"));
+        Tls {
+            kafka: self.address("KAFKA_TLS").to_owned(),
+            redis: self.address("REDIS_TLS").to_owned(),
+            ca: folder.join("ca.pem"),
+            stranger: folder.join("stranger.pem"),
+            user: "cursus",
+            password_file: folder.join("password"),
+        }
     }
 
     /// Kills a server (`kafka-2`, `cassandra`, `redis`) as `kill -9` does.
@@ -164,7 +220,7 @@ impl Servers {
     /// # Errors
     /// When they cannot be asked.
     pub fn ended(&self) -> anyhow::Result<Vec<String>> {
-        let output = stack(self.folder.path(), self.kafka)
+        let output = stack(self.folder.path(), self.how)
             .arg("status")
             .output()?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -173,7 +229,10 @@ impl Servers {
     }
 
     fn tell(&self, what: &str, server: &str) -> anyhow::Result<()> {
-        let mut command = stack(self.folder.path(), self.kafka);
+        if self.child.is_none() {
+            bail!("{server} was not started here, and is not told to {what}");
+        }
+        let mut command = stack(self.folder.path(), self.how);
         let status = command.args([what, server]).status()?;
         if !status.success() {
             bail!("stack {what} {server}: {status}");
@@ -191,9 +250,12 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        drop(self.child.stdin.take());
+        let Some(child) = &mut self.child else {
+            return;
+        };
+        drop(child.stdin.take());
         // Waited for, so that nothing of it is left when the test ends.
-        if let Err(error) = self.child.wait() {
+        if let Err(error) = child.wait() {
             let told = format!("the servers may still run: {error}");
             drop(std::io::Write::write_all(
                 &mut std::io::stderr(),
@@ -203,18 +265,25 @@ impl Drop for Servers {
     }
 }
 
+/// A name and a URL, as a line of the script says them.
+fn address(line: &str) -> Option<(String, String)> {
+    let (name, url) = line.split_once('=')?;
+    Some((name.to_owned(), url.to_owned()))
+}
+
 /// The script, on a folder.
-fn stack(folder: &Path, kafka: Kafka) -> Command {
+fn stack(folder: &Path, how: How) -> Command {
     let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/local/stack");
     let mut command = Command::new(script);
     command.env("STACK_DATA", folder);
-    command.env("KAFKA_BROKERS", kafka.brokers.to_string());
-    if let Some(port) = kafka.advertised {
+    command.env("KAFKA_BROKERS", how.brokers.to_string());
+    if let Some(port) = how.advertised {
         command.env("KAFKA_ADVERTISED", port.to_string());
     }
-    if let Some(file_mib) = kafka.file_mib {
+    if let Some(file_mib) = how.file_mib {
         command.env("KAFKA_FILE_MIB", file_mib.to_string());
     }
+    command.env("STACK_TLS", if how.secured { "1" } else { "0" });
     command
 }
 

@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use openssl::error::ErrorStack;
+use openssl::ssl::{SslConnector, SslConnectorBuilder, SslMethod};
+use openssl::x509::store::X509StoreBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::errors::ConnectError;
@@ -29,6 +32,11 @@ pub struct Config {
     /// File with their password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
+    /// Connections are encrypted, and nodes show certificates for the addresses they are reached at.
+    pub tls: bool,
+    /// File with the authorities (PEM) that such certificates may be signed by; without it, the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// How long a request may take, its retries included, before it is answered as unavailable.
     #[serde(with = "humantime_serde")]
     pub answer_within: Duration,
@@ -67,6 +75,8 @@ impl Default for Config {
             compaction: Compaction::default(),
             user: None,
             password_file: None,
+            tls: false,
+            ca_file: None,
             answer_within: Duration::from_secs(10),
             writes_at_once: 64,
         }
@@ -101,7 +111,22 @@ impl Config {
         if self.writes_at_once == 0 {
             return Err(ConnectError::Config("no writes at once at all"));
         }
+        self.trusted()?;
         self.credentials().map(drop)
+    }
+
+    /// Whom a connection with TLS trusts; none without TLS.
+    pub(crate) fn trusted(&self) -> Result<Option<SslConnectorBuilder>, ConnectError> {
+        match (self.tls, &self.ca_file) {
+            (false, None) => Ok(None),
+            (false, Some(_)) => Err(ConnectError::Config("a ca_file, and no tls")),
+            (true, ca_file) => connector(ca_file.as_deref()).map(Some).map_err(|reason| {
+                ConnectError::Authorities {
+                    file: ca_file.clone().unwrap_or_default(),
+                    reason,
+                }
+            }),
+        }
     }
 
     /// The user and their password; none when nobody logs in.
@@ -134,6 +159,16 @@ impl Config {
         let name = self.datacentre.as_deref();
         name.is_none_or(|name| !name.is_empty() && name.chars().all(plain))
     }
+}
+
+/// Trusts these authorities and no others; without a file, the system's.
+fn connector(ca_file: Option<&Path>) -> Result<SslConnectorBuilder, ErrorStack> {
+    let mut connector = SslConnector::builder(SslMethod::tls_client())?;
+    if let Some(file) = ca_file {
+        connector.set_cert_store(X509StoreBuilder::new()?.build());
+        connector.set_ca_file(file)?;
+    }
+    Ok(connector)
 }
 
 fn first_line(file: &Path) -> Result<String, ConnectError> {

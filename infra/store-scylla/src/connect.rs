@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use scylla::client::execution_profile::ExecutionProfile;
-use scylla::client::session::Session;
+use scylla::client::session::{OpenSsl010Config, Session};
 use scylla::client::session_builder::SessionBuilder;
 use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::statement::{Consistency, SerialConsistency, Statement};
@@ -18,16 +18,14 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Opens a session and makes sure of the keyspace.
 pub(crate) async fn connect(config: &Config) -> Result<Session, ConnectError> {
     let contact_points = || config.contact_points.clone();
-    let builder = builder(config, config.credentials()?);
+    let trusted = config.trusted()?.map(OpenSsl010Config::new);
+    let builder = builder(config, config.credentials()?).tls_context(trusted);
     let session = tokio::time::timeout(config.answer_within, builder.build())
         .await
         .map_err(|_| ConnectError::TimedOut {
             contact_points: contact_points(),
         })?
-        .map_err(|reason| ConnectError::Unreachable {
-            contact_points: contact_points(),
-            reason: Box::new(reason),
-        })?;
+        .map_err(|reason| ConnectError::of(contact_points(), reason))?;
     create_keyspace(&session, config).await?;
     Ok(session)
 }

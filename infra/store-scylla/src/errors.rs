@@ -20,7 +20,31 @@ pub enum ConnectError {
         /// Why it cannot.
         reason: std::io::Error,
     },
-    /// Nobody answered in time, or nobody lets us in.
+    /// The authorities cannot be read.
+    #[error("the authorities in {}: {reason}", file.display())]
+    Authorities {
+        /// Where they should be; empty for the system's.
+        file: PathBuf,
+        /// Why they cannot.
+        reason: openssl::error::ErrorStack,
+    },
+    /// The nodes do not let us in: wrong name or password.
+    #[error("cassandra_login_refused: Cassandra at {contact_points} refuses the login: {reason}")]
+    Login {
+        /// The nodes that were tried.
+        contact_points: String,
+        /// What the driver says; it names no password.
+        reason: Box<NewSessionError>,
+    },
+    /// The nodes are not who they should be, or speak no TLS.
+    #[error("cassandra_tls_failed: no TLS with Cassandra at {contact_points}: {reason}")]
+    Tls {
+        /// The nodes that were tried.
+        contact_points: String,
+        /// What the driver says.
+        reason: Box<NewSessionError>,
+    },
+    /// Nobody answered.
     #[error("no session with Cassandra at {contact_points}: {reason}")]
     Unreachable {
         /// The nodes that were tried.
@@ -42,6 +66,30 @@ pub enum ConnectError {
         /// Why.
         reason: String,
     },
+}
+
+impl ConnectError {
+    /// Why there is no session. The driver nests what it was told deeply, and only as text.
+    pub(crate) fn of(contact_points: String, reason: NewSessionError) -> Self {
+        let reason = Box::new(reason);
+        let told = format!("{reason} {reason:?}");
+        if told.contains("SSL routines") || told.contains("certificate verify") {
+            return Self::Tls {
+                contact_points,
+                reason,
+            };
+        }
+        if told.contains("AuthenticationError") || told.contains("MissingAuthentication") {
+            return Self::Login {
+                contact_points,
+                reason,
+            };
+        }
+        Self::Unreachable {
+            contact_points,
+            reason,
+        }
+    }
 }
 
 /// Whatever the servers or the way to them did: it may have happened, and may work later.

@@ -182,6 +182,7 @@ fn kind(setting: &Setting) -> String {
         "Duration" => "duration",
         "Rate" => "rate",
         "Kind" | "Compaction" => "one of a few words",
+        "bool" => "true or false",
         "Roles" => "words",
         "BTreeMap<String, String>" => "table of texts",
         _ if setting.name.ends_with("_bytes") => "bytes",

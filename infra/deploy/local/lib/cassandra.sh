@@ -13,10 +13,11 @@ cassandra_launch() {
     lib=$(jars cassandra)
     sed "s#@FOLDER@#$where#g; s/@CQL_PORT@/$(port "$server")/
          s/@PEER_PORT@/$(port "$server" peers)/" "$here/cassandra/cassandra.yaml" >"$where/cassandra.yaml"
+    if secured; then tls_of_cassandra >>"$where/cassandra.yaml"; fi
     launch "$server" java "@$here/cassandra/jvm.options" "-Xms$heap" "-Xmx$heap" \
         "-javaagent:$(ls "$lib"/jamm-*.jar)" "-Djava.io.tmpdir=$where" \
         "-Dcassandra.config=file://$where/cassandra.yaml" "-Dcassandra.storagedir=$where" \
-        "-Dcassandra.logdir=$where" -Dcassandra-foreground=yes \
+        "-Dcassandra.logdir=$where" -Dcassandra-foreground=yes -Dcassandra.superuser_setup_delay_ms=0 \
         "-Dlogback.configurationFile=$here/cassandra/logback.xml" \
         -cp "$lib/*" org.apache.cassandra.service.CassandraDaemon
 }

@@ -21,20 +21,21 @@ kafka_need() {
 # The settings of a node. Its time-outs are short, so that a killed broker is replaced in seconds; a
 # broker that is alone is not replaced, and would only be fenced by itself on a busy machine.
 kafka_settings() {
-    local server=$1 i count voters="" replicas durable
+    local server=$1 i count voters="" replicas durable secure=""
     count=$(kafka_count)
     for ((i = 1; i <= count; i++)); do
         voters+=${voters:+,}$i@127.0.0.1:$(port "kafka-$i" controller)
     done
     replicas=$((count < 3 ? count : 3))
     durable=$((replicas < 3 ? 1 : 2))
+    secured && secure=,SECURE://127.0.0.1:$(port "$server" tls)
     cat <<SETTINGS
 process.roles=broker,controller
 node.id=${server#kafka-}
 controller.quorum.voters=$voters
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:$(port "$server"),CONTROLLER://127.0.0.1:$(port "$server" controller)
-advertised.listeners=PLAINTEXT://127.0.0.1:${KAFKA_ADVERTISED:-$(port "$server")}
+listeners=PLAINTEXT://127.0.0.1:$(port "$server"),CONTROLLER://127.0.0.1:$(port "$server" controller)$secure
+advertised.listeners=PLAINTEXT://127.0.0.1:${KAFKA_ADVERTISED:-$(port "$server")}$secure
 log.dirs=$(folder "$server")/log
 auto.create.topics.enable=false
 default.replication.factor=$replicas
@@ -61,6 +62,7 @@ num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=16777216
 SETTINGS
+    if secured; then tls_of_kafka; fi
 }
 
 # Runs a step of a broker whose files may not grow beyond KAFKA_FILE_MIB: to it, as a disk that is full.
@@ -70,7 +72,7 @@ kafka_room() (
 )
 
 kafka_launch() {
-    local server=$1 where lib heap=512m logging
+    local server=$1 where lib heap=512m logging users=()
     process "$server" >/dev/null && return
     where=$(folder "$server")
     lib=$(jars kafka)
@@ -81,9 +83,10 @@ kafka_launch() {
         # Without a hyphen, which at the beginning would make it an option.
         [[ -f $STACK_DATA/cluster ]] ||
             head -c 16 /dev/urandom | base64 | tr '+/' '__' | tr -d '=\n' >"$STACK_DATA/cluster"
+        secured && users=(--add-scram "SCRAM-SHA-512=[name=$TLS_USER,password=$TLS_PASSWORD]")
         java -Xmx64m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC "$logging" -cp "$lib/*" \
             kafka.tools.StorageTool format --cluster-id "$(cat "$STACK_DATA/cluster")" \
-            --config "$where/server.properties" >"$where/formatted" 2>&1 ||
+            "${users[@]}" --config "$where/server.properties" >"$where/formatted" 2>&1 ||
             fail "$server could not format its folder: $(tail -5 "$where/formatted")"
     fi
     kafka_room launch "$server" java "-Xms${KAFKA_HEAP:-$heap}" "-Xmx${KAFKA_HEAP:-$heap}" -XX:+UseG1GC \

@@ -155,4 +155,5 @@ addresses() {
     echo "CASSANDRA=cassandra://127.0.0.1:$(port cassandra)"
     echo "REDIS=redis://127.0.0.1:$(port redis)"
     echo "REDIS_CLUSTER=redis://127.0.0.1:$(port redis-cluster)"
+    if secured; then tls_addresses; fi
 }

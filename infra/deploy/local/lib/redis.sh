@@ -5,11 +5,13 @@
 redis_need() { need_program redis-server redis-server; }
 
 redis_launch() {
-    local mode=no
+    local mode=no secure=()
+    # shellcheck disable=SC2207 # words, none with a blank
+    ! secured || secure=($(tls_of_redis "$1"))
     [[ $1 != redis-cluster ]] || mode=yes
     launch "$1" redis-server --bind 127.0.0.1 --port "$(port "$1")" --dir "$(folder "$1")" \
         --save '' --appendonly no --daemonize no \
-        --cluster-enabled $mode --cluster-port "$(port "$1" bus)"
+        --cluster-enabled $mode --cluster-port "$(port "$1" bus)" "${secure[@]}"
 }
 
 # PING, answered by +PONG.
