@@ -1,15 +1,14 @@
 //! One connection after its hello: reads frames, keeps it alive, notices its end.
 
-use std::io::ErrorKind;
 use std::time::Instant;
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 
 use crate::config::Config;
 use crate::frames::{Frame, FrameError};
 use crate::outbox::Outbox;
+use crate::wire::Wire;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -35,7 +34,7 @@ pub(crate) enum End {
 
 /// Serves a connection until its end; `take` is given the frames that came together, pings left out.
 pub(crate) async fn serve(
-    socket: &TcpStream,
+    wire: &Wire,
     outbox: &Outbox,
     config: &Config,
     take: impl FnMut(Vec<Frame>) -> Result<(), End>,
@@ -44,7 +43,7 @@ pub(crate) async fn serve(
     let end = tokio::select! {
         biased;
         end = outbox.drive() => end,
-        end = read(socket, &heard, take) => end,
+        end = read(wire, &heard, take) => end,
         end = beat(outbox, config, &heard) => end,
     };
     outbox.close();
@@ -52,20 +51,16 @@ pub(crate) async fn serve(
 }
 
 async fn read(
-    socket: &TcpStream,
+    wire: &Wire,
     heard: &Mutex<Instant>,
     mut take: impl FnMut(Vec<Frame>) -> Result<(), End>,
 ) -> End {
     let mut bytes = BytesMut::new();
     loop {
-        if let Err(error) = socket.readable().await {
-            return End::Lost(error.to_string());
-        }
         bytes.reserve(READ_BYTES);
-        match socket.try_read_buf(&mut bytes) {
+        match wire.read(&mut bytes).await {
             Ok(0) => return End::Left,
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
             Err(error) => return End::Lost(error.to_string()),
         }
         let taken = whole(&mut bytes).and_then(&mut take);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use infra_ports::link::{Deliveries, Link, SubscriberId, Subscribing, Told};
 use infra_ports::registry::NodeName;
+use openssl::ssl::SslConnector;
 use parking_lot::Mutex;
 use schemas::avro::LogEvent;
 use schemas::events::UserEvent;
@@ -14,10 +15,11 @@ use tokio::net::TcpStream;
 use crate::config::{Config, Secret};
 use crate::connection::{End, serve};
 use crate::frames::Frame;
-use crate::hello::{self, Refused};
+use crate::hello::{self, Known, Refused};
 use crate::outbox::Outbox;
 use crate::subscribers::Subscribers;
 use crate::thread::Thread;
+use crate::wire::{self, Stream, Wire};
 
 /// How a gateway stands with its worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +43,7 @@ struct Shared {
     worker: String,
     name: NodeName,
     secret: Secret,
+    connector: SslConnector,
     config: Config,
     deliveries: Arc<dyn Deliveries>,
     subscribers: Mutex<Subscribers>,
@@ -53,7 +56,7 @@ impl TcpLink {
     /// Connects in the background, for ever again.
     ///
     /// # Errors
-    /// When a thread cannot be had.
+    /// When a thread cannot be had, or OpenSSL is of no use.
     pub fn start(
         worker: &str,
         name: NodeName,
@@ -68,7 +71,7 @@ impl TcpLink {
     /// partitions are told as detached.
     ///
     /// # Errors
-    /// When a thread cannot be had.
+    /// When a thread cannot be had, or OpenSSL is of no use.
     pub fn start_watched(
         worker: &str,
         name: NodeName,
@@ -81,6 +84,7 @@ impl TcpLink {
             worker: worker.to_owned(),
             name,
             secret,
+            connector: wire::connector()?,
             config,
             deliveries,
             subscribers: Mutex::default(),
@@ -129,8 +133,8 @@ impl Shared {
         let mut pause = first_pause;
         loop {
             match self.connect().await {
-                Ok((socket, version)) => {
-                    self.linked(socket, version).await;
+                Ok((stream, version)) => {
+                    self.linked(stream, version).await;
                     pause = first_pause;
                 }
                 Err(refused) => {
@@ -149,27 +153,32 @@ impl Shared {
         }
     }
 
-    async fn connect(&self) -> Result<(TcpStream, u16), Refused> {
+    async fn connect(&self) -> Result<(Stream, u16), Refused> {
         let connected = async {
-            let mut socket = TcpStream::connect(&self.worker).await?;
+            let socket = TcpStream::connect(&self.worker).await?;
             socket.set_nodelay(true)?;
-            let versions = &self.config.versions;
-            let version = hello::greet(&mut socket, &self.secret, versions, &self.name).await?;
-            Ok((socket, version))
+            let (mut stream, binding) = wire::connect(socket, &self.connector).await?;
+            let known = Known {
+                secret: &self.secret,
+                versions: &self.config.versions,
+                binding,
+            };
+            let version = hello::greet(&mut stream, &known, &self.name).await?;
+            Ok((stream, version))
         };
         let connected = tokio::time::timeout(self.config.hello_within, connected);
         connected.await.unwrap_or(Err(Refused::Late))
     }
 
     /// Serves one connection to its end.
-    async fn linked(&self, socket: TcpStream, version: u16) {
-        let socket = Arc::new(socket);
-        let outbox = Arc::new(Outbox::new(Arc::clone(&socket), self.config.queue_bytes));
+    async fn linked(&self, stream: Stream, version: u16) {
+        let wire = Arc::new(Wire::new(stream));
+        let outbox = Arc::new(Outbox::new(Arc::clone(&wire), self.config.queue_bytes));
         self.subscribers.lock().connected(&outbox);
         *self.state.lock() = State::Linked(version);
         tracing::info!(worker = self.worker, version, "linked to a worker");
         (self.reached)(true);
-        let end = serve(&socket, &outbox, &self.config, |frames| self.take(frames)).await;
+        let end = serve(&wire, &outbox, &self.config, |frames| self.take(frames)).await;
         tracing::warn!(worker = self.worker, %end, "the link to a worker ended");
         *self.state.lock() = State::Apart(end.to_string());
         let partitions = self.subscribers.lock().broken();

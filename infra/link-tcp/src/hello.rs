@@ -7,9 +7,9 @@
 //!         ◀── 1
 //! ```
 //!
-//! A proof is HMAC-SHA-256 (RFC 2104) with the secret over who says it and both hellos before it, so
-//! that neither a recording nor the other end's own proof sent back is one, and nobody on the way can
-//! talk both into an older version. The version chosen is the highest that both speak; 0 says that
+//! A proof is HMAC-SHA-256 (RFC 2104) with the secret over who says it, what only the two ends of this
+//! connection know of it, and both hellos before it, so that neither a recording nor the other end's own
+//! proof sent back is one, and nobody on the way can pass proofs on or talk both into an older version. The version chosen is the highest that both speak; 0 says that
 //! there is none, and is as far as it gets.
 
 use std::ops::RangeInclusive;
@@ -20,6 +20,7 @@ use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::config::Secret;
+use crate::wire::Binding;
 
 const MAGIC: [u8; 6] = *b"CRSLNK";
 const NONCE_BYTES: usize = 32;
@@ -47,16 +48,25 @@ impl From<std::io::Error> for Refused {
     }
 }
 
+/// What an end brings to its hello.
+pub(crate) struct Known<'a> {
+    pub(crate) secret: &'a Secret,
+    pub(crate) versions: &'a RangeInclusive<u16>,
+    /// Of the connection.
+    pub(crate) binding: Binding,
+}
+
 /// The highest version of both.
 fn agree(ours: &RangeInclusive<u16>, theirs: &RangeInclusive<u16>) -> Option<u16> {
     let highest = *ours.end().min(theirs.end());
     (highest >= *ours.start().max(theirs.start())).then_some(highest)
 }
 
-fn proof(secret: &Secret, of: &str, hellos: [&[u8]; 2]) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.bytes())
+fn proof(known: &Known<'_>, of: &str, hellos: [&[u8]; 2]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(known.secret.bytes())
         .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
     mac.update(of.as_bytes());
+    mac.update(&known.binding);
     for hello in hellos {
         mac.update(&(hello.len() as u64).to_le_bytes());
         mac.update(hello);
@@ -105,11 +115,10 @@ async fn take<const N: usize, S: AsyncReadExt + Unpin>(
 /// The gateway's side.
 pub(crate) async fn greet<S: AsyncReadExt + AsyncWriteExt + Unpin>(
     socket: &mut S,
-    secret: &Secret,
-    versions: &RangeInclusive<u16>,
+    known: &Known<'_>,
     name: &NodeName,
 ) -> Result<u16, Refused> {
-    let mut ours = begin(versions);
+    let mut ours = begin(known.versions);
     ours.extend_from_slice(&nonce()?);
     ours.push(u8::try_from(name.as_str().len()).unwrap_or(u8::MAX));
     ours.extend_from_slice(name.as_str().as_bytes());
@@ -118,16 +127,16 @@ pub(crate) async fn greet<S: AsyncReadExt + AsyncWriteExt + Unpin>(
     let mut theirs = Vec::new();
     let spoken = begun(socket, &mut theirs).await?;
     let chosen = u16::from_le_bytes(take(socket, &mut theirs).await?);
-    if chosen == 0 || agree(versions, &spoken) != Some(chosen) {
+    if chosen == 0 || agree(known.versions, &spoken) != Some(chosen) {
         return Err(Refused::Version(*spoken.start(), *spoken.end()));
     }
     let _nonce: [u8; NONCE_BYTES] = take(socket, &mut theirs).await?;
     let proved: [u8; PROOF_BYTES] = take(socket, &mut Vec::new()).await?;
-    let of_worker = proof(secret, "worker", [&ours, &theirs]);
+    let of_worker = proof(known, "worker", [&ours, &theirs]);
     of_worker
         .verify_slice(&proved)
         .map_err(|_| Refused::Secret)?;
-    let of_gateway = proof(secret, "gateway", [&ours, &theirs]).finalize();
+    let of_gateway = proof(known, "gateway", [&ours, &theirs]).finalize();
     socket.write_all(&of_gateway.into_bytes()).await?;
     match socket.read_u8().await? {
         WELCOME => Ok(chosen),
@@ -138,8 +147,7 @@ pub(crate) async fn greet<S: AsyncReadExt + AsyncWriteExt + Unpin>(
 /// The worker's side: who the other end says it is, and the version.
 pub(crate) async fn answer<S: AsyncReadExt + AsyncWriteExt + Unpin>(
     socket: &mut S,
-    secret: &Secret,
-    versions: &RangeInclusive<u16>,
+    known: &Known<'_>,
 ) -> Result<(NodeName, u16), Refused> {
     let mut theirs = Vec::new();
     let spoken = begun(socket, &mut theirs).await?;
@@ -151,19 +159,19 @@ pub(crate) async fn answer<S: AsyncReadExt + AsyncWriteExt + Unpin>(
     let name = std::str::from_utf8(&name).map_err(|_| Refused::Stranger)?;
     let name = NodeName::new(name).map_err(|_| Refused::Stranger)?;
 
-    let mut ours = begin(versions);
-    let Some(chosen) = agree(versions, &spoken) else {
+    let mut ours = begin(known.versions);
+    let Some(chosen) = agree(known.versions, &spoken) else {
         ours.extend_from_slice(&0_u16.to_le_bytes());
         socket.write_all(&ours).await?;
         return Err(Refused::Version(*spoken.start(), *spoken.end()));
     };
     ours.extend_from_slice(&chosen.to_le_bytes());
     ours.extend_from_slice(&nonce()?);
-    let of_worker = proof(secret, "worker", [&theirs, &ours]).finalize();
+    let of_worker = proof(known, "worker", [&theirs, &ours]).finalize();
     let said = [&ours[..], &of_worker.into_bytes()[..]].concat();
     socket.write_all(&said).await?;
     let proved: [u8; PROOF_BYTES] = take(socket, &mut Vec::new()).await?;
-    let of_gateway = proof(secret, "gateway", [&theirs, &ours]);
+    let of_gateway = proof(known, "gateway", [&theirs, &ours]);
     of_gateway
         .verify_slice(&proved)
         .map_err(|_| Refused::Secret)?;
@@ -179,22 +187,49 @@ mod tests {
         Secret::new(text.as_bytes()).unwrap()
     }
 
+    fn knowing(secret: &Secret) -> Known<'_> {
+        Known {
+            secret,
+            versions: &(1..=1),
+            binding: [1; 32],
+        }
+    }
+
     type Both = (Result<u16, Refused>, Result<(NodeName, u16), Refused>);
 
     async fn meet(
         gateway: (&str, RangeInclusive<u16>),
         worker: (&str, RangeInclusive<u16>),
     ) -> Both {
+        meet_over(gateway, worker, [[1; 32]; 2]).await
+    }
+
+    /// Each end with its binding.
+    async fn meet_over(
+        gateway: (&str, RangeInclusive<u16>),
+        worker: (&str, RangeInclusive<u16>),
+        bindings: [Binding; 2],
+    ) -> Both {
         let (mut one, mut other) = tokio::io::duplex(1_024);
         let name = NodeName::new("g1").unwrap();
         let (known, asked) = (secret(gateway.0), secret(worker.0));
         let greeted = async {
-            let greeted = greet(&mut one, &known, &gateway.1, &name).await;
+            let known = Known {
+                secret: &known,
+                versions: &gateway.1,
+                binding: bindings[0],
+            };
+            let greeted = greet(&mut one, &known, &name).await;
             drop(one);
             greeted
         };
         let answered = async {
-            let answered = answer(&mut other, &asked, &worker.1).await;
+            let known = Known {
+                secret: &asked,
+                versions: &worker.1,
+                binding: bindings[1],
+            };
+            let answered = answer(&mut other, &known).await;
             drop(other);
             answered
         };
@@ -232,6 +267,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_stands_between_and_passes_proofs_on_is_no_end_of_either_connection() {
+        let bindings = [[1; 32], [2; 32]];
+        let (greeted, answered) = meet_over((ONE, 1..=1), (ONE, 1..=1), bindings).await;
+        assert_eq!(greeted, Err(Refused::Secret));
+        assert!(matches!(answered, Err(Refused::Lost(_))), "{answered:?}");
+    }
+
+    #[tokio::test]
     async fn the_workers_own_proof_sent_back_is_none() {
         let (mut one, mut other) = tokio::io::duplex(1_024);
         let known = secret(ONE);
@@ -244,14 +287,15 @@ mod tests {
             one.read_exact(&mut said).await.unwrap();
             one.write_all(&said[12 + NONCE_BYTES..]).await.unwrap();
         };
-        let (answered, ()) = tokio::join!(answer(&mut other, &known, &(1..=1)), mirror);
+        let known = knowing(&known);
+        let (answered, ()) = tokio::join!(answer(&mut other, &known), mirror);
         assert_eq!(answered, Err(Refused::Secret));
     }
 
     #[tokio::test]
     async fn a_stranger_is_known_by_its_first_bytes() {
         let mut bytes = tokio::io::join(&b"GET / HTTP/1.1\r\n\r\n"[..], tokio::io::sink());
-        let answered = answer(&mut bytes, &secret(ONE), &(1..=1)).await;
+        let answered = answer(&mut bytes, &knowing(&secret(ONE))).await;
         assert_eq!(answered, Err(Refused::Stranger));
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  worker process                                       gateway process
-//!  Feed ──▶ deliver ──encode once──▶ outbox ═══TCP═══▶ link thread ──decode──▶ Deliveries
+//!  Feed ──▶ deliver ──encode once──▶ outbox ═══TLS═══▶ link thread ──decode──▶ Deliveries
 //!   (the thread that made the batch      ◀══════════════ outbox ◀── subscribe, unsubscribe
 //!    writes it to the socket itself)
 //! ```
@@ -15,10 +15,10 @@
 //! are subscribed again: nothing is lost without a word, and what was told before is not told again by
 //! the link.
 //!
-//! Both ends prove to know the same secret and which versions they speak (the `hello` room), before a byte
-//! of anybody's. That keeps strangers and old recordings out. It does *not* hide or protect what follows
-//! from somebody on the path between them: on a network that is not trusted the link goes through a
-//! tunnel (TLS, `WireGuard`).
+//! Every connection is TLS 1.3 (the `wire` room). Over it both ends prove to know the same secret, to be the
+//! two ends of this very connection, and which versions they speak (the `hello` room), before a byte of
+//! anybody's. That keeps out strangers, old recordings and who stands on the path between them; no
+//! certificates are needed.
 #![allow(
     clippy::disallowed_methods,
     reason = "an adapter: sockets, a thread and timers of its own"
@@ -42,6 +42,7 @@ mod hello;
 mod outbox;
 mod subscribers;
 mod thread;
+mod wire;
 mod worker;
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::connection::End;
+use crate::wire::Wire;
 
 /// Memory kept for what is sent next.
 const KEPT_BYTES: usize = 1 << 20;
@@ -26,16 +26,16 @@ struct Queue {
 
 /// The sending side of a connection.
 pub(crate) struct Outbox {
-    socket: Arc<TcpStream>,
+    wire: Arc<Wire>,
     queue: Mutex<Queue>,
     limit: usize,
     wake: Notify,
 }
 
 impl Outbox {
-    pub(crate) fn new(socket: Arc<TcpStream>, limit: usize) -> Self {
+    pub(crate) fn new(wire: Arc<Wire>, limit: usize) -> Self {
         Self {
-            socket,
+            wire,
             queue: Mutex::default(),
             limit,
             wake: Notify::new(),
@@ -82,7 +82,7 @@ impl Outbox {
             tokio::select! {
                 biased;
                 () = self.wake.notified() => {}
-                writable = self.socket.writable(), if blocked => {
+                writable = self.wire.writable(), if blocked => {
                     let mut queue = self.queue.lock();
                     match writable {
                         Ok(()) => self.flush(&mut queue),
@@ -102,7 +102,8 @@ impl Outbox {
     fn flush(&self, queue: &mut Queue) {
         queue.blocked = false;
         while !queue.bytes.is_empty() {
-            match self.socket.try_write(&queue.bytes) {
+            // What the socket did not take stays in front, as the wire wants it.
+            match self.wire.try_write(&queue.bytes) {
                 Ok(written) => queue.bytes.advance(written),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     queue.blocked = true;

@@ -13,7 +13,8 @@ use schemas::ids::UserId;
 use schemas::position::{Offset, Partition};
 use tokio::io::AsyncReadExt;
 
-use crate::{Config, LinkServer, Secret, State, TcpLink};
+use crate::hello::{self, Known};
+use crate::{Config, LinkServer, Secret, State, TcpLink, wire};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -246,10 +247,15 @@ async fn an_end_that_falls_silent_is_given_up_and_one_with_nothing_to_say_pings(
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let silent = async {
-        let (mut socket, _) = listener.accept().await.unwrap();
-        crate::hello::answer(&mut socket, &secret(), &(1..=1))
-            .await
-            .unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let acceptor = wire::acceptor().unwrap();
+        let (mut socket, binding) = wire::accept(socket, &acceptor).await.unwrap();
+        let known = Known {
+            secret: &secret(),
+            versions: &(1..=1),
+            binding,
+        };
+        hello::answer(&mut socket, &known).await.unwrap();
         let mut ping = [0; 5];
         socket.read_exact(&mut ping).await.unwrap();
         assert_eq!(ping, [1, 0, 0, 0, 3]);

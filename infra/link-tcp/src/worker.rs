@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use infra_ports::link::{Deliveries, Feed, GatewayId, Told};
+use infra_ports::registry::NodeName;
+use openssl::ssl::SslAcceptor;
 use schemas::position::Partition;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -12,9 +14,18 @@ use tokio::task::JoinSet;
 use crate::config::{Config, Secret};
 use crate::connection::{End, serve};
 use crate::frames::{Frame, encode_told};
-use crate::hello::{self, Refused};
+use crate::hello::{self, Known, Refused};
 use crate::outbox::Outbox;
 use crate::thread::Thread;
+use crate::wire::{self, Stream, Wire};
+
+/// What every gateway meets.
+struct Place {
+    acceptor: SslAcceptor,
+    feed: Arc<dyn Feed>,
+    secret: Secret,
+    config: Config,
+}
 
 /// Gateways are served while this is held.
 pub struct LinkServer {
@@ -60,7 +71,7 @@ impl LinkServer {
     /// Serves gateways that come to a socket.
     ///
     /// # Errors
-    /// When the socket or a thread cannot be had.
+    /// When the socket or a thread cannot be had, or OpenSSL is of no use.
     pub fn start(
         listener: TcpListener,
         feed: Arc<dyn Feed>,
@@ -69,7 +80,13 @@ impl LinkServer {
     ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let accept = move || accept(listener, feed, secret, Arc::new(config));
+        let place = Arc::new(Place {
+            acceptor: wire::acceptor()?,
+            feed,
+            secret,
+            config,
+        });
+        let accept = move || accept(listener, place);
         let thread = Thread::start("link-worker", accept)?;
         Ok(Self {
             address,
@@ -84,7 +101,7 @@ impl LinkServer {
     }
 }
 
-async fn accept(listener: TcpListener, feed: Arc<dyn Feed>, secret: Secret, config: Arc<Config>) {
+async fn accept(listener: TcpListener, place: Arc<Place>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -99,46 +116,54 @@ async fn accept(listener: TcpListener, feed: Arc<dyn Feed>, secret: Secret, conf
             biased;
             Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
             came = listener.accept() => match came {
-                Ok((_, from)) if connections.len() >= config.connections => {
+                Ok((_, from)) if connections.len() >= place.config.connections => {
                     tracing::warn!(%from, "too many gateways, one is turned away");
                 }
                 Ok((socket, from)) => {
-                    let (feed, config) = (Arc::clone(&feed), Arc::clone(&config));
-                    connections.spawn(welcome(socket, from, feed, secret.clone(), config));
+                    connections.spawn(welcome(socket, from, Arc::clone(&place)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a gateway's connection cannot be taken");
-                    tokio::time::sleep(config.first_pause).await;
+                    tokio::time::sleep(place.config.first_pause).await;
                 }
             },
         }
     }
 }
 
-async fn welcome(
-    mut socket: TcpStream,
-    from: SocketAddr,
-    feed: Arc<dyn Feed>,
-    secret: Secret,
-    config: Arc<Config>,
-) {
-    let answered = hello::answer(&mut socket, &secret, &config.versions);
-    let answered = tokio::time::timeout(config.hello_within, answered).await;
-    let (name, version) = match answered.unwrap_or(Err(Refused::Late)) {
+impl Place {
+    /// Who comes, and over what: a gateway that knows the secret.
+    async fn meet(&self, socket: TcpStream) -> Result<(Stream, NodeName, u16), Refused> {
+        socket.set_nodelay(true)?;
+        let (mut stream, binding) = wire::accept(socket, &self.acceptor).await?;
+        let known = Known {
+            secret: &self.secret,
+            versions: &self.config.versions,
+            binding,
+        };
+        let (name, version) = hello::answer(&mut stream, &known).await?;
+        Ok((stream, name, version))
+    }
+}
+
+async fn welcome(socket: TcpStream, from: SocketAddr, place: Arc<Place>) {
+    let config = &place.config;
+    let answered = tokio::time::timeout(config.hello_within, place.meet(socket)).await;
+    let (stream, name, version) = match answered.unwrap_or(Err(Refused::Late)) {
         Ok(known) => known,
         Err(error) => {
             tracing::warn!(%from, %error, "a gateway is refused");
             return;
         }
     };
-    drop(socket.set_nodelay(true));
-    let socket = Arc::new(socket);
-    let outbox = Arc::new(Outbox::new(Arc::clone(&socket), config.queue_bytes));
+    let wire = Arc::new(Wire::new(stream));
+    let outbox = Arc::new(Outbox::new(Arc::clone(&wire), config.queue_bytes));
+    let feed = Arc::clone(&place.feed);
     let gateway = feed.attach(Arc::new(Sending(Arc::clone(&outbox))));
     let attached = Attached { feed, gateway };
     tracing::info!(%from, %name, version, "a gateway is linked");
     let take = |frames| take(&attached, &outbox, frames);
-    let end = serve(&socket, &outbox, &config, take).await;
+    let end = serve(&wire, &outbox, config, take).await;
     tracing::warn!(%from, %name, %end, "a gateway's link ended");
 }
 
