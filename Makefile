@@ -43,6 +43,10 @@ deny:
 tidy:
 	$(CARGO) test -q -p infra-testkit --test tidy
 
+.PHONY: test-containers
+test-containers: ## the adapters' law suites on containers (IMAGES=local: on images made here)
+	@infra/deploy/images/test
+
 demo: ## two people, a group, a kill -9 in mid conversation, and the proof
 	$(CARGO) build --release -q -p infra-testkit --bins
 	$(CARGO) run --release -q -p infra-testkit --bin cursus-demo
