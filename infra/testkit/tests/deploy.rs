@@ -1,6 +1,6 @@
 //! What people deploy with: the compose file is one, what it and the Dockerfile set are settings of a
-//! node, its keys open a node, and the health check says how the node is. No image is pulled or run here.
-
+//! node, its keys open a node, the health check says how the node is, and the compose file of images made
+//! here is valid too. No image is pulled, made or run here.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -65,6 +65,30 @@ fn compose_file_is_valid_and_has_every_server() {
         "scylladb",
     ];
     assert_eq!(services, expected);
+}
+
+#[test]
+fn compose_file_of_images_made_here_is_valid_and_each_image_can_be_made() {
+    let local = "compose.local.yaml";
+    let mut both = compose();
+    both.arg("-f").arg(deploy().join(local));
+    let valid = both.args(["config", "--quiet"]).output().unwrap();
+    assert!(valid.status.success(), "{}", said(&valid));
+    let file = text(local);
+    let images = file
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("image: cursus-local/"));
+    let images: Vec<&str> = images.collect();
+    assert!(images.len() >= 4, "{images:?}");
+    for image in images {
+        let recipe = format!("images/{image}.Dockerfile");
+        assert!(deploy().join(&recipe).exists(), "{recipe}");
+    }
+    for script in ["images/make", "images/test"] {
+        let mut bash = Command::new("bash");
+        let parsed = bash.arg("-n").arg(deploy().join(script)).output().unwrap();
+        assert!(parsed.status.success(), "{}", said(&parsed));
+    }
 }
 
 #[test]
