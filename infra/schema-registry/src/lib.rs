@@ -16,18 +16,14 @@
 )]
 
 pub mod avro;
-pub mod levels;
-pub mod records;
-pub mod refusals;
-
-pub mod state;
-
-pub mod registry;
-
-pub mod http;
-pub mod writers;
-
+mod http;
+mod levels;
 pub mod other;
+mod records;
+mod refusals;
+mod registry;
+mod state;
+mod writers;
 
 pub use http::router;
 pub use other::Other;

@@ -191,7 +191,7 @@ fn ours() -> impl Iterator<Item = Change> {
 ///
 /// # Errors
 /// When it is none.
-pub fn parse(text: &str) -> Result<AvroSchema, Refusal> {
+pub(crate) fn parse(text: &str) -> Result<AvroSchema, Refusal> {
     AvroSchema::parse(text).map_err(|unfit| Refusal::bad_schema(unfit.0))
 }
 
@@ -199,7 +199,7 @@ pub fn parse(text: &str) -> Result<AvroSchema, Refusal> {
 ///
 /// # Errors
 /// When it is too long, empty or has what breaks lines.
-pub fn check_subject(subject: &str) -> Result<(), Refusal> {
+pub(crate) fn check_subject(subject: &str) -> Result<(), Refusal> {
     let length = subject.chars().count();
     let fits = (1..=MAX_SUBJECT_CHARS).contains(&length) && !subject.contains(char::is_control);
     fits.then_some(()).ok_or_else(Refusal::bad_subject)

@@ -205,7 +205,7 @@ impl Subject {
 /// True for subjects of the platform's own events, those of newer builds included: only a node
 /// registers them.
 #[must_use]
-pub fn is_ours(subject: &str) -> bool {
+pub(crate) fn is_ours(subject: &str) -> bool {
     let known = SUBJECTS.iter().any(|one| one.name() == subject);
     let of = |topic: &str| subject.strip_prefix(topic)?.strip_prefix("-cursus.");
     known || TOPICS.iter().any(|spec| of(spec.name).is_some())
