@@ -10,8 +10,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::storage::{narrow, widen};
 
-/// Blocks that are remembered; what is still in use beyond that is freed when its last record goes.
-const KEPT: usize = 24;
+/// Blocks that are remembered, enough for two walks of a tail that is behind; what is still in use
+/// beyond that is freed when its last record goes.
+const KEPT: usize = 40;
 /// Bytes of a file stand in a block at an address that is their position in the file, modulo this. A
 /// copy to an address that is, so seen, a few bytes behind its source takes half as long again.
 const PAGE: usize = 4096;

@@ -124,7 +124,8 @@ impl FrameReader {
     }
 
     /// The frame at a position, if it is at hand and a sum says that it is whole.
-    fn vouched(&self, position: u64) -> Option<FrameHead> {
+    #[inline]
+    pub(crate) fn vouched(&self, position: u64) -> Option<FrameHead> {
         let is_vouched = |end: usize| {
             position >= self.vouched.start && position + widen(end) <= self.vouched.end
         };

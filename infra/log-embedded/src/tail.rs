@@ -15,6 +15,10 @@ use crate::topic::TopicLog;
 use crate::view::Looked;
 use crate::walk::{Cursor, Walked};
 
+/// A walk ahead takes so many times what is asked for: reader and asker wait for each other only once
+/// as often.
+const AHEAD: usize = 4;
+
 /// A reader of several partitions of one topic that waits for more.
 pub(crate) struct EmbeddedTail {
     topic: Arc<TopicLog>,
@@ -49,10 +53,17 @@ impl EmbeddedTail {
     }
 
     /// Has the chain walked from `next` on.
-    fn walk_ahead(&mut self, cursor: Option<Cursor>, most: usize) -> Result<(), LogError> {
+    fn walk_ahead(
+        &mut self,
+        cursor: Option<Cursor>,
+        most: usize,
+        spare: Walked,
+    ) -> Result<(), LogError> {
         let topic = Arc::clone(&self.topic);
         let next = topic.visible_ends(&self.next, self.visibility)?;
-        let walk = self.reader.start(move || topic.walk(&next, cursor, most))?;
+        let walk = self
+            .reader
+            .start(move || topic.walk(&next, cursor, most, spare))?;
         self.ahead = Some(walk);
         Ok(())
     }
@@ -73,10 +84,11 @@ impl EmbeddedTail {
         }
         metrics::read(self.topic.topic, false);
         self.next.clone_from(&walked.next);
-        self.ready = walked;
+        let spent = std::mem::replace(&mut self.ready, walked);
         if cursor.is_some() && self.is_behind() {
             // If it cannot be had now, the next call asks again.
-            self.walk_ahead(cursor, most).ok();
+            self.walk_ahead(cursor, most.saturating_mul(AHEAD), spent.emptied())
+                .ok();
         }
         Ok(())
     }
@@ -94,7 +106,12 @@ impl EmbeddedTail {
         }
         if !self.ready.is_empty() {
             drop(view);
-            return Ok(Some(self.ready.take(most)));
+            let taken = self.ready.take(most);
+            if self.ready.is_empty() && self.ahead.is_none() {
+                // It has caught up, and needs no memory for what it may never read again.
+                self.ready = Walked::default();
+            }
+            return Ok(Some(taken));
         }
         let looked = view.look(&self.next, self.turn, most, self.visibility);
         drop(view);
@@ -106,7 +123,7 @@ impl EmbeddedTail {
                 Ok(Some(batches))
             }
             Looked::Behind => {
-                self.walk_ahead(None, most)?;
+                self.walk_ahead(None, most, Walked::default())?;
                 Ok(None)
             }
             Looked::Nothing => Ok(None),

@@ -36,14 +36,14 @@ pub(crate) struct Cursor {
 
 /// A record that a walk met.
 struct Met {
-    partition: u32,
-    /// Which of the walk's pieces, and where in it key and value begin.
-    piece: usize,
-    place: usize,
-    key_bytes: usize,
-    value_bytes: usize,
     offset: u64,
     at: i64,
+    partition: u32,
+    /// Which of the walk's pieces, and where in it key and value begin.
+    piece: u32,
+    place: u32,
+    key_bytes: u32,
+    value_bytes: u32,
 }
 
 /// Records that a walk along the chain met, in its order.
@@ -68,6 +68,15 @@ impl Walked {
         left.iter().map(|met| (met.partition, met.offset))
     }
 
+    /// Nothing, with the memory of this.
+    pub(crate) fn emptied(mut self) -> Self {
+        self.pieces.clear();
+        self.met.clear();
+        self.next.clear();
+        self.taken = 0;
+        self
+    }
+
     /// Takes out at most so many records, by partition.
     pub(crate) fn take(&mut self, most: usize) -> Vec<RecordBatch> {
         let from = self.taken;
@@ -86,7 +95,8 @@ impl Walked {
         let mut records: Vec<Vec<Record>> = counts.into_iter().map(Vec::with_capacity).collect();
         for met in taken {
             let of = records.get_mut(narrow(u64::from(met.partition)));
-            if let (Some(of), Some(piece)) = (of, self.pieces.get(met.piece)) {
+            let piece = self.pieces.get(narrow(u64::from(met.piece)));
+            if let (Some(of), Some(piece)) = (of, piece) {
                 of.push(met.record(piece));
             }
         }
@@ -101,11 +111,13 @@ impl Walked {
 
 impl Met {
     fn record(&self, piece: &Bytes) -> Record {
-        let value = self.place + self.key_bytes;
+        let [key, key_bytes, value_bytes] =
+            [self.place, self.key_bytes, self.value_bytes].map(|bytes| narrow(u64::from(bytes)));
+        let value = key + key_bytes;
         Record {
             offset: Offset(self.offset),
-            key: piece.slice(self.place..value),
-            value: piece.slice(value..value + self.value_bytes),
+            key: piece.slice(key..value),
+            value: piece.slice(value..value + value_bytes),
             at: Timestamp(self.at),
         }
     }
@@ -114,14 +126,16 @@ impl Met {
 impl TopicLog {
     /// Walks the chain from a cursor, or from where the partitions' records begin, and returns
     /// records of all of them, at least one. `next` holds partition, next offset and visible end.
-    /// There is no cursor to go on from when trouble stands behind those records.
+    /// There is no cursor to go on from when trouble stands behind those records. `spare` is empty,
+    /// and its memory is used again.
     pub(crate) fn walk(
         &self,
         next: &[(u32, u64, u64)],
         cursor: Option<Cursor>,
         most: usize,
+        spare: Walked,
     ) -> Result<(Walked, Option<Cursor>), LogError> {
-        let mut walk = Walk::new(next, most);
+        let mut walk = Walk::new(next, most, spare);
         let mut cursor = match cursor {
             Some(cursor) => cursor,
             None => self.first_cursor(next)?,
@@ -168,8 +182,12 @@ impl TopicLog {
         let mut last_piece = None;
         spot.position = spot.position.max(place.segment.header.end());
         while !walk.is_done() && spot.position < place.limit {
-            let Some(head) = self.step(reader, place, spot.position, || walk.any())? else {
-                break;
+            let head = match reader.vouched(spot.position) {
+                Some(head) => head,
+                None => match self.step(reader, place, spot.position, || walk.any())? {
+                    Some(head) => head,
+                    None => break,
+                },
             };
             match walk.wants(&head) {
                 Wanted::No => {}
@@ -277,7 +295,7 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(next: &[(u32, u64, u64)], most: usize) -> Self {
+    fn new(next: &[(u32, u64, u64)], most: usize, mut walked: Walked) -> Self {
         let mut wants = Vec::new();
         let mut missing = 0;
         for &(partition, next, end) in next {
@@ -294,7 +312,6 @@ impl Walk {
                 missing += end.saturating_sub(next);
             }
         }
-        let mut walked = Walked::default();
         walked.met.reserve(most.min(narrow(missing)).min(4096));
         Self {
             wants,
@@ -353,14 +370,15 @@ impl Walk {
         self.bytes += head.frame_length();
         self.left -= 1;
         self.missing -= 1;
+        let short = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         self.walked.met.push(Met {
-            partition: head.partition,
-            piece: self.walked.pieces.len().saturating_sub(1),
-            place: start + HEAD_BYTES,
-            key_bytes: head.key_length(),
-            value_bytes: head.body_length() - head.key_length(),
             offset: head.offset,
             at: head.at,
+            partition: head.partition,
+            piece: short(self.walked.pieces.len().saturating_sub(1)),
+            place: short(start + HEAD_BYTES),
+            key_bytes: head.key_bytes,
+            value_bytes: head.value_bytes,
         });
     }
 }
