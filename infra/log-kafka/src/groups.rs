@@ -223,8 +223,14 @@ impl KafkaMember {
         self.standing.state.lock().left = true;
         self.standing.news.notify_waiters();
         let consumer = self.consumer.lock().take()?;
-        // Those that were taken and not released would be waited for.
-        if let Err(error) = consumer.unassign() {
+        // Those that were taken and not released would be waited for. The protocol takes them only one
+        // by one.
+        let held = consumer.assignment();
+        let let_go = held.and_then(|held| match held.count() {
+            0 => Ok(()),
+            _ => consumer.incremental_unassign(&held),
+        });
+        if let Err(error) = let_go {
             tracing::debug!(%error, "kafka: on leaving a group");
         }
         Some(consumer)
