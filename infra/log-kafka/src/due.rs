@@ -1,5 +1,6 @@
 //! What of a tail's records is due: each partition from where it is on, nothing of what was on its way
-//! when its partition went, nothing twice.
+//! when its partition went, nothing twice. Of one partition records come without a hole, or from before
+//! the place where it is: who gains one sees to that.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,7 +14,6 @@ pub(crate) type Places = BTreeMap<Partition, Offset>;
 #[derive(Debug, Default)]
 pub(crate) struct Due {
     waiting: VecDeque<RecordBatch>,
-    /// What comes next of each partition, behind what waits.
     next: Places,
 }
 
@@ -29,6 +29,11 @@ impl Due {
     /// True when nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// What comes next of each partition, behind what waits.
+    pub(crate) fn next(&self) -> Vec<(Partition, Offset)> {
+        self.next.iter().map(|(one, next)| (*one, *next)).collect()
     }
 
     /// Takes in what is due of these.

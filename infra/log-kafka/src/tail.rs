@@ -50,9 +50,17 @@ struct Source {
     consumer: BaseConsumer,
     config: Config,
     topic: Topic,
-    /// What the thread has polled.
-    polled: Mutex<Places>,
+    polled: Mutex<Polled>,
     closing: Arc<Closing>,
+}
+
+/// How far the thread has polled.
+#[derive(Default)]
+struct Polled {
+    /// Of each partition that is tailed.
+    tailed: Places,
+    /// Of each that went: what lies before this may still be on its way.
+    gone: Places,
 }
 
 /// Begins to tail; the thread ends when the tail is dropped or the log closed.
@@ -109,7 +117,7 @@ impl Source {
             (*partition, KafkaOffset::Offset(offset))
         };
         let list = self.list(&gained.iter().map(place).collect::<Vec<_>>())?;
-        self.polled.lock().extend(gained.iter().copied());
+        self.polled.lock().tailed.extend(gained.iter().copied());
         let assigned = self.consumer.incremental_assign(&list);
         assigned.map_err(|error| unavailable(&error))
     }
@@ -122,13 +130,27 @@ impl Source {
         let none = |partition: &Partition| (*partition, KafkaOffset::Invalid);
         let list = self.list(&lost.iter().map(none).collect::<Vec<_>>())?;
         let left = self.consumer.incremental_unassign(&list);
-        self.polled.lock().retain(|one, _| !lost.contains(one));
+        let mut polled = self.polled.lock();
+        for one in lost {
+            if let Some(next) = polled.tailed.remove(one) {
+                polled.gone.insert(*one, next);
+            }
+        }
+        drop(polled);
         left.map_err(|error| unavailable(&error))
+    }
+
+    /// True when records from behind these places may be on their way, and would come before those that
+    /// are to be fetched.
+    fn is_ahead_of(&self, gained: &[(Partition, Offset)]) -> bool {
+        let polled = self.polled.lock();
+        let mut gained = gained.iter();
+        gained.any(|(one, from)| polled.gone.get(one).is_some_and(|next| from < next))
     }
 
     /// The first partition whose next record is no longer kept.
     fn out_of_range(&self) -> Option<LogError> {
-        let polled = self.polled.lock().clone();
+        let polled = self.polled.lock().tailed.clone();
         polled.into_iter().find_map(|(partition, next)| {
             let ends = positions(&self.consumer, &self.config, self.topic, partition);
             match ends {
@@ -190,8 +212,25 @@ impl LogTail for KafkaTail {
         }
         let lost = self.due.tailed(lost);
         self.source.lose(&lost)?;
-        self.source.gain(gained)?;
         self.due.change(gained, &lost);
+        if self.source.is_ahead_of(gained) {
+            return self.begin_anew();
+        }
+        self.source.gain(gained)
+    }
+}
+
+impl KafkaTail {
+    /// Goes on behind what waits with a consumer of its own: nothing is on its way from that.
+    fn begin_anew(&mut self) -> Result<(), LogError> {
+        let Source {
+            config,
+            topic,
+            closing,
+            ..
+        } = &*self.source;
+        let anew = start(config, *topic, &self.due.next(), Arc::clone(closing))?;
+        (self.source, self.handed) = (anew.source, anew.handed);
         Ok(())
     }
 }
@@ -240,10 +279,11 @@ impl Follower {
         let mut polled = self.source.polled.lock();
         for batch in &batches {
             // One that is tailed no more has no place.
-            if let (Some(next), Some(last)) =
-                (polled.get_mut(&batch.partition), batch.records.last())
-            {
-                *next = last.offset.next();
+            if let (Some(next), Some(last)) = (
+                polled.tailed.get_mut(&batch.partition),
+                batch.records.last(),
+            ) {
+                *next = last.offset.next().max(*next);
             }
         }
         drop(polled);

@@ -16,6 +16,7 @@ pub(super) async fn run<P: LogPlace>(fresh: &impl AsyncFn() -> P) {
     a_busy_partition_starves_no_other(&fresh().await).await;
     a_tail_that_is_changed_goes_on_with_what_it_kept(&fresh().await).await;
     a_partition_that_comes_back_is_read_from_where_it_is_told(&fresh().await).await;
+    a_partition_that_comes_back_to_where_it_went_has_no_hole(&fresh().await).await;
 }
 
 async fn a_tail_reads_what_stands_there_then_waits_then_wakes(place: &impl LogPlace) {
@@ -253,4 +254,26 @@ async fn a_partition_that_comes_back_is_read_from_where_it_is_told(place: &impl 
         let offsets: Vec<u64> = taken.into_iter().map(|(_, offset, _)| offset).collect();
         assert_eq!(offsets, (from.0..from.0 + 10).collect::<Vec<_>>());
     }
+}
+
+async fn a_partition_that_comes_back_to_where_it_went_has_no_hole(place: &impl LogPlace) {
+    // More than a log reads ahead at once.
+    const RECORDS: usize = 5_000;
+    let log = opened(place).await;
+    let first = Partition(0);
+    log.append(SYNCED, first, numbered("many", RECORDS))
+        .await
+        .unwrap();
+    let mut tail = tail_of(&*log, SYNCED, &[0], Visibility::Appended).await;
+    let mut taken = Vec::new();
+    while taken.len() < RECORDS {
+        // Some of what was read ahead waits, and some is on its way.
+        let missing = RECORDS - taken.len();
+        taken.extend(take(&mut *tail, missing.min(700), 700).await);
+        tail.change(&[], &[first]).unwrap();
+        let from = Offset(u64::try_from(taken.len()).unwrap());
+        tail.change(&[(first, from)], &[]).unwrap();
+    }
+    assert!((0..).zip(&taken).all(|(n, (_, offset, _))| *offset == n));
+    assert_eq!(taken.len(), RECORDS);
 }
