@@ -26,7 +26,7 @@ pub struct Config {
     /// A session that was silent for so long is closed.
     #[serde(with = "humantime_serde")]
     pub dead_after: Duration,
-    /// How long marks are gathered before they are appended.
+    /// How long marks are gathered before they are appended; longer, up to 100 ms, while appends take longer.
     #[serde(with = "humantime_serde")]
     pub mark_tick: Duration,
     /// What was pushed and not marked after so long is pushed again, after 2, 4, 8, 16 and 32 s.

@@ -2,10 +2,14 @@
 //! sessions know, has it appended together and answers all of them. One append and one commit a tick,
 //! however many devices speak: a group of 1,024 that got one message is two rounds, not 1,024 wake-ups.
 //!
+//! The desk rests for as long as its last round took: where an append is dear (each partition of a Kafka
+//! topic is a request of its own), fewer of them bear more.
+//!
 //! What needs the tables is left to the session's own task, so that nobody waits for another's
 //! reads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use schemas::errors::{Code, Refusal};
@@ -22,6 +26,9 @@ use crate::seams::StampedMark;
 
 /// Marks that are appended together at most.
 const MAX_TOGETHER: usize = 1_024;
+
+/// The desk rests no longer than this, or than a tick.
+const LONGEST_REST: Duration = Duration::from_millis(100);
 
 /// Where sessions say that they have marks.
 #[derive(Default)]
@@ -62,9 +69,12 @@ struct Round {
 impl Gateway {
     /// Serves the desk for ever; to be run beside everything else.
     pub(crate) async fn serve_desk(&self) {
+        let tick = self.config.mark_tick;
+        let mut took = Duration::ZERO;
         loop {
             self.desk.called.notified().await;
-            self.runtime.sleep(self.config.mark_tick).await;
+            self.runtime.sleep(took.min(LONGEST_REST).max(tick)).await;
+            let begun = self.runtime.elapsed();
             let callers = std::mem::take(&mut *self.desk.callers.lock());
             let mut round = Round::default();
             for session in &callers {
@@ -75,6 +85,7 @@ impl Gateway {
             }
             self.carry_out(round).await;
             callers.iter().for_each(|session| session.flush());
+            took = self.runtime.elapsed().saturating_sub(begun);
         }
     }
 

@@ -70,8 +70,9 @@ pub(crate) struct FakeCommands {
     /// How many commands are under way, and the most that ever were.
     pub(crate) at_once: Arc<Mutex<(usize, usize)>>,
     pub(crate) marks: Mutex<Vec<(String, StampedMark)>>,
-    /// How many marks came together, each time.
+    /// How many marks came together, each time, and how long that takes.
     pub(crate) rounds: Mutex<Vec<usize>>,
+    pub(crate) round_takes: Mutex<Duration>,
     pub(crate) refuse: Mutex<Option<Code>>,
     /// So many reads, and requests of any address, are let through.
     pub(crate) reads_left: Mutex<u32>,
@@ -152,6 +153,8 @@ impl Commands for FakeCommands {
         });
         let settled = settled.collect();
         self.rounds.lock().push(marks.len());
+        let takes = *self.round_takes.lock();
+        self.runtime.sleep(takes).await;
         let name = |who: &Identity| format!("{}/{}", who.user, who.device);
         let named = marks.into_iter().map(|(who, mark)| (name(&who), mark));
         self.marks.lock().extend(named);

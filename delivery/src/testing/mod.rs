@@ -76,6 +76,7 @@ impl Scene {
             at_once: Arc::default(),
             marks: Mutex::default(),
             rounds: Mutex::default(),
+            round_takes: Mutex::default(),
             refuse: Mutex::default(),
             reads_left: Mutex::new(u32::MAX),
             requests_left: Mutex::new(u32::MAX),

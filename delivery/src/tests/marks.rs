@@ -1,5 +1,7 @@
 //! Marks: stamped from what was sent, merged, refused when ahead; and pushes repeated without them.
 
+use std::time::Duration;
+
 use infra_ports::EventLog;
 use infra_ports::log::NewRecord;
 use schemas::avro::LogEvent;
@@ -329,6 +331,27 @@ fn marks_of_many_sessions_go_together() {
     assert_eq!(rounds[rounds.len() - 2..], [3, 3], "{rounds:?}");
     let marks = scene.commands.marks.lock();
     assert!(marks.iter().all(|(_, mark)| mark.since == Seq(1)));
+}
+
+#[test]
+fn where_appends_are_slow_marks_wait_for_company() {
+    let mut scene = Scene::new();
+    let clients = ["ada", "bob", "cyd"].map(|name| {
+        let chat = chat(&format!("d.{name}.dan"));
+        let client = scene.live(&format!("{name}/phone"));
+        scene.tell(1, &message(&chat, "dan", name), &[name]);
+        (client, delivered(&chat, 1))
+    });
+    *scene.commands.round_takes.lock() = Duration::from_millis(50);
+    // The second and the third come 20 ms apart, after the first one's round.
+    for ((client, mark), then) in clients.iter().zip([60, 20, 110]) {
+        scene.command(client, "r", mark);
+        scene.wait(then);
+    }
+    for (client, _) in &clients {
+        assert_eq!(settled(&scene.frames(client)), 1);
+    }
+    assert_eq!(*scene.commands.rounds.lock(), [1, 2]);
 }
 
 #[test]

@@ -220,9 +220,7 @@ impl Servers {
     /// # Errors
     /// When they cannot be asked.
     pub fn ended(&self) -> anyhow::Result<Vec<String>> {
-        let output = stack(self.folder.path(), self.how)
-            .arg("status")
-            .output()?;
+        let output = stack(self.folder.path(), self.how).arg("status").output()?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let down = said.lines().filter(|line| !line.contains(" up, "));
         Ok(down.map(str::to_owned).collect())
