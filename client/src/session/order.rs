@@ -14,6 +14,8 @@ use crate::Moment;
 const MAX_HELD: usize = 1000;
 /// The first wait before a gap is asked for again, and the bound of later ones.
 const RETRY_MS: (u64, u64) = (200, 10_000);
+/// How often a place that only a list spoke of is asked for in vain: for some twelve seconds.
+const MOST_FRUITLESS: u32 = 6;
 
 /// Where a chat stands with this client.
 #[derive(Debug, Default)]
@@ -29,7 +31,7 @@ pub(super) struct Order {
     held: BTreeMap<Seq, Entry>,
     /// The newest place an entry came from.
     wanted: Seq,
-    /// A newest place that a chat list spoke of; given up when an answer brings nothing.
+    /// A newest place that a chat list spoke of; given up when answers bring nothing.
     hint: Seq,
     /// True while a timeline query is under way.
     asked: bool,
@@ -165,7 +167,11 @@ impl Order {
             self.asked = false;
             (self.fruitless, self.ask_at) = (0, now);
         } else {
-            self.hint = Seq(0);
+            // A list may be ahead of the timeline, where the server's tables stand behind; one that names
+            // what this user never gets is believed no longer.
+            if self.fruitless >= MOST_FRUITLESS {
+                self.hint = Seq(0);
+            }
             self.refused(now);
         }
     }

@@ -147,13 +147,17 @@ fn answers_that_bring_nothing_are_asked_for_ever_more_seldom() {
 }
 
 #[test]
-fn a_head_heard_of_is_given_up_when_nothing_comes_of_it() {
+fn a_head_heard_of_is_asked_for_again_and_given_up_in_the_end() {
     let mut order = Order::from(Seq(4));
     order.hear_of(Seq(9));
-    assert_eq!(order.gap(), Some((Seq(5), Moment(0))));
-    order.asking();
-    order.answered(Moment(0), false);
-    assert_eq!(order.gap(), None);
+    let mut waits = Vec::new();
+    while let Some((from, at)) = order.gap() {
+        assert_eq!(from, Seq(5));
+        waits.push(at.0);
+        order.asking();
+        order.answered(Moment(0), false);
+    }
+    assert_eq!(waits, [0, 200, 400, 800, 1600, 3200, 6400]);
 }
 
 #[test]
