@@ -10,25 +10,21 @@ use schemas::topics::Topic;
 
 use super::{Subscriptions, stop};
 
-/// How often a log that is slow to answer is asked for an end of `users` before a start is given up.
+/// How often a log that is slow to answer is asked for the ends of `users` before a start is given up.
 const ENDS_TRIES: u32 = 5;
 
 /// Where each partition of `users` ends now: what is told from here on is delivered.
 pub(crate) async fn ends(log: &dyn EventLog) -> Result<Vec<Offset>, LogError> {
-    let mut ends = Vec::new();
-    for partition in (0..log.partitions()).map(Partition) {
-        let mut tries = 1..ENDS_TRIES;
-        let found = loop {
-            match log.positions(Topic::Users, partition).await {
-                Err(error) if error.is_retryable() && tries.next().is_some() => {
-                    tracing::warn!(%error, "the log does not say where users ends: asked again");
-                }
-                found => break found?,
+    let all: Vec<_> = (0..log.partitions()).map(Partition).collect();
+    let mut tries = 1..ENDS_TRIES;
+    loop {
+        match log.positions_of(Topic::Users, &all).await {
+            Err(error) if error.is_retryable() && tries.next().is_some() => {
+                tracing::warn!(%error, "the log does not say where users ends: asked again");
             }
-        };
-        ends.push(found.end);
+            found => return Ok(found?.into_iter().map(|found| found.end).collect()),
+        }
     }
-    Ok(ends)
 }
 
 /// How often ends are looked at. What is read too much when a partition is gained is what came within.
