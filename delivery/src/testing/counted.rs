@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use infra_ports::log::{NewRecord, Positions, Record};
 use infra_ports::memory::MemoryLog;
+use infra_ports::memory::log::{Around, AroundLog};
 use infra_ports::{EventLog, LogError, LogTail, RecordBatch, Visibility};
 use parking_lot::Mutex;
 use schemas::position::{Offset, Partition};
@@ -22,10 +22,14 @@ impl Taken {
     }
 }
 
-/// The log.
-pub(crate) struct CountedLog {
-    pub(crate) log: MemoryLog,
-    pub(crate) taken: Taken,
+struct Counted {
+    log: MemoryLog,
+    taken: Taken,
+}
+
+/// The same log, noting what tails take.
+pub(crate) fn counted(log: MemoryLog, taken: Taken) -> impl EventLog {
+    AroundLog(Counted { log, taken })
 }
 
 struct CountedTail(Box<dyn LogTail>, Taken);
@@ -52,40 +56,9 @@ impl LogTail for CountedTail {
 }
 
 #[async_trait]
-impl EventLog for CountedLog {
-    async fn create_topics(&self, topics: &[Topic]) -> Result<(), LogError> {
-        self.log.create_topics(topics).await
-    }
-
-    fn partitions(&self) -> u32 {
-        self.log.partitions()
-    }
-
-    async fn append(
-        &self,
-        topic: Topic,
-        partition: Partition,
-        records: Vec<NewRecord>,
-    ) -> Result<Offset, LogError> {
-        self.log.append(topic, partition, records).await
-    }
-
-    async fn sync(&self, topic: Topic) -> Result<(), LogError> {
-        self.log.sync(topic).await
-    }
-
-    async fn read(
-        &self,
-        topic: Topic,
-        partition: Partition,
-        from: Offset,
-        max_records: usize,
-        visibility: Visibility,
-    ) -> Result<Vec<Record>, LogError> {
-        let read = self
-            .log
-            .read(topic, partition, from, max_records, visibility);
-        read.await
+impl Around for Counted {
+    fn inner(&self) -> &dyn EventLog {
+        &self.log
     }
 
     async fn tail(
@@ -96,13 +69,5 @@ impl EventLog for CountedLog {
     ) -> Result<Box<dyn LogTail>, LogError> {
         let tail = self.log.tail(topic, from, visibility).await?;
         Ok(Box::new(CountedTail(tail, self.taken.clone())))
-    }
-
-    async fn positions(&self, topic: Topic, partition: Partition) -> Result<Positions, LogError> {
-        self.log.positions(topic, partition).await
-    }
-
-    async fn close(&self) -> Result<(), LogError> {
-        self.log.close().await
     }
 }

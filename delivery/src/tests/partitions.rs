@@ -19,7 +19,7 @@ use schemas::position::{Offset, Ordinal, Partition, Seq, Timestamp};
 use schemas::topics::{Topic, partition_of};
 
 use crate::router::{Dial, Reached};
-use crate::testing::counted::{CountedLog, Taken};
+use crate::testing::counted::{Taken, counted};
 use crate::{Config, Router, WorkerRole};
 
 const NODE: Node = Node(1);
@@ -100,10 +100,8 @@ impl Scene {
         let taken = [Taken::default(), Taken::default()];
         let mut workers = BTreeMap::new();
         for (name, taken) in ["a", "b"].into_iter().zip(&taken) {
-            let counted = Arc::new(CountedLog {
-                log: log.reopen(Arc::new(executor.faults(NODE))),
-                taken: taken.clone(),
-            });
+            let log = log.reopen(Arc::new(executor.faults(NODE)));
+            let counted = Arc::new(counted(log, taken.clone()));
             let prepared = {
                 let log = Arc::clone(&counted);
                 async move { WorkerRole::prepare(&*log, &Config::default()).await }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use infra_node::node::Adapters;
 use infra_ports::log::NewRecord;
+use infra_ports::memory::log::{self, AroundLog};
 use infra_ports::memory::store::{Around, AroundStore};
 use infra_ports::{
-    EventLog, LogError, LogTail, Mutation, Positions, Record, RecordBatch, StoreError, TableStore,
-    Visibility,
+    EventLog, LogError, LogTail, Mutation, Record, RecordBatch, StoreError, TableStore, Visibility,
 };
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
@@ -61,7 +61,7 @@ impl Valves {
     pub fn around(&self, adapters: Adapters) -> Adapters {
         let (log, store) = (Arc::clone(&adapters.log), Arc::clone(&adapters.store));
         Adapters {
-            log: Arc::new(ValvedLog(self.clone(), log)),
+            log: Arc::new(AroundLog(ValvedLog(self.clone(), log))),
             store: Arc::new(AroundStore(ValvedStore(self.clone(), store))),
             ..adapters
         }
@@ -119,13 +119,9 @@ impl LogTail for ValvedTail {
 }
 
 #[async_trait]
-impl EventLog for ValvedLog {
-    async fn create_topics(&self, topics: &[Topic]) -> Result<(), LogError> {
-        self.1.create_topics(topics).await
-    }
-
-    fn partitions(&self) -> u32 {
-        self.1.partitions()
+impl log::Around for ValvedLog {
+    fn inner(&self) -> &dyn EventLog {
+        &*self.1
     }
 
     async fn append(
@@ -184,14 +180,6 @@ impl EventLog for ValvedLog {
             place,
             tail,
         }))
-    }
-
-    async fn positions(&self, topic: Topic, partition: Partition) -> Result<Positions, LogError> {
-        self.1.positions(topic, partition).await
-    }
-
-    async fn close(&self) -> Result<(), LogError> {
-        self.1.close().await
     }
 }
 

@@ -7,9 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use infra_ports::log::NewRecord;
-use infra_ports::{
-    EventLog, LogError, LogTail, Positions, Record, RecordBatch, Runtime, Visibility,
-};
+use infra_ports::memory::log::{Around, AroundLog};
+use infra_ports::{EventLog, LogError, LogTail, RecordBatch, Runtime, Visibility};
 use schemas::avro::LogEvent;
 use schemas::events::ChatEvent;
 use schemas::position::{Offset, Partition};
@@ -27,28 +26,29 @@ const LOST_ONE_OF: usize = 10;
 
 type Append = (Topic, Partition, Vec<NewRecord>);
 
-/// A sound log behind a liar.
-pub struct FlawedLog {
+struct Liar {
     flaw: Flaw,
     log: Arc<dyn EventLog>,
     owed: mpsc::Sender<Append>,
     appends: AtomicUsize,
 }
 
-impl FlawedLog {
-    /// Wraps a sound log.
-    pub fn new(flaw: Flaw, log: Arc<dyn EventLog>, runtime: &Arc<dyn Runtime>) -> Self {
-        let (owed, late) = mpsc::channel(OWED);
-        let (inner, clock) = (Arc::clone(&log), Arc::clone(runtime));
-        runtime.spawn("late-appends", Box::pin(append_late(inner, clock, late)));
-        let appends = AtomicUsize::new(0);
-        Self {
-            flaw,
-            log,
-            owed,
-            appends,
-        }
-    }
+/// A sound log behind a liar.
+pub(super) fn flawed(
+    flaw: Flaw,
+    log: Arc<dyn EventLog>,
+    runtime: &Arc<dyn Runtime>,
+) -> impl EventLog {
+    let (owed, late) = mpsc::channel(OWED);
+    let (inner, clock) = (Arc::clone(&log), Arc::clone(runtime));
+    runtime.spawn("late-appends", Box::pin(append_late(inner, clock, late)));
+    let appends = AtomicUsize::new(0);
+    AroundLog(Liar {
+        flaw,
+        log,
+        owed,
+        appends,
+    })
 }
 
 /// Appends in the order in which it was answered: what waits in memory is the only thing wrong.
@@ -103,13 +103,9 @@ fn without_last_member(record: NewRecord) -> NewRecord {
 }
 
 #[async_trait]
-impl EventLog for FlawedLog {
-    async fn create_topics(&self, topics: &[Topic]) -> Result<(), LogError> {
-        self.log.create_topics(topics).await
-    }
-
-    fn partitions(&self) -> u32 {
-        self.log.partitions()
+impl Around for Liar {
+    fn inner(&self) -> &dyn EventLog {
+        &*self.log
     }
 
     async fn append(
@@ -144,23 +140,6 @@ impl EventLog for FlawedLog {
         owed.map(|()| end).map_err(|_| LogError::Closed)
     }
 
-    async fn sync(&self, topic: Topic) -> Result<(), LogError> {
-        self.log.sync(topic).await
-    }
-
-    async fn read(
-        &self,
-        topic: Topic,
-        partition: Partition,
-        from: Offset,
-        max_records: usize,
-        visibility: Visibility,
-    ) -> Result<Vec<Record>, LogError> {
-        self.log
-            .read(topic, partition, from, max_records, visibility)
-            .await
-    }
-
     async fn tail(
         &self,
         topic: Topic,
@@ -172,13 +151,5 @@ impl EventLog for FlawedLog {
             (Flaw::NeverWoken, Topic::Users) => Box::new(NeverWoken(tail)),
             _ => tail,
         })
-    }
-
-    async fn positions(&self, topic: Topic, partition: Partition) -> Result<Positions, LogError> {
-        self.log.positions(topic, partition).await
-    }
-
-    async fn close(&self) -> Result<(), LogError> {
-        self.log.close().await
     }
 }

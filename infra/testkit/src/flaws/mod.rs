@@ -11,7 +11,7 @@ use std::sync::Arc;
 use infra_ports::memory::store::Stale;
 use infra_ports::{EventLog, Runtime, TableStore};
 
-pub use log::FlawedLog;
+use log::flawed;
 pub use store::{Flawed, FlawedStore};
 
 /// A rule to break.
@@ -85,7 +85,7 @@ pub fn break_rule(
         | Flaw::LostAppend
         | Flaw::DroppedSetting
         | Flaw::ForgottenMember
-        | Flaw::NeverWoken => (Arc::new(FlawedLog::new(flaw, log, &runtime)), store),
+        | Flaw::NeverWoken => (Arc::new(flawed(flaw, log, &runtime)), store),
         Flaw::StatesKept => (log, Arc::new(Stale::new(store))),
         Flaw::NoDedupe | Flaw::EarlyCheckpoint | Flaw::Uncounted => {
             (log, Arc::new(Flawed::store(flaw, store, runtime)))

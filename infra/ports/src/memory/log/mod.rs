@@ -12,9 +12,12 @@
 //! (1 unavailable), `log.tail` (1 unavailable), `log.tail.short` (how many records fewer), `log.crash.lost`
 //! (how many unsynced batches of a topic are lost). An fsync that fails is [`MemoryLog::poison`].
 
+mod around;
 mod disk;
 mod line;
 mod tail;
+
+pub use around::{Around, AroundLog};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
