@@ -80,6 +80,21 @@ fn a_node_whose_log_takes_nothing_any_more_does_not_stay_so() {
     assert_eq!(holds(&plan, BTreeMap::new()).delivered, 6);
 }
 
+/// Found at first as seed 409019.
+#[test]
+fn what_a_failed_fsync_left_behind_is_folded_when_the_log_is_opened_again() {
+    for nth in 0..6 {
+        let mut plan = Plan::calm(3);
+        plan.then(500, Deed::Person(ADA, Act::Send(ada_and_bob())));
+        plan.then(900, Deed::Person(BOB, Act::Hide(ada_and_bob(), 0)));
+        plan.then(910, Deed::World(Event::FsyncFails));
+        // Whoever wanted it does not ask again.
+        plan.then(911, Deed::Person(BOB, Act::Relaunch));
+        let slow = fault(Kind::Delay, "log.append.written", 1, nth);
+        holds(&plan, BTreeMap::from([(slow, 20)]));
+    }
+}
+
 #[test]
 fn a_reader_whose_connection_fell_silent_is_not_forgotten() {
     for tail_breaks in [false, true] {

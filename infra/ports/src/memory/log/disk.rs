@@ -42,6 +42,8 @@ pub(super) struct Disk {
     topics: BTreeMap<Topic, Chain>,
     crashes: u64,
     failures: u64,
+    /// How many of the failures an opening has seen.
+    seen: u64,
 }
 
 impl Disk {
@@ -51,6 +53,7 @@ impl Disk {
             topics: BTreeMap::new(),
             crashes: 0,
             failures: 0,
+            seen: 0,
         }
     }
 
@@ -68,6 +71,13 @@ impl Disk {
 
     pub(super) fn poison(&mut self) {
         self.failures += 1;
+    }
+
+    /// Somebody opens the log: what a failed fsync left is found, and made durable.
+    pub(super) fn open(&mut self) {
+        if std::mem::replace(&mut self.seen, self.failures) != self.failures {
+            self.sync_all();
+        }
     }
 
     pub(super) fn create(&mut self, topics: &[Topic]) {

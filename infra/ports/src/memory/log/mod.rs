@@ -112,7 +112,7 @@ impl MemoryLog {
     }
 
     /// Opens the same log again. The handle it is called on stays as it is: closed, crashed, or
-    /// alive beside the new one.
+    /// alive beside the new one. What an fsync that failed has left is durable from then on.
     #[must_use]
     pub fn reopen(&self, faults: Arc<dyn Faults>) -> Self {
         Self::live(Arc::clone(&self.shared), faults)
@@ -128,7 +128,7 @@ impl MemoryLog {
     }
 
     /// An fsync fails: nobody knows what the disk holds. Every handle that is open takes no more
-    /// appends and syncs nothing, reads go on; open the log again after a [`MemoryLog::crash`].
+    /// appends and syncs nothing, reads go on, until the log is opened again.
     pub fn poison(&self) {
         self.shared.disk.lock().poison();
     }
@@ -151,7 +151,8 @@ impl MemoryLog {
 
     fn live(shared: Arc<Shared>, faults: Arc<dyn Faults>) -> Self {
         let life = {
-            let disk = shared.disk.lock();
+            let mut disk = shared.disk.lock();
+            disk.open();
             Life {
                 over: AtomicBool::new(false),
                 crashes: disk.crashes(),
@@ -159,6 +160,7 @@ impl MemoryLog {
                 line: Mutex::default(),
             }
         };
+        shared.tell_all();
         Self {
             shared,
             life: Arc::new(life),

@@ -263,3 +263,21 @@ fn after_a_failed_fsync_nothing_is_taken_until_the_log_is_opened_again() {
         "what was left is durable now"
     );
 }
+
+#[test]
+fn a_log_that_is_opened_again_after_a_failed_fsync_makes_durable_what_it_finds() {
+    let log = with(StopAt("log.append.written"));
+    let mut append = log.append(Topic::Chats, Partition(0), vec![record("a")]);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(append.as_mut().poll(&mut context).is_pending());
+    log.poison();
+    drop(append);
+    let opened = log.reopen(Arc::new(NoFaults));
+    let from = vec![(Partition(0), Offset(0))];
+    let mut tail = run(opened.tail(Topic::Chats, from, Visibility::Durable)).unwrap();
+    assert_eq!(run(tail.next(9)).unwrap().len(), 1);
+    assert!(matches!(
+        run(log.append(Topic::Chats, Partition(0), vec![record("b")])),
+        Err(LogError::Poisoned(_))
+    ));
+}

@@ -81,7 +81,8 @@ impl World {
         drop(self.guest.take());
     }
 
-    /// No node may write any more; each is started again when somebody comes to it.
+    /// No node may write any more; each is started again when somebody comes to it, and the first to
+    /// open the log makes durable what it finds.
     fn fsync_fails(&mut self) {
         self.log.poison();
         self.weather.turns_bad();
@@ -89,7 +90,6 @@ impl World {
         for server in &mut self.servers {
             server.boots_at = Some(moment);
         }
-        self.reopen();
     }
 
     /// Drops what every projection that may need it again has applied durably.
