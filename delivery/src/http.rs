@@ -119,7 +119,9 @@ async fn chats(
     Asker(who): Asker,
     Asked(query): Asked<ChatsQuery>,
 ) -> Answer<Chats> {
-    Ok(Json(api.reads.chats(&who.user, &query).await?))
+    let behind = !api.inbox_is_current(&who.user).await;
+    let list = api.reads.chats(&who.user, &query).await?;
+    Ok(Json(Chats { behind, ..list }))
 }
 
 #[derive(Deserialize)]

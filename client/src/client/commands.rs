@@ -273,6 +273,7 @@ mod tests {
         let page = Chats {
             chats: Vec::new(),
             cursor: Some("secret".to_owned()),
+            behind: false,
         };
         assert_eq!(kind(&Frame::Chats(page)), "Chats");
         assert_eq!(kind(&Frame::Live {}), "Live");

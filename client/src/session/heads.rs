@@ -4,7 +4,8 @@
 //! were sent, then the process died before its user had written down what it had taken), only the
 //! heads of the chats tell. Pages of the chat list are read until every known chat was seen, and as
 //! many lines as a screen shows: of those in which nothing is known the newest page is owed, as to
-//! a new device.
+//! a new device. A list of which the server says that it is behind is read again from its top until
+//! it is not.
 
 use std::collections::BTreeSet;
 
@@ -16,6 +17,8 @@ use crate::Moment;
 
 const PAGE: u32 = 100;
 const RETRY_MS: u64 = 1000;
+/// The bound of the growing pauses before a list that was behind is read again.
+const LONGEST_MS: u64 = 10_000;
 /// Lines of the list whose chats are owed though nothing is known of them: to so many the server
 /// resumes a new device.
 const SCREEN: usize = 20;
@@ -28,16 +31,31 @@ pub(super) struct Heads {
     seen: [usize; 2],
     cursor: Option<String>,
     due: Option<Moment>,
+    /// A page of this reading was behind.
+    behind: bool,
+    /// So many readings since the reconnect were behind.
+    fruitless: u32,
 }
 
 impl Heads {
-    /// Begins: these chats are known, their heads are wanted.
+    /// Begins at that moment: these chats are known, their heads are wanted.
     pub(super) fn begin(&mut self, now: Moment, known: BTreeSet<ChatId>) {
         *self = Self {
             unseen: known,
             due: Some(now),
             ..Self::default()
         };
+    }
+
+    /// Begins again after a pause, if what was read was behind: these chats are known now.
+    pub(super) fn begin_again(&mut self, now: Moment, known: impl FnOnce() -> BTreeSet<ChatId>) {
+        if self.due.is_some() || !self.behind {
+            return;
+        }
+        let fruitless = self.fruitless.saturating_add(1);
+        let pause = RETRY_MS.saturating_mul(1 << self.fruitless.min(10));
+        self.begin(now.after(pause.min(LONGEST_MS)), known());
+        self.fruitless = fruitless;
     }
 
     pub(super) fn stop(&mut self) {
@@ -70,6 +88,7 @@ impl Heads {
             }
         }
         self.cursor = page.cursor;
+        self.behind |= page.behind;
         let [_, others] = self.seen;
         let more = !self.unseen.is_empty() || others < SCREEN;
         self.due = (self.cursor.is_some() && more).then_some(now);

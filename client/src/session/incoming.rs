@@ -92,6 +92,8 @@ impl Session {
                 self.gaps.insert(chat);
             }
         }
+        let known = || self.orders.keys().cloned().collect();
+        self.heads.begin_again(now, known);
         self.ask_gaps(now);
     }
 

@@ -46,6 +46,8 @@ enum Step {
     Swap(usize),
     /// The server cannot take the next command now.
     Busy,
+    /// The server's tables stand behind when the next page of the list is read.
+    Lag,
     Wait(u64),
     /// The user takes so many entries that wait for it.
     Take(usize),
@@ -65,6 +67,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0usize..8).prop_map(Step::Repeat),
         1 => (0usize..8).prop_map(Step::Swap),
         1 => Just(Step::Busy),
+        1 => Just(Step::Lag),
         4 => (0u64..400).prop_map(Step::Wait),
         4 => (1usize..6).prop_map(Step::Take),
         1 => Just(Step::Save),
@@ -79,6 +82,7 @@ struct Server {
     verdicts: BTreeMap<(ChatId, ClientId), Result<Seq, Code>>,
     delivered: BTreeMap<ChatId, Seq>,
     busy: bool,
+    lags: bool,
     to_client: VecDeque<Vec<u8>>,
 }
 
@@ -174,6 +178,7 @@ impl Server {
 
     /// Two pages, so that the cursor is used.
     fn list(&mut self, reference: Option<&str>, second: bool) {
+        let behind = std::mem::take(&mut self.lags);
         let shown = if second { 1..CHATS } else { 0..1 };
         let summary = |n| ChatSummary {
             chat: chat(n),
@@ -189,9 +194,12 @@ impl Server {
             pinned: false,
             member: true,
         };
-        let chats = shown.map(summary).collect();
-        let cursor = (!second).then(|| "2".to_owned());
-        self.say(reference, &Frame::Chats(Chats { chats, cursor }));
+        let page = Chats {
+            chats: shown.filter(|_| !behind).map(summary).collect(),
+            cursor: (!second).then(|| "2".to_owned()),
+            behind,
+        };
+        self.say(reference, &Frame::Chats(page));
     }
 
     fn send(&mut self, reference: Option<&str>, send: Send) {
@@ -317,6 +325,7 @@ impl World {
                 }
             }
             Step::Busy => self.server.busy = true,
+            Step::Lag => self.server.lags = true,
             Step::Wait(ms) => self.now = self.now.after(ms),
             Step::Take(n) => self.take(n),
             Step::Save => self.saved = self.handed.clone(),

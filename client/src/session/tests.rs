@@ -105,11 +105,20 @@ impl Bench {
     fn go_live(&mut self, chats: Vec<ChatSummary>) {
         self.hear(None, Frame::Live {});
         self.wait(0);
+        self.list(chats, false);
+    }
+
+    /// The chat list was asked for, and shows these chats.
+    fn list(&mut self, chats: Vec<ChatSummary>, behind: bool) {
         let asked = self.written().pop();
         let (reference, query) = asked.expect("the chat list is asked for");
         assert!(matches!(query, Command::Chats(_)), "{query:?}");
-        let cursor = None;
-        self.hear(Some(&reference), Frame::Chats(Chats { chats, cursor }));
+        let page = Chats {
+            chats,
+            cursor: None,
+            behind,
+        };
+        self.hear(Some(&reference), Frame::Chats(page));
     }
 
     fn connect(&mut self) {
@@ -300,6 +309,7 @@ fn a_read_is_answered_to_its_asker_even_over_a_reconnect() {
     let page = Frame::Chats(Chats {
         chats: vec![],
         cursor: None,
+        behind: true,
     });
     bench.hear(Some("c4"), page.clone());
     let answered = Output::Answered {

@@ -290,6 +290,7 @@ async fn reads_and_settings_bring_their_answer_or_refusal() {
     let page = Chats {
         chats: vec![],
         cursor: None,
+        behind: true,
     };
     peer.say(Some(&reference), &Frame::Chats(page.clone()))
         .await;

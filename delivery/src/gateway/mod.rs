@@ -25,13 +25,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use infra_ports::link::{Link, Subscribing};
+use infra_ports::link::{Link, Subscribed, Subscribing};
 use infra_ports::{EventLog, FrameWriter, Runtime};
 use parking_lot::Mutex;
 use schemas::errors::{Code, Refusal, close};
 use schemas::frames::{Closing, Frame};
 use schemas::ids::{ChatId, Identity, UserId};
-use schemas::position::{Offset, Timestamp};
+use schemas::position::{Offset, Partition, Timestamp};
 use schemas::topics::{Topic, partition_of};
 use tokio::sync::Notify;
 
@@ -46,7 +46,7 @@ use self::wheel::{Alarm, Wheel};
 use crate::config::Config;
 use crate::metrics;
 use crate::reads::Reads;
-use crate::seams::{Applied, CHATS, Commands};
+use crate::seams::{Applied, CHATS, Commands, INBOX};
 
 /// The farthest alarm: a later moment is looked at again then.
 const FARTHEST_ALARM: Duration = Duration::from_secs(600);
@@ -298,6 +298,41 @@ impl Gateway {
             None => true,
         };
         logged && self.rows_of(signed_in, chat, patience).await
+    }
+
+    /// Waits for the inbox to have what this user was told here before; false when that takes too
+    /// long.
+    pub(crate) async fn inbox_of(&self, hub: &Hub) -> bool {
+        let told = async {
+            match self.subscribe(hub).await {
+                Ok(Subscribed { partition, from }) => self.inbox_at(partition, from).await,
+                Err(_) => false,
+            }
+        };
+        tokio::select! {
+            biased;
+            is_there = told => is_there,
+            () = self.runtime.sleep(self.config.inbox_within) => false,
+        }
+    }
+
+    /// Waits for the inbox to have all that the log tells a user; false when that takes too long or
+    /// the log does not answer.
+    pub(crate) async fn inbox_is_current(&self, user: &UserId) -> bool {
+        let partition = partition_of(user.as_str().as_bytes(), self.log.partitions());
+        match self.log.positions(Topic::Users, partition).await {
+            Ok(ends) => self.inbox_at(partition, ends.end).await,
+            Err(_) => false,
+        }
+    }
+
+    /// Waits for the inbox to have everything below an offset of `users`; false when that takes too
+    /// long.
+    pub(crate) async fn inbox_at(&self, partition: Partition, offset: Offset) -> bool {
+        let (applied, patience) = (&self.applied, self.config.inbox_within);
+        applied
+            .wait_applied(INBOX, partition, offset, patience)
+            .await
     }
 
     /// Says `live` once everything missed was sent.

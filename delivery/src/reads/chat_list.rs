@@ -56,7 +56,8 @@ impl Place {
 }
 
 impl Reads {
-    /// A page of a user's chat list.
+    /// A page of a user's chat list, as the tables have it: whether they are behind is for the asker
+    /// to say.
     ///
     /// # Errors
     /// `invalid_field` for a bad limit or cursor, `unavailable`.
@@ -161,7 +162,11 @@ fn page(mut chats: Vec<ChatSummary>, after: Option<&Place>, limit: usize) -> Cha
         .last()
         .filter(|_| more)
         .map(|last| Place::of(last).cursor());
-    Chats { chats, cursor }
+    Chats {
+        chats,
+        cursor,
+        behind: false,
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Delivery as a whole, scene by scene.
 
+mod chat_list;
 mod commands;
 mod lifecycle;
 mod live;

@@ -224,7 +224,7 @@ fn only_who_is_or_was_a_member_may_read() {
 
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 
-fn get(scene: &mut Scene, path: &str, token: Option<&str>) -> (StatusCode, String) {
+pub(super) fn get(scene: &mut Scene, path: &str, token: Option<&str>) -> (StatusCode, String) {
     let mut request = Request::get(path).extension(ConnectInfo(PEER));
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));

@@ -95,6 +95,28 @@ fn what_a_failed_fsync_left_behind_is_folded_when_the_log_is_opened_again() {
     }
 }
 
+/// Found at first as seed 400934.
+#[test]
+fn an_app_that_kept_nothing_finds_its_chats_though_nobody_folds_the_inbox_for_a_while() {
+    for victim in [0, 1] {
+        let mut plan = Plan::calm(9);
+        plan.shape.composition = Composition::Shared { whole: 1, folds: 1 };
+        plan.shape.partitions = 6;
+        plan.shape.writes_late = true;
+        let pairs = [("ada", "bob"), ("ada", "cy"), ("bob", "cy")];
+        plan.then(500, Deed::World(Event::Kill(victim)));
+        for (n, (one, other)) in (0..).zip(pairs) {
+            let chat = ChatId::direct(&user(one), &user(other)).unwrap();
+            plan.then(600 + n, Deed::Person(BOB, Act::Send(chat.clone())));
+            plan.then(610 + n, Deed::Person(ADA, Act::Send(chat)));
+        }
+        for device in 0..4 {
+            plan.then(1_100, Deed::Person(device, Act::Relaunch));
+        }
+        holds(&plan, BTreeMap::new());
+    }
+}
+
 #[test]
 fn a_reader_whose_connection_fell_silent_is_not_forgotten() {
     for tail_breaks in [false, true] {

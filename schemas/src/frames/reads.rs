@@ -18,6 +18,10 @@ pub struct Chats {
     /// Give it back to get the next page; none on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// True where the tables had not caught up with what this user was told before: lines may be
+    /// missing or old, and the list is to be asked for again later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub behind: bool,
 }
 
 /// One line of the chat list.

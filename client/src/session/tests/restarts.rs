@@ -17,6 +17,7 @@ fn after_a_restart_heads_show_what_the_marks_were_ahead_of() {
     let page = Chats {
         chats: std::iter::once(line(31)).chain(others).collect(),
         cursor: Some("more".into()),
+        behind: false,
     };
     bench.hear(Some(&reference), Frame::Chats(page));
     bench.wait(0);
@@ -115,4 +116,56 @@ fn delivered_marks_follow_merged_and_are_sent_again_after_a_reconnect() {
     assert_eq!(again, mark);
     bench.hear(Some(&reference), Frame::Settled(Settled { chat: chat() }));
     assert!(bench.session.is_settled());
+}
+
+#[test]
+fn a_list_that_is_behind_is_asked_for_again_until_it_is_not() {
+    let mut bench = Bench::new(&[]);
+    bench.connect();
+    bench.hear(None, Frame::Live {});
+    bench.wait(0);
+    bench.list(vec![], true);
+    for pause in [1_000, 2_000, 4_000, 8_000, 10_000, 10_000] {
+        bench.wait(pause - 1);
+        assert!(bench.written().is_empty(), "before {pause} ms");
+        bench.wait(1);
+        bench.list(vec![], true);
+    }
+    bench.wait(10_000);
+    bench.list(vec![line(1)], false);
+    bench.wait(0);
+    let (_, asked) = bench.written().pop().expect("what it spoke of");
+    assert!(
+        matches!(&asked, Command::Timeline(q) if q.from == Seq(1)),
+        "{asked:?}"
+    );
+    bench.wait(14_000);
+    let lists = |(_, command): &(String, Command)| matches!(command, Command::Chats(_));
+    assert!(!bench.written().iter().any(lists), "it is whole");
+}
+
+#[test]
+fn a_list_of_several_pages_of_which_one_was_behind_is_read_again_from_its_top() {
+    let mut bench = Bench::new(&[(chat(), Seq(30))]);
+    bench.connect();
+    bench.hear(None, Frame::Live {});
+    let pages = [
+        (None, Some("more"), true),
+        (Some("more"), None, false),
+        (None, None, false),
+    ];
+    for (asked, cursor, behind) in pages {
+        bench.wait(1_000);
+        let (reference, query) = bench.written().pop().expect("asked");
+        let Command::Chats(query) = query else {
+            panic!("{query:?}")
+        };
+        assert_eq!(query.cursor.as_deref(), asked);
+        let page = Chats {
+            chats: vec![],
+            cursor: cursor.map(str::to_owned),
+            behind,
+        };
+        bench.hear(Some(&reference), Frame::Chats(page));
+    }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use schemas::errors::{Code, Refusal, close};
 use schemas::events::MarkKind;
 use schemas::frames::{
-    ChatsQuery, Command, Frame, HistoryQuery, MembersQuery, StatusQuery, TimelineQuery, Welcome,
+    Chats, ChatsQuery, Command, Frame, HistoryQuery, MembersQuery, StatusQuery, TimelineQuery,
+    Welcome,
 };
 use schemas::ids::{ChatId, Identity};
 
@@ -174,7 +175,12 @@ async fn ask(gateway: &Gateway, session: &Session, query: Query) -> Result<Frame
         gateway.rows_of(signed_in, chat, patience).await;
     }
     Ok(match query {
-        Query::Chats(query) => Frame::Chats(reads.chats(user, &query).await?),
+        Query::Chats(query) => {
+            // Before the rows are read: what comes meanwhile does no harm.
+            let behind = !gateway.inbox_of(&signed_in.hub).await;
+            let list = reads.chats(user, &query).await?;
+            Frame::Chats(Chats { behind, ..list })
+        }
         Query::History(query) => Frame::History(reads.history(user, &query).await?),
         Query::Timeline(query) => Frame::Entries(reads.timeline(user, &query).await?),
         Query::Status(query) => Frame::Status(reads.status(user, &query).await?),

@@ -102,11 +102,7 @@ async fn gather(
         .reads
         .device(&identity.user, &identity.device)
         .await?;
-    let within = gateway.config.inbox_within;
-    let applied = gateway
-        .applied
-        .wait_applied(INBOX, partition, from, within)
-        .await;
+    let applied = gateway.inbox_at(partition, from).await;
     // Looked up before the rows are read: what it does not cover is replayed.
     let inbox_at = gateway.applied.applied(INBOX, partition);
     let mut heads = gateway.reads.heads(&identity.user).await?;
