@@ -115,9 +115,15 @@ fn unavailable(error: &StoreError) -> Refusal {
     Refusal::plain(Code::Internal)
 }
 
-/// An event that a row keeps.
+/// An event that a row keeps. One of a newer build can be read elsewhere already, and here after an
+/// upgrade: so it is asked for again.
 fn event_of(bytes: &[u8]) -> Result<ChatEvent, Refusal> {
     ChatEvent::decode(bytes).map_err(|error| {
+        if error.is_unknown() {
+            tracing::error!(%error, "a row's event is of a newer build: upgrade this one");
+            let reason = "an upgrade of this server is under way; ask again";
+            return Refusal::new(Code::Unavailable, reason);
+        }
         tracing::error!(%error, "a row's event cannot be read");
         Refusal::plain(Code::Internal)
     })
@@ -129,5 +135,17 @@ fn page_size(asked: Option<u32>, otherwise: usize) -> Result<usize, Refusal> {
         None => Ok(otherwise),
         Some(Ok(limit)) if (1..=MAX_BATCH).contains(&limit) => Ok(limit),
         Some(_) => Err(Refusal::new(Code::InvalidField, "limit: 1 to 100")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_of_a_newer_build_is_asked_for_again_and_a_broken_one_is_not() {
+        let newer = [&[0xC3, 0x01], &[0xFF; 8][..], b"datum"].concat();
+        assert_eq!(event_of(&newer).unwrap_err().code, Code::Unavailable);
+        assert_eq!(event_of(b"broken").unwrap_err().code, Code::Internal);
     }
 }
