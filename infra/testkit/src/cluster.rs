@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tempfile::TempDir;
 
+use crate::later::{self, Build};
 use crate::process::{Entrance, NodeProcess, RunningNode, Verified};
 
 /// How long a process may take to be ready, on a busy machine.
@@ -84,6 +85,17 @@ impl Cluster {
     pub fn start(&mut self, name: &str) -> anyhow::Result<()> {
         let member = self.member(name)?;
         member.running = Some(member.process.start_serving()?);
+        Ok(())
+    }
+
+    /// Has a process be this build from its next start on.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn becomes(&mut self, name: &str, build: Build) -> anyhow::Result<()> {
+        let environment = &mut self.member(name)?.process.environment;
+        environment.retain(|(variable, _)| variable != later::VARIABLE);
+        environment.push((later::VARIABLE.to_owned(), build.name().to_owned()));
         Ok(())
     }
 
@@ -189,6 +201,14 @@ impl Cluster {
     /// The names of all processes, in order.
     pub fn names(&self) -> Vec<String> {
         self.members.keys().cloned().collect()
+    }
+
+    /// What a process wrote last to standard error.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn last_words(&mut self, name: &str) -> anyhow::Result<String> {
+        Ok(self.member(name)?.said())
     }
 
     /// What each process wrote last to standard error, for a test that fails.

@@ -24,6 +24,7 @@ pub mod clock;
 pub mod cluster;
 pub mod demo;
 pub mod flaws;
+pub mod later;
 pub mod platform;
 pub mod process;
 pub mod prometheus;

@@ -16,6 +16,8 @@ use rustix::process::{Pid, Signal};
 use schemas::ids::{DeviceId, UserId};
 use schemas::position::Timestamp;
 
+use crate::later;
+
 /// How long a node may take to come up, on a busy machine.
 const START_WITHIN: Duration = Duration::from_secs(60);
 /// What the names of settings in the environment begin with.
@@ -80,8 +82,8 @@ impl NodeProcess {
     }
 
     /// Has every table made again from the log and compared with the live ones. The node must not
-    /// run. With this node's settings, and nothing else of its arguments and environment: what
-    /// verifies is sound.
+    /// run. By the same build with this node's settings, and nothing else of its arguments and
+    /// environment: what verifies is sound.
     ///
     /// # Errors
     /// When the program cannot be run.
@@ -166,7 +168,7 @@ impl NodeProcess {
     /// What of its environment says how a node is configured.
     fn settings(&self) -> impl Iterator<Item = (&String, &String)> {
         let environment = self.environment.iter().map(|(name, value)| (name, value));
-        environment.filter(|(name, _)| name.starts_with(SETTINGS))
+        environment.filter(|(name, _)| name.starts_with(SETTINGS) || *name == later::VARIABLE)
     }
 
     /// The program, in a working folder of its own and without settings of whoever runs this: a

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::BufRead;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use serde::de::DeserializeOwned;
 use serde_avro_fast::Schema;
@@ -89,14 +89,27 @@ pub struct SchemaStore {
     releases: HashMap<u64, Release, ahash::RandomState>,
 }
 
-static RELEASED: LazyLock<SchemaStore> = LazyLock::new(|| {
+static RELEASED: OnceLock<SchemaStore> = OnceLock::new();
+
+fn of_this_build() -> SchemaStore {
     SchemaStore::of_releases().expect("released schemas are parsed by the tests of this crate")
-});
+}
 
 impl SchemaStore {
     /// The store of all that this build knows, made once.
     pub fn released() -> &'static Self {
-        &RELEASED
+        RELEASED.get_or_init(of_this_build)
+    }
+
+    /// Has this process know these schemas in the place of the released ones, as a build of a later time
+    /// would: for tests of platforms that are rolled from one build to the next.
+    ///
+    /// # Errors
+    /// Gives the store back when schemas were asked for already: to be called before anything is read
+    /// or written.
+    #[cfg(feature = "later-schemas")]
+    pub fn release(self) -> Result<(), Self> {
+        RELEASED.set(self)
     }
 
     /// A store of every released version.

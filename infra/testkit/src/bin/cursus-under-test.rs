@@ -1,21 +1,28 @@
-//! The `cursus` program with a test-only switch: `CURSUS_FLAW=<name>` breaks one rule, to prove
-//! that the checker sees it. Without it this is the same node.
+//! The `cursus` program with test-only switches: `CURSUS_FLAW=<name>` breaks one rule, to prove that the
+//! checker sees it; `CURSUS_BUILD=reads` or `writes` makes it a build of a later time, as far as its
+//! events go. Without them this is the same node.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use infra_node::config::Config;
 use infra_node::node::Adapters;
 use infra_testkit::flaws::{Flaw, break_rule};
+use infra_testkit::later::{self, Build};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    infra_node::cli::main(adapters)
+    let build = later::begin().expect("a test names a build that there is");
+    infra_node::cli::main(async move |config: &Config| adapters(config, build).await)
 }
 
-async fn adapters(config: &Config) -> anyhow::Result<Adapters> {
-    let sound = Adapters::open(config).await?;
+async fn adapters(config: &Config, build: Build) -> anyhow::Result<Adapters> {
+    let mut sound = Adapters::open(config).await?;
+    if build == Build::Writes {
+        sound.log = Arc::new(later::writing(sound.log));
+    }
     let Ok(name) = std::env::var("CURSUS_FLAW") else {
         return Ok(sound);
     };

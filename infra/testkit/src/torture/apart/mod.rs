@@ -22,14 +22,16 @@ use anyhow::Context;
 use super::crowd::Crowd;
 use super::{Cast, SETTLE_WITHIN, millis, outcome};
 use crate::checker::{self, Violation};
+use crate::later::Build;
 
 use probe::Probe;
 pub use stage::{PROCESSES, Stage, servers};
 pub use times::{Times, table, times};
+use victims::Target;
 pub use victims::{Hit, kind};
 
 /// Partitions of each topic.
-const PARTITIONS: u32 = 8;
+pub const PARTITIONS: u32 = 8;
 /// A device of the crowd rests so long between two commands, at most.
 const REST: Duration = Duration::from_millis(100);
 
@@ -116,14 +118,9 @@ pub struct Outcome {
 pub async fn run(
     stage: &mut Stage,
     plan: &Plan,
-    mut progress: impl FnMut(&Round),
+    progress: impl FnMut(&Round),
 ) -> anyhow::Result<Outcome> {
     let mut chance = fastrand::Rng::with_seed(plan.seed);
-    let entrance = stage.cluster.entrance();
-    let probe = Probe::start(&entrance)?;
-    probe.flows().await.context("before the first round")?;
-    let crowd = Crowd::gather(&Cast::new(), &entrance, REST, &mut chance).await?;
-    let (mut rounds, mut unasked) = (Vec::new(), Vec::new());
     let one_of = |names: Vec<String>| -> Vec<String> {
         let wanted =
             |name: &String| plan.only.is_empty() || plan.only.iter().any(|k| k == kind(name));
@@ -131,11 +128,45 @@ pub async fn run(
     };
     let (processes, servers) = (one_of(stage.cluster.names()), one_of(stage.server_names()));
     let targets = victims::targets(&processes, &servers, plan.rounds, &mut chance);
+    run_through(stage, plan, &targets, chance, progress).await
+}
+
+/// The same with processes that are rolled, in this order, each to the build beside it.
+///
+/// # Errors
+/// As [`run`].
+pub async fn roll(
+    stage: &mut Stage,
+    plan: &Plan,
+    steps: &[(&str, Build)],
+    progress: impl FnMut(&Round),
+) -> anyhow::Result<Outcome> {
+    let target = |(victim, build): &(&str, Build)| Target {
+        victim: (*victim).to_owned(),
+        hit: Hit::Rolled(*build),
+    };
+    let targets: Vec<Target> = steps.iter().map(target).collect();
+    let chance = fastrand::Rng::with_seed(plan.seed);
+    run_through(stage, plan, &targets, chance, progress).await
+}
+
+async fn run_through(
+    stage: &mut Stage,
+    plan: &Plan,
+    targets: &[Target],
+    mut chance: fastrand::Rng,
+    mut progress: impl FnMut(&Round),
+) -> anyhow::Result<Outcome> {
+    let entrance = stage.cluster.entrance();
+    let probe = Probe::start(&entrance)?;
+    probe.flows().await.context("before the first round")?;
+    let crowd = Crowd::gather(&Cast::new(), &entrance, REST, &mut chance).await?;
+    let (mut rounds, mut unasked) = (Vec::new(), Vec::new());
     for (number, target) in (1..).zip(targets) {
         let life = draw(plan.life, &mut chance);
         let stalled = draw(plan.stall, &mut chance);
         tokio::time::sleep(life).await;
-        let round = hit(stage, &probe, number, &target, stalled).await;
+        let round = hit(stage, &probe, number, target, stalled).await;
         let who = || format!("round {number}, {} {:?}", target.victim, target.hit);
         let (round, closed) = match round {
             Ok(round) => round,
@@ -157,7 +188,8 @@ pub async fn run(
     let history = crowd.settle(&entrance, SETTLE_WITHIN, plan.lag).await?;
     unasked.extend(tokio::task::block_in_place(|| stage.servers.ended())?);
     let violations = checker::check(&history);
-    let seen = outcome(plan.rounds, Duration::ZERO, &history, violations);
+    let hits = u32::try_from(targets.len())?;
+    let seen = outcome(hits, Duration::ZERO, &history, violations);
     Ok(Outcome {
         rounds,
         acknowledged: seen.acknowledged,
@@ -172,7 +204,7 @@ async fn hit(
     stage: &mut Stage,
     probe: &Probe,
     number: u32,
-    target: &victims::Target,
+    target: &Target,
     stalled: Duration,
 ) -> anyhow::Result<(Round, Vec<String>)> {
     probe.begin();

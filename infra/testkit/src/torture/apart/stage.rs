@@ -99,7 +99,7 @@ impl Stage {
         match hit {
             Hit::Killed if is_process => self.cluster.kill(victim),
             Hit::Killed => self.servers.kill(victim),
-            Hit::Ended => self.cluster.end(victim).map(drop),
+            Hit::Ended | Hit::Rolled(_) => self.cluster.end(victim).map(drop),
             Hit::Stalled if is_process => self.cluster.stall(victim),
             Hit::Stalled => self.servers.stall(victim),
         }
@@ -110,6 +110,12 @@ impl Stage {
         match hit {
             Hit::Killed | Hit::Ended if is_process => self.cluster.start(victim),
             Hit::Killed | Hit::Ended => self.servers.restart(victim),
+            // As operators do: the next one is not before this one is ready.
+            Hit::Rolled(build) => {
+                self.cluster.becomes(victim, *build)?;
+                self.cluster.start(victim)?;
+                self.cluster.wait_ready()
+            }
             Hit::Stalled if is_process => self.cluster.resume(victim),
             Hit::Stalled => self.servers.resume(victim),
         }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::later::Build;
+
 /// What is done to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -12,6 +14,8 @@ pub enum Hit {
     Killed,
     /// SIGTERM: it ends in order.
     Ended,
+    /// The same; and it comes back as this build.
+    Rolled(Build),
     /// SIGSTOP and, for longer than it takes to be given up by others, nothing; then SIGCONT.
     Stalled,
 }
