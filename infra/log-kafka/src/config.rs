@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, fs, io};
 
+use infra_ports::log::Visibility;
 use rdkafka::ClientConfig;
 use schemas::avro::SchemaIds;
 use schemas::topics::{DEFAULT_PARTITIONS, Topic};
@@ -22,6 +23,33 @@ const FETCHED_AHEAD_KIB: usize = 16 << 10;
 /// How long a broker lets a fetch wait for records. One that waits does not ask for partitions that
 /// a tail gained meanwhile.
 const FETCH_WAITS_MS: &str = "100";
+/// How long one waits at a [`Pace::Gathered`] tail, and for how many bytes.
+const GATHERS_MS: &str = "50";
+const GATHERS_BYTES: &str = "65536";
+
+/// How soon a tail has what was appended. A fetch names all partitions and is answered for one record,
+/// so readers at the first pace cost a broker a request for nearly each record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// At once: a message is on its way there.
+    AtOnce,
+    /// Within [`GATHERS_MS`], together with others: tables are made of it.
+    Gathered,
+}
+
+impl Pace {
+    /// Of whoever tails a topic and sees so far: messages pass through `chats`, and through `users` to
+    /// those who hand them out, who read what is not durable yet.
+    pub(crate) fn of(topic: Topic, visibility: Visibility) -> Self {
+        match (topic, visibility) {
+            (Topic::Chats, _) | (_, Visibility::Appended) => Self::AtOnce,
+            (
+                Topic::Receipts | Topic::Accounts | Topic::Users | Topic::DeadLetters,
+                Visibility::Durable,
+            ) => Self::Gathered,
+        }
+    }
+}
 
 /// Settings of the log.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -36,9 +64,9 @@ pub struct Config {
     /// Replicas of topics that are created; without it, the cluster's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u16>,
-    /// Producers, each of which has its share of the partitions and a connection to each broker. A
-    /// broker answers the requests of one connection one after the other, and a request bears
-    /// records of one partition.
+    /// Producers of messages and what follows from them, each of which has its share of the partitions
+    /// and a connection to each broker. A broker answers the requests of one connection one after the
+    /// other, and a request bears records of one partition. One more appends all else, as marks.
     pub producers: u16,
     /// How long an append may take, sending it again included, before it is answered as unavailable.
     #[serde(with = "humantime_serde")]
@@ -175,6 +203,17 @@ impl Config {
         member
     }
 
+    /// A consumer for a tail.
+    pub(crate) fn tailing(&self, pace: Pace) -> ClientConfig {
+        let mut consumer = self.consumer();
+        if pace == Pace::Gathered {
+            consumer
+                .set("fetch.wait.max.ms", GATHERS_MS)
+                .set("fetch.min.bytes", GATHERS_BYTES);
+        }
+        consumer
+    }
+
     /// A consumer that is told where to read and never commits.
     pub(crate) fn consumer(&self) -> ClientConfig {
         let mut consumer = self.client();
@@ -249,5 +288,17 @@ mod tests {
         let producer = config.producer();
         assert_eq!(producer.get("acks"), Some("all"));
         assert_eq!(producer.get("security.protocol"), Some("ssl"));
+    }
+
+    #[test]
+    fn only_a_tail_that_tables_are_made_of_waits_for_company() {
+        let waits = |topic, visibility| {
+            let tail = Config::default().tailing(Pace::of(topic, visibility));
+            tail.get("fetch.min.bytes").is_some()
+        };
+        assert!(!waits(Topic::Chats, Visibility::Durable));
+        assert!(!waits(Topic::Users, Visibility::Appended));
+        assert!(waits(Topic::Users, Visibility::Durable));
+        assert!(waits(Topic::Receipts, Visibility::Durable));
     }
 }

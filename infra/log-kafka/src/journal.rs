@@ -14,7 +14,7 @@ use schemas::position::{Offset, Timestamp};
 use crate::asking::Asking;
 use crate::config::Config;
 use crate::errors::ConnectError;
-use crate::producing::Producing;
+use crate::producing::Line;
 use crate::reading::read_kept;
 use crate::topics;
 
@@ -25,7 +25,7 @@ const PARTITION: i32 = 0;
 pub struct KafkaJournal {
     config: Config,
     topic: String,
-    producing: Producing,
+    line: Line,
     asking: Asking,
 }
 
@@ -48,11 +48,7 @@ impl KafkaJournal {
         let topic = format!("{}{name}", config.topic_prefix);
         create(&config, &topic).await?;
         let journal = Self {
-            producing: Producing::start(&Config {
-                // All of it is one partition's.
-                producers: 1,
-                ..config.clone()
-            })?,
+            line: Line::alone(&config)?,
             asking: Asking::start(&config)?,
             topic,
             config,
@@ -92,7 +88,7 @@ impl Journal for KafkaJournal {
             at: Timestamp(now_ms),
         };
         let new: Vec<NewRecord> = entries.into_iter().map(record).collect();
-        let sent = self.producing.send(&self.topic, PARTITION, &new).await;
+        let sent = self.line.send(&self.topic, PARTITION, &new).await;
         let answer = sent.map_err(|error| unavailable(&error))?.await;
         let stands = answer.unwrap_or(Err(LogError::Closed));
         stands.map(drop).map_err(|error| unavailable(&error))

@@ -14,7 +14,7 @@ use schemas::topics::Topic;
 
 use crate::asking::Asking;
 use crate::closing::Closing;
-use crate::config::Config;
+use crate::config::{Config, Pace};
 use crate::errors::ConnectError;
 use crate::producing::Producing;
 use crate::{finding, reading, tail, topics, warming};
@@ -144,10 +144,9 @@ impl EventLog for KafkaLog {
         let name = self.config.name(topic);
         let mut answers = Vec::with_capacity(batches.len());
         for (partition, new) in &batches {
-            let partition = reading::number(*partition);
             answers.push(match new.is_empty() {
                 true => None,
-                false => Some(self.producing.send(&name, partition, new).await?),
+                false => Some(self.producing.send(topic, &name, *partition, new).await?),
             });
         }
         let mut offsets = Vec::with_capacity(batches.len());
@@ -188,11 +187,13 @@ impl EventLog for KafkaLog {
         &self,
         topic: Topic,
         from: Vec<(Partition, Offset)>,
-        _visibility: Visibility,
+        visibility: Visibility,
     ) -> Result<Box<dyn LogTail>, LogError> {
         self.known(topic, from.iter().map(|(partition, _)| *partition))?;
         let closing = Arc::clone(&self.closing);
-        Ok(Box::new(tail::start(&self.config, topic, &from, closing)?))
+        let pace = Pace::of(topic, visibility);
+        let tail = tail::start(&self.config, (topic, pace), &from, closing)?;
+        Ok(Box::new(tail))
     }
 
     async fn positions(&self, topic: Topic, partition: Partition) -> Result<Positions, LogError> {

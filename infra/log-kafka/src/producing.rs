@@ -4,7 +4,8 @@
 //! There are several, each with its share of the partitions, because a request bears records of one
 //! partition only, and a broker answers the requests of one connection one after the other: with one
 //! producer all partitions of a broker would wait in one line. Within a line one request is under way;
-//! what is appended meanwhile waits, and leaves together, partition by partition.
+//! what is appended meanwhile waits, and leaves together, partition by partition. Topics that no message
+//! passes through have a line of their own: marks of many partitions would stand before messages.
 //!
 //! Records carry the producer's id and a number, by which a broker knows what it has already. Should
 //! a broker not take what librdkafka sends again, librdkafka cannot know what stands, and sends
@@ -19,18 +20,26 @@ use infra_ports::log::{LogError, NewRecord};
 use parking_lot::RwLock;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::ThreadedProducer;
+use schemas::position::Partition;
+use schemas::topics::Topic;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 use crate::delivery::{Answer, Batch, Reports};
 use crate::errors::{ConnectError, Refusal, unavailable};
+use crate::reading::number;
 use crate::records::{self, Value};
 
 /// What may be on its way to the brokers, in KiB; who appends more waits, in the order of the calls.
 const UNDER_WAY_KIB: u32 = 64 << 10;
 
 /// Hands batches to the producers.
-pub(crate) struct Producing(Vec<Line>);
+pub(crate) struct Producing {
+    /// Messages and what follows from them, each with its share of the partitions.
+    first: Vec<Line>,
+    /// All else: nobody waits for it as for a message, and it must not stand before one.
+    aside: Line,
+}
 
 /// One producer after the other, for a share of the partitions.
 pub(crate) struct Line {
@@ -48,50 +57,68 @@ struct Current {
 
 impl Producing {
     pub(crate) fn start(config: &Config) -> Result<Self, ConnectError> {
-        let lines = u32::from(config.producers.max(1));
-        let start = |_| Line::start(config, UNDER_WAY_KIB / lines);
-        let lines: Result<_, KafkaError> = (0..lines).map(start).collect();
-        lines
-            .map(Self)
-            .map_err(|error| ConnectError::config(&error))
+        let count = u32::from(config.producers.max(1));
+        let start = || Line::start(config, UNDER_WAY_KIB / (count + 1));
+        let first: Result<_, ConnectError> = (0..count).map(|_| start()).collect();
+        Ok(Self {
+            first: first?,
+            aside: start()?,
+        })
     }
 
     /// All producers.
-    pub(crate) fn lines(&self) -> &[Line] {
-        &self.0
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.first.iter().chain([&self.aside])
+    }
+
+    /// The producer of a partition: always the same, which keeps its order.
+    fn line(&self, topic: Topic, partition: Partition) -> &Line {
+        match topic {
+            Topic::Chats | Topic::Users => {
+                let nth = partition.0 as usize % self.first.len();
+                self.first.get(nth).unwrap_or(&self.aside)
+            }
+            Topic::Receipts | Topic::Accounts | Topic::DeadLetters => &self.aside,
+        }
     }
 
     /// Why a broker refused to talk to one of them, if one did.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
-        let mut lines = self.0.iter();
-        lines.find_map(|line| line.current.read().reports.refusal())
+        self.lines()
+            .find_map(|line| line.current.read().reports.refusal())
     }
 
     /// Hands over the records of one append, in the order of the calls.
     pub(crate) async fn send(
         &self,
+        topic: Topic,
         name: &str,
-        partition: i32,
+        partition: Partition,
         new: &[NewRecord],
     ) -> Result<Answer, LogError> {
-        let nth = usize::try_from(partition).unwrap_or_default() % self.0.len();
-        let line = self.0.get(nth).ok_or(LogError::Closed)?;
-        line.send(name, partition, new).await
+        let line = self.line(topic, partition);
+        line.send(name, number(partition), new).await
     }
 
     /// Waits until each append has its answer.
     pub(crate) async fn finish(&self) {
-        for line in &self.0 {
+        for line in self.lines() {
             line.finish().await;
         }
     }
 }
 
 impl Line {
-    fn start(config: &Config, room_kib: u32) -> Result<Self, KafkaError> {
+    /// The only one.
+    pub(crate) fn alone(config: &Config) -> Result<Self, ConnectError> {
+        Self::start(config, UNDER_WAY_KIB)
+    }
+
+    fn start(config: &Config, room_kib: u32) -> Result<Self, ConnectError> {
+        let first = Current::create(config).map_err(|error| ConnectError::config(&error))?;
         Ok(Self {
             config: config.clone(),
-            current: RwLock::new(Arc::new(Current::create(config)?)),
+            current: RwLock::new(Arc::new(first)),
             room: Arc::new(Semaphore::new(room_kib as usize)),
             room_kib,
         })
@@ -158,5 +185,30 @@ impl Current {
         let reports = Reports::default();
         let producer = config.producer().create_with_context(reports.clone())?;
         Ok(Self { producer, reports })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn marks_share_no_producer_with_messages_and_a_partition_has_one() {
+        let producing = Producing::start(&Config::default()).unwrap();
+        let line = |topic, partition| std::ptr::from_ref(producing.line(topic, partition));
+        let partitions = || (0..64).map(Partition);
+        let messages = [Topic::Chats, Topic::Users];
+        let of_messages = messages.map(|topic| partitions().map(move |one| (topic, one)));
+        for (topic, partition) in of_messages.into_iter().flatten() {
+            let its = line(topic, partition);
+            assert_eq!(its, line(topic, partition));
+            for marked in partitions() {
+                assert_ne!(its, line(Topic::Receipts, marked), "{topic}/{partition}");
+            }
+        }
+        let mut lines: Vec<_> = partitions().map(|one| line(Topic::Users, one)).collect();
+        lines.sort_unstable();
+        lines.dedup();
+        assert_eq!(lines.len(), usize::from(Config::default().producers));
     }
 }

@@ -22,7 +22,7 @@ use schemas::topics::Topic;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::closing::Closing;
-use crate::config::Config;
+use crate::config::{Config, Pace};
 use crate::due::{Due, Places};
 use crate::errors::unavailable;
 use crate::reading::{number, positions};
@@ -50,6 +50,7 @@ struct Source {
     consumer: BaseConsumer,
     config: Config,
     topic: Topic,
+    pace: Pace,
     polled: Mutex<Polled>,
     closing: Arc<Closing>,
 }
@@ -66,15 +67,17 @@ struct Polled {
 /// Begins to tail; the thread ends when the tail is dropped or the log closed.
 pub(crate) fn start(
     config: &Config,
-    topic: Topic,
+    (topic, pace): (Topic, Pace),
     from: &[(Partition, Offset)],
     closing: Arc<Closing>,
 ) -> Result<KafkaTail, LogError> {
-    let consumer: BaseConsumer = config.consumer().create().map_err(|e| unavailable(&e))?;
+    let consumer = config.tailing(pace).create();
+    let consumer: BaseConsumer = consumer.map_err(|error| unavailable(&error))?;
     let source = Arc::new(Source {
         consumer,
         config: config.clone(),
         topic,
+        pace,
         polled: Mutex::default(),
         closing,
     });
@@ -226,10 +229,16 @@ impl KafkaTail {
         let Source {
             config,
             topic,
+            pace,
             closing,
             ..
         } = &*self.source;
-        let anew = start(config, *topic, &self.due.next(), Arc::clone(closing))?;
+        let anew = start(
+            config,
+            (*topic, *pace),
+            &self.due.next(),
+            Arc::clone(closing),
+        )?;
         (self.source, self.handed) = (anew.source, anew.handed);
         Ok(())
     }
@@ -334,6 +343,7 @@ mod tests {
             consumer: config.consumer().create().unwrap(),
             config,
             topic: Topic::Users,
+            pace: Pace::AtOnce,
             polled: Mutex::default(),
             closing: Arc::default(),
         });

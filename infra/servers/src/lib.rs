@@ -282,6 +282,10 @@ fn stack(folder: &Path, how: How) -> Command {
         command.env("KAFKA_FILE_MIB", file_mib.to_string());
     }
     command.env("STACK_TLS", if how.secured { "1" } else { "0" });
+    if how.brokers > 1 {
+        // Such clusters lose servers and start them again: compiling well costs more than it brings.
+        command.env("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1");
+    }
     command
 }
 
