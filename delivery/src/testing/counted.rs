@@ -1,4 +1,4 @@
-//! A log that notes which records tails took from it.
+//! A log that notes which records tails took from it, and how often they were changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,12 +13,23 @@ use schemas::topics::Topic;
 
 /// How many records of each partition were taken.
 #[derive(Clone, Default)]
-pub(crate) struct Taken(Arc<Mutex<BTreeMap<Partition, usize>>>);
+pub(crate) struct Taken(Arc<Mutex<Noted>>);
+
+#[derive(Default)]
+struct Noted {
+    records: BTreeMap<Partition, usize>,
+    changes: usize,
+}
 
 impl Taken {
     /// Of all partitions, since the last call.
     pub(crate) fn since(&self) -> BTreeMap<Partition, usize> {
-        std::mem::take(&mut self.0.lock())
+        std::mem::take(&mut self.0.lock().records)
+    }
+
+    /// How often tails were changed.
+    pub(crate) fn changes(&self) -> usize {
+        self.0.lock().changes
     }
 }
 
@@ -40,7 +51,7 @@ impl LogTail for CountedTail {
         let batches = self.0.next(max_records).await?;
         let mut taken = self.1.0.lock();
         for batch in &batches {
-            *taken.entry(batch.partition).or_default() += batch.records.len();
+            *taken.records.entry(batch.partition).or_default() += batch.records.len();
         }
         drop(taken);
         Ok(batches)
@@ -51,6 +62,7 @@ impl LogTail for CountedTail {
         gained: &[(Partition, Offset)],
         lost: &[Partition],
     ) -> Result<(), LogError> {
+        self.1.0.lock().changes += 1;
         self.0.change(gained, lost)
     }
 }

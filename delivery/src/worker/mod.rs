@@ -128,9 +128,13 @@ impl Worker {
         }
     }
 
-    /// Has the tail read what somebody is subscribed in now.
+    /// Has the tail read what somebody is subscribed in now. One that does already is left alone: it may
+    /// have read ahead.
     fn turn(&self, tail: &mut dyn LogTail) -> Result<(), LogError> {
         let Turn { gained, lost } = self.subscriptions.turn();
+        if gained.is_empty() && lost.is_empty() {
+            return Ok(());
+        }
         tail.change(&gained, &lost)?;
         let read = self.subscriptions.read();
         metrics::reads(read.iter().flatten().count());
@@ -215,4 +219,47 @@ fn span_of(batches: &[RecordBatch], records: usize) -> tracing::Span {
 async fn stop(stopped: &mut watch::Receiver<bool>) {
     // The sender is gone when the delivery is: that is a stop too.
     stopped.wait_for(|stopped| *stopped).await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use infra_ports::laws::link::LawGateway;
+    use infra_ports::link::{Feed, SubscriberId};
+    use infra_ports::memory::{Chances, Executor, Halt, MemoryLog, Node};
+    use schemas::ids::UserId;
+    use schemas::position::Offset;
+
+    use super::*;
+    use crate::testing::counted::{Taken, counted};
+
+    #[test]
+    fn a_tail_that_has_what_it_should_have_is_left_alone() {
+        let mut executor = Executor::seeded(1, Chances::CALM);
+        let runtime: Arc<dyn Runtime> = Arc::new(executor.runtime(Node(1)));
+        let (log, taken) = (MemoryLog::new(2), Taken::default());
+        let topics = log.clone();
+        let made = async move { topics.create_topics(&[Topic::Users]).await };
+        executor.block_on(Node(1), made).unwrap().unwrap();
+        let subscriptions = Arc::new(Subscriptions::new(vec![Offset(0); 2]));
+        let (_stop, stopped) = watch::channel(false);
+        let worker = Worker::new(
+            Arc::new(counted(log, taken.clone())),
+            Arc::clone(&runtime),
+            Arc::clone(&subscriptions),
+            Arc::default(),
+            10,
+            stopped,
+        );
+        let gateway = subscriptions.attach(Arc::new(LawGateway::default()));
+        // In two partitions: one before the worker begins, one after.
+        let [one, other] = ["ada", "bob"].map(|name| UserId::new(name).unwrap());
+        let came = subscriptions.subscribe(gateway, &one, SubscriberId(1));
+        runtime.spawn("worker", Box::pin(worker.run()));
+        assert_eq!(executor.run_until(|| false), Halt::Idle);
+        assert_eq!(taken.changes(), 0, "it began with what was wanted");
+        let came_later = subscriptions.subscribe(gateway, &other, SubscriberId(2));
+        assert_ne!(came.partition, came_later.partition);
+        assert_eq!(executor.run_until(|| false), Halt::Idle);
+        assert_eq!(taken.changes(), 1);
+    }
 }
