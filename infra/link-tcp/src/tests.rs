@@ -11,7 +11,7 @@ use infra_ports::registry::NodeName;
 use parking_lot::Mutex;
 use schemas::ids::UserId;
 use schemas::position::{Offset, Partition};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, copy_bidirectional};
 
 use crate::hello::{self, Known};
 use crate::{Config, LinkServer, Secret, State, TcpLink, wire};
@@ -308,4 +308,36 @@ async fn wrong_secrets_and_versions_are_refused_clearly_and_cost_the_others_noth
     feed.tell(&user(1));
     until("told", || gateway.got().len() == 1).await;
     assert_eq!(good.state(), State::Linked(1));
+}
+
+/// Takes connections as a worker does, and passes on what is said to the real one as a gateway does.
+async fn between(server: SocketAddr) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (acceptor, connector) = (wire::acceptor().unwrap(), wire::connector().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (taken, _) = listener.accept().await.unwrap();
+            let onward = tokio::net::TcpStream::connect(server).await.unwrap();
+            let met = tokio::join!(
+                wire::accept(taken, &acceptor),
+                wire::connect(onward, &connector)
+            );
+            if let (Ok((mut one, _)), Ok((mut other, _))) = met {
+                // Until either hangs up.
+                copy_bidirectional(&mut one, &mut other).await.ok();
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn who_stands_between_the_ends_and_passes_everything_on_is_let_in_by_neither() {
+    let feed = Arc::new(LawFeed::default());
+    let server = serve(&feed, patient());
+    let between = between(server.address()).await;
+    let gateway = link(between, Arc::new(LawGateway::default()), patient());
+    until("refused", || matches!(gateway.state(), State::Refused(_))).await;
+    assert_eq!(feed.gateways(), 0);
 }
