@@ -238,14 +238,20 @@ fn a_faster_append_takes_along_what_was_called_before_it() {
     assert_eq!(values, ["first", "last"]);
 }
 
-#[test]
-fn after_a_failed_fsync_nothing_is_taken_until_the_log_is_opened_again() {
+/// A log whose fsync failed while it had one append that was written.
+fn poisoned_half_way() -> MemoryLog {
     let log = with(StopAt("log.append.written"));
     let mut append = log.append(Topic::Chats, Partition(0), vec![record("a")]);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(append.as_mut().poll(&mut context).is_pending());
     log.poison();
     drop(append);
+    log
+}
+
+#[test]
+fn after_a_failed_fsync_nothing_is_taken_until_the_log_is_opened_again() {
+    let log = poisoned_half_way();
     let refused = run(log.append(Topic::Chats, Partition(0), vec![record("b")]));
     assert!(matches!(refused, Err(LogError::Poisoned(_))));
     assert!(matches!(
@@ -266,12 +272,7 @@ fn after_a_failed_fsync_nothing_is_taken_until_the_log_is_opened_again() {
 
 #[test]
 fn a_log_that_is_opened_again_after_a_failed_fsync_makes_durable_what_it_finds() {
-    let log = with(StopAt("log.append.written"));
-    let mut append = log.append(Topic::Chats, Partition(0), vec![record("a")]);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(append.as_mut().poll(&mut context).is_pending());
-    log.poison();
-    drop(append);
+    let log = poisoned_half_way();
     let opened = log.reopen(Arc::new(NoFaults));
     let from = vec![(Partition(0), Offset(0))];
     let mut tail = run(opened.tail(Topic::Chats, from, Visibility::Durable)).unwrap();
