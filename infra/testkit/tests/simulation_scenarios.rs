@@ -117,6 +117,20 @@ fn an_app_that_kept_nothing_finds_its_chats_though_nobody_folds_the_inbox_for_a_
     }
 }
 
+/// It tells once more what was told, and is gone before that is durable. Found at first as seed 508156.
+#[test]
+fn what_a_second_instance_told_and_did_not_live_to_make_durable_is_folded() {
+    for (nth, synced) in (0..4).flat_map(|nth| (0..3).map(move |synced| (nth, synced))) {
+        let mut plan = Plan::calm(10);
+        plan.then(100, Deed::World(Event::Zombie));
+        plan.then(500, Deed::Person(ADA, Act::Send(ada_and_bob())));
+        plan.then(3_500, Deed::World(Event::ZombieEnds));
+        let late = (fault(Kind::Delay, "log.tail.after", 9, nth), 2_000);
+        let later = (fault(Kind::Delay, "log.sync.before", 9, synced), 3_000);
+        holds(&plan, BTreeMap::from([late, later]));
+    }
+}
+
 #[test]
 fn a_reader_whose_connection_fell_silent_is_not_forgotten() {
     for tail_breaks in [false, true] {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use infra_ports::TableStore;
-use infra_ports::memory::Deaf;
+use infra_ports::memory::{Deaf, NoFaults};
+use infra_ports::{EventLog, TableStore};
 use projectors::Share;
 use schemas::position::Partition;
 use schemas::topics::Topic;
@@ -75,10 +75,15 @@ impl World {
         self.guest = Some(start_projectors(&ports, &self.shape, share));
     }
 
-    /// Ends the further instance of the projectors where it stands.
+    /// Ends the further instance of the projectors where it stands. What it told and nobody waits for any
+    /// more becomes durable in time, as in any log that outlives those who write to it.
     pub(super) fn end_guest(&mut self) {
         self.executor.kill(GUEST);
-        drop(self.guest.take());
+        if self.guest.take().is_some() {
+            // A log that has just crashed has nothing left to make durable.
+            let log = self.log.reopen(Arc::new(NoFaults));
+            at_once(log.sync(Topic::Users)).ok();
+        }
     }
 
     /// No node may write any more; each is started again when somebody comes to it, and the first to

@@ -70,12 +70,16 @@ impl World {
 
     fn lag(&self, projection: &str) -> Option<String> {
         let topic = origin(projection)?;
-        let lags = |partition: &Partition| {
-            let ends = at_once(self.log.positions(topic, *partition));
-            ends.is_ok_and(|ends| self.applied(projection, *partition) < Some(ends.end))
+        let lag_in = |partition| {
+            let ends = at_once(self.log.positions(topic, partition)).ok()?;
+            let applied = self.applied(projection, partition);
+            (applied < Some(ends.end)).then(|| {
+                let (durable, end) = (ends.durable_end, ends.end);
+                let at = applied.map_or_else(|| "nowhere".to_owned(), |at| at.to_string());
+                format!("{projection} has not applied all of {partition}: it is at {at} of {durable} durable and {end} in all")
+            })
         };
-        let partition = (0..self.shape.partitions).map(Partition).find(lags)?;
-        Some(format!("{projection} has not applied all of {partition}"))
+        (0..self.shape.partitions).map(Partition).find_map(lag_in)
     }
 
     /// How far a projection is, as the server says that has the partition now.
