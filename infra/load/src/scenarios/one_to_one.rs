@@ -2,8 +2,6 @@
 //! fixed in advance; beside it the least it could take, write+fdatasync and a bare echo at the same
 //! rate.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use super::cast::{Cast, bare};
@@ -12,9 +10,6 @@ use super::stage::Stage;
 use crate::fleet::Fleet;
 use crate::fleet::marks::Marking;
 use crate::fleet::tally::Latencies;
-
-/// How long the raw loop is measured before each run.
-const FSYNC_FOR: Duration = Duration::from_secs(1);
 
 /// How much.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -59,7 +54,7 @@ impl Round {
 /// # Errors
 /// When something does not start, or a run loses, repeats, swaps or refuses a message.
 pub fn round(stage: &Stage, load: Load) -> anyhow::Result<Round> {
-    let fsync = stage.fsync(FSYNC_FOR)?;
+    let fsync = stage.fsync(load.rate, load.span)?;
     let echo = stage.echo()?;
     let mut fleet = bare(echo.address, load.sockets, 1)?;
     let id = Some(echo.id());

@@ -20,6 +20,7 @@ use crate::fleet::tally::Latencies;
 use crate::raw::server::Server;
 use crate::raw::zeroed::ZeroedFile;
 use crate::raw::{echo, fsync, sends};
+use crate::scenarios::measure::Span;
 
 /// What a node of ours has set otherwise than by default.
 pub const SETTINGS: &[(&str, &str)] = &[
@@ -175,12 +176,13 @@ impl Stage {
         self.scratch.path()
     }
 
-    /// How long write and fdatasync take on the disk of the node's data, measured for so long.
+    /// How long write and fdatasync take on the disk of the node's data, of so many records a second.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn fsync(&self, span: Duration) -> anyhow::Result<Latencies> {
-        fsync::measure(&mut self.raw.borrow_mut(), span)
+    pub fn fsync(&self, rate: u64, span: Span) -> anyhow::Result<Latencies> {
+        let [warm_up, seconds] = [span.warm_up, span.seconds].map(Duration::from_secs_f64);
+        fsync::measure(&mut self.raw.borrow_mut(), rate, warm_up, seconds)
     }
 
     /// Starts a bare echo server.
