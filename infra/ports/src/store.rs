@@ -215,6 +215,14 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// A row that a newer build wrote, in a way that this one does not know.
+    #[error("a row in {table} is of a newer build: {reason}")]
+    Newer {
+        /// The table.
+        table: &'static str,
+        /// What is not known.
+        reason: String,
+    },
     /// Bytes that are not those of a row.
     #[error("damaged row in {table}: {reason}")]
     Damaged {

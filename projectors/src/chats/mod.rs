@@ -13,6 +13,8 @@ mod rows;
 pub mod state;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unreadable;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -113,11 +115,10 @@ impl Projection for Chats {
             let rows = tables.scan::<ChatStateRow>(&partition).await?;
             let after = tables.get::<ChatStateRow>(&head).await?;
             if after.as_ref().is_some_and(|(_, v)| *v == version) {
-                let damaged = |e: blob::BlobError| StoreError::Damaged {
-                    table: ChatStateRow::DEF.name,
-                    reason: e.to_string(),
-                };
-                return memory::read(chat, &rows).map_err(damaged);
+                return memory::read(chat, &rows).map_err(|error| {
+                    let is_newer = matches!(error, blob::BlobError::UnknownFormat(_));
+                    unreadable(ChatStateRow::DEF, &error, is_newer)
+                });
             }
             // Another instance wrote in between: what was read is of two moments.
             before = after;
@@ -147,10 +148,9 @@ impl Projection for Chats {
         let Some((row, _)) = tables.get::<MessageRow>(&key).await? else {
             return Ok(None);
         };
-        let event = ChatEvent::decode(&row.event).map_err(|e| StoreError::Damaged {
-            table: MessageRow::DEF.name,
-            reason: e.to_string(),
-        })?;
+        let event = ChatEvent::decode(&row.event);
+        let event =
+            event.map_err(|error| unreadable(MessageRow::DEF, &error, error.is_unknown()))?;
         let author = event.origin().author.clone();
         Ok(event.is_countable().then_some(Target { author }))
     }
@@ -200,5 +200,14 @@ impl Projection for Chats {
 
     fn weight(&self, state: &ChatState) -> usize {
         state.weight()
+    }
+}
+
+/// Why a row cannot be read: a newer build may be able to, or none ever will.
+fn unreadable(table: &TableDef, why: &dyn std::error::Error, is_newer: bool) -> StoreError {
+    let (table, reason) = (table.name, why.to_string());
+    match is_newer {
+        true => StoreError::Newer { table, reason },
+        false => StoreError::Damaged { table, reason },
     }
 }

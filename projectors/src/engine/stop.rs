@@ -22,6 +22,9 @@ pub enum Stop {
         /// What is not known.
         reason: String,
     },
+    /// A row that this build does not know how to read.
+    #[error("upgrade_required: {0}")]
+    NewerRow(StoreError),
     /// The log no longer has, or never had, what comes after the checkpoint.
     #[error(
         "rebuild_required: the checkpoint of {topic}/{partition} is {checkpoint}, \
@@ -61,7 +64,7 @@ impl Stop {
     /// A short word for metrics and health.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::UpgradeRequired { .. } => "upgrade_required",
+            Self::UpgradeRequired { .. } | Self::NewerRow(_) => "upgrade_required",
             Self::RebuildRequired { .. } => "rebuild_required",
             Self::Log(_) => "log",
             Self::Store(_) => "store",
@@ -86,6 +89,9 @@ impl From<GroupError> for Stop {
 
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        match matches!(error, StoreError::Newer { .. }) {
+            true => Self::NewerRow(error),
+            false => Self::Store(error),
+        }
     }
 }
