@@ -1,6 +1,6 @@
 //! Measures on real servers of this machine: appending to Kafka, rows into Cassandra, messages from
 //! client to client over Kafka, and the link between worker and gateway. Each beside the bare loop of
-//! the same work, in the same run.
+//! the same work, in the same run. And how long messages stand still when a process goes.
 //!
 //! One file a measure. Servers are started for each of them and gone after it. A run that loses or
 //! doubles something gives no figure.
@@ -9,6 +9,7 @@ mod append;
 mod bare_kafka;
 mod link;
 mod messages;
+mod pauses;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ enum Area {
     OverKafka,
     /// Records from worker to gateway
     Link,
+    /// How long messages stand still when a process goes and comes back
+    Pauses,
 }
 
 /// What the measures of an area found.
@@ -100,6 +103,7 @@ impl Area {
             Self::Cassandra => on_a_runtime(cassandra::measure(options.runs, &options.scratch)),
             Self::OverKafka => messages::measure(options),
             Self::Link => link::measure(options.runs),
+            Self::Pauses => on_a_runtime(pauses::measure(options)),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::report::Results;
 
 /// Areas in the order of the page, with their headings and a line on how they are measured. Others
 /// follow under their own names.
-const AREAS: [(&str, &str, &str); 16] = [
+const AREAS: [(&str, &str, &str); 17] = [
     (
         "one-to-one",
         "One-to-one, over sockets",
@@ -110,6 +110,13 @@ const AREAS: [(&str, &str, &str); 16] = [
         "The link between worker and gateway",
         "Worker's end, connection and gateway's end in one process; the bare loop writes and reads \
          the same bytes.",
+    ),
+    (
+        "pauses",
+        "When a process goes and comes back",
+        "A process a role on real servers, all on the same cores. Some say what time it is at one gateway, \
+         all the time, and others hear it at another: the longest time in which one of them heard nothing, \
+         less the time between two messages. Leaving and joining again are one figure, the longer of both.",
     ),
 ];
 

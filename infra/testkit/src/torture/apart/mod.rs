@@ -25,6 +25,7 @@ use crate::checker::{self, Violation};
 use crate::later::Build;
 
 use probe::Probe;
+pub use probe::SAY_EVERY;
 pub use stage::{PROCESSES, Stage, servers};
 pub use times::{Times, table, times};
 use victims::Target;

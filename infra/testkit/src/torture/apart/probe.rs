@@ -20,8 +20,8 @@ use crate::process::Entrance;
 
 /// How long messages may take to flow again, on a busy machine.
 const FLOW_WITHIN: Duration = Duration::from_secs(180);
-/// How often each says something.
-const SAY_EVERY: Duration = Duration::from_millis(100);
+/// How often each of those says something whose silence is measured.
+pub const SAY_EVERY: Duration = Duration::from_millis(100);
 
 /// What a listener has heard.
 #[derive(Clone, Copy)]
