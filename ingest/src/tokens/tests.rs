@@ -94,8 +94,16 @@ fn signed(claims: &Value) -> String {
 
 /// A token of any header, even one that no library writes, with an HMAC of it.
 fn forged(header: &Value, claims: &Value, secret: &[u8]) -> String {
-    let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
-    let message = format!("{}.{}", part(header), part(claims));
+    sealed(header.to_string(), claims.to_string(), secret)
+}
+
+/// A token of any bytes, with an HMAC of them.
+fn sealed(header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>, secret: &[u8]) -> String {
+    let (header, claims) = (
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(claims),
+    );
+    let message = format!("{header}.{claims}");
     let key = EncodingKey::from_secret(secret);
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
     format!("{message}.{signature}")
@@ -288,6 +296,27 @@ fn key_is_found_by_its_id_only() {
             Code::Unauthorized,
             "{header}"
         );
+    }
+}
+
+#[test]
+fn a_token_that_is_no_utf8_is_refused_even_in_a_field_that_nobody_reads() {
+    let header = json!({"alg": "HS256", "kid": "dev-1", "x": "?"}).to_string();
+    let mut said = claims();
+    said["x"] = json!("?");
+    let said = said.to_string();
+    let spoilt = |text: &str| -> Vec<u8> {
+        let bytes = text.bytes();
+        bytes
+            .map(|byte| if byte == b'?' { 0x80 } else { byte })
+            .collect()
+    };
+    assert!(authenticate(&sealed(&header, &said, &SECRET)).is_ok());
+    for token in [
+        sealed(spoilt(&header), &said, &SECRET),
+        sealed(&header, spoilt(&said), &SECRET),
+    ] {
+        assert_eq!(code(&token), Code::Unauthorized);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fuzzes one target or all, one after the other; keeps what it finds in the corpus.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Parser;
@@ -21,11 +21,12 @@ struct Args {
     /// How long for each target
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// The same seed gives the same cases
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// The same seed gives the same cases; one that no run had, where left out
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
+#[expect(clippy::print_stdout, reason = "the report of a program")]
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let memory = Rlimit {
@@ -43,8 +44,9 @@ fn main() -> anyhow::Result<ExitCode> {
     };
     let settings = Settings {
         within: Duration::from_secs(args.seconds),
-        seed: args.seed,
+        seed: args.seed.unwrap_or_else(fresh_seed),
     };
+    println!("seed {}", settings.seed);
     let mut code = ExitCode::SUCCESS;
     for target in targets {
         if !fuzz(&*target, settings)? {
@@ -52,6 +54,12 @@ fn main() -> anyhow::Result<ExitCode> {
         }
     }
     Ok(code)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a fresh seed from the clock")]
+fn fresh_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(1, |now| now.as_secs())
 }
 
 /// False when something was found.
