@@ -36,10 +36,14 @@ impl Default for Backoff {
 impl Backoff {
     /// The wait before attempt `n` (from 0), with this random number.
     pub fn wait_ms(&self, n: u32, random: u64) -> u64 {
-        let grown = self.least_ms.saturating_mul(1 << n.min(20));
-        let bound = grown.min(self.most_ms);
+        let bound = grown_ms((self.least_ms, self.most_ms), n);
         random.checked_rem(bound.saturating_add(1)).unwrap_or(0)
     }
+}
+
+/// What doubles with each of `n` tries from the first bound on, up to the last.
+pub(crate) fn grown_ms((least, most): (u64, u64), n: u32) -> u64 {
+    least.saturating_mul(1 << n.min(20)).min(most)
 }
 
 /// When `delivered` marks are sent.

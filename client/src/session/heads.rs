@@ -14,6 +14,7 @@ use schemas::ids::ChatId;
 use schemas::position::Seq;
 
 use crate::Moment;
+use crate::config::grown_ms;
 
 const PAGE: u32 = 100;
 const RETRY_MS: u64 = 1000;
@@ -52,10 +53,10 @@ impl Heads {
         if self.due.is_some() || !self.behind {
             return;
         }
-        let fruitless = self.fruitless.saturating_add(1);
-        let pause = RETRY_MS.saturating_mul(1 << self.fruitless.min(10));
-        self.begin(now.after(pause.min(LONGEST_MS)), known());
-        self.fruitless = fruitless;
+        let fruitless = self.fruitless;
+        let pause = grown_ms((RETRY_MS, LONGEST_MS), fruitless);
+        self.begin(now.after(pause), known());
+        self.fruitless = fruitless.saturating_add(1);
     }
 
     pub(super) fn stop(&mut self) {

@@ -9,6 +9,7 @@ use schemas::frames::{Entries, Entry, PAGE};
 use schemas::position::Seq;
 
 use crate::Moment;
+use crate::config::grown_ms;
 
 /// The most entries held behind a gap; beyond it the newest are dropped and asked for later.
 const MAX_HELD: usize = 1000;
@@ -179,9 +180,8 @@ impl Order {
     /// The question was refused for now: it is asked again later.
     pub(super) fn refused(&mut self, now: Moment) {
         self.asked = false;
-        let wait = RETRY_MS.0.saturating_mul(1 << self.fruitless.min(10));
+        self.ask_at = now.after(grown_ms(RETRY_MS, self.fruitless));
         self.fruitless += 1;
-        self.ask_at = now.after(wait.min(RETRY_MS.1));
     }
 
     /// The connection is gone, and the question with it.

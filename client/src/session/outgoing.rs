@@ -10,6 +10,7 @@ use schemas::errors::{Code, Refusal};
 use schemas::frames::{Command, MAX_UNSETTLED};
 use schemas::ids::{ChatId, ClientId};
 
+use crate::config::grown_ms;
 use crate::{Moment, Ticket};
 
 /// The first wait after a retryable refusal that names none, and the bound of later ones.
@@ -196,8 +197,8 @@ impl Outbox {
         if !self.commands.contains_key(&ticket) {
             return;
         }
-        let grown = RETRY_MS.0.saturating_mul(1 << self.refusals.min(10));
-        let wait = refusal.retry_after_ms.unwrap_or(grown.min(RETRY_MS.1));
+        let grown = grown_ms(RETRY_MS, self.refusals);
+        let wait = refusal.retry_after_ms.unwrap_or(grown);
         if self.again.is_empty() || self.again_at < now.after(wait) {
             self.again_at = now.after(wait);
         }
