@@ -45,10 +45,8 @@ const PAUSES: [(&str, Hit, &str, f64); 4] = [
 ];
 
 pub(super) async fn measure(options: &Options) -> anyhow::Result<Found> {
-    let program = match &options.program {
-        Some(program) => program.clone(),
-        None => beside("cursus")?,
-    };
+    let program = options.program.clone();
+    let program = program.map_or_else(|| beside("cursus"), Ok)?;
     let mut plan = Plan::new(ROUNDS_A_RUN * u32::try_from(options.runs)?, 1);
     plan.only = vec!["worker".to_owned(), "projectors".to_owned()];
     let servers = tokio::task::block_in_place(apart::servers)?;

@@ -13,9 +13,10 @@ const AREAS: [(&str, &str, &str); 17] = [
         "One-to-one, over sockets",
         "A node as a process of its own, loaded through WebSockets by open-loop load on the same \
          cores: a message counts from when it *should* have been sent. Marks are on. Raw limit: the \
-         sum of write + fdatasync (what is due meanwhile goes together) and of a bare WebSocket echo, both \
-         open loops at the same rate, so that a disk which stands still counts alike in all. At p99 that is the sum of the two p99s, which seldom fall on the same message: more than the p99 \
-         of both done one after the other, so that these ratios flatter.",
+         sum of write + fdatasync (what is due meanwhile goes together) and of a bare WebSocket \
+         echo, both open loops at the same rate, so that a disk which stands still counts alike in \
+         all. At p99 that is the sum of the two p99s, which seldom fall on the same message: more \
+         than the p99 of both done one after the other, so that these ratios flatter.",
     ),
     (
         "highest",
