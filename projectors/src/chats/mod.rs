@@ -117,7 +117,7 @@ impl Projection for Chats {
             if after.as_ref().is_some_and(|(_, v)| *v == version) {
                 return memory::read(chat, &rows).map_err(|error| {
                     let is_newer = matches!(error, blob::BlobError::UnknownFormat(_));
-                    unreadable(ChatStateRow::DEF, &error, is_newer)
+                    cannot_read(ChatStateRow::DEF, &error, is_newer)
                 });
             }
             // Another instance wrote in between: what was read is of two moments.
@@ -150,7 +150,7 @@ impl Projection for Chats {
         };
         let event = ChatEvent::decode(&row.event);
         let event =
-            event.map_err(|error| unreadable(MessageRow::DEF, &error, error.is_unknown()))?;
+            event.map_err(|error| cannot_read(MessageRow::DEF, &error, error.is_unknown()))?;
         let author = event.origin().author.clone();
         Ok(event.is_countable().then_some(Target { author }))
     }
@@ -204,7 +204,7 @@ impl Projection for Chats {
 }
 
 /// Why a row cannot be read: a newer build may be able to, or none ever will.
-fn unreadable(table: &TableDef, why: &dyn std::error::Error, is_newer: bool) -> StoreError {
+fn cannot_read(table: &TableDef, why: &dyn std::error::Error, is_newer: bool) -> StoreError {
     let (table, reason) = (table.name, why.to_string());
     match is_newer {
         true => StoreError::Newer { table, reason },
