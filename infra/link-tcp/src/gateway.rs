@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use infra_ports::link::{Deliveries, Link, SubscriberId, Subscribing, Told};
 use infra_ports::registry::NodeName;
-use openssl::ssl::SslConnector;
+use openssl::ssl::SslContext;
 use parking_lot::Mutex;
 use schemas::avro::LogEvent;
 use schemas::events::UserEvent;
@@ -43,7 +43,7 @@ struct Shared {
     worker: String,
     name: NodeName,
     secret: Secret,
-    connector: SslConnector,
+    connector: SslContext,
     config: Config,
     deliveries: Arc<dyn Deliveries>,
     subscribers: Mutex<Subscribers>,
