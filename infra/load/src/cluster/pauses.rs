@@ -1,62 +1,119 @@
-//! For how long messages stand still when a worker or a projector goes and comes back: the torture of a
-//! cluster, with only those as its victims, on three brokers, Cassandra and Redis.
+//! For how long messages stand still when a worker or a projector goes, and when it comes back: the torture
+//! of a cluster, with only those as its victims, each watched alone, on three brokers, Cassandra and Redis.
 
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::ensure;
 use infra_testkit::process::beside;
-use infra_testkit::torture::apart::{self, Hit, Outcome, PROCESSES, Plan, SAY_EVERY, Stage, kind};
+use infra_testkit::torture::apart::{
+    self, Hit, Outcome, PROCESSES, Plan, Round, Silences, Stage, kind,
+};
 
 use super::{Found, Options};
 use crate::figure::{Figure, Goal};
 
-/// In so many each worker and projector that can be hit is killed once, and one of each kind ended.
-const ROUNDS_A_RUN: u32 = 8;
+/// Who is hit in a run, and how; the other one of each in the next run.
+const HITS: [[(&str, Hit); 4]; 2] = [
+    [
+        ("worker-1", Hit::Ended),
+        ("worker-2", Hit::Killed),
+        ("projectors-1", Hit::Ended),
+        ("projectors-2", Hit::Killed),
+    ],
+    [
+        ("worker-2", Hit::Ended),
+        ("worker-1", Hit::Killed),
+        ("projectors-2", Hit::Ended),
+        ("projectors-1", Hit::Killed),
+    ],
+];
+
+/// Whatever follows from a going or a coming has begun within: gateways look for workers four times a
+/// second.
+const WATCHED: Duration = Duration::from_millis(1_500);
+
+/// How often each pair is heard. Rarer than in other tortures, as the crowd's commands are: so little is to do
+/// that nothing waits for a processor while nothing happens.
+const SAY_EVERY: Duration = Duration::from_millis(250);
+/// A device of the crowd rests so long between two commands, at most.
+const REST: Duration = Duration::from_secs(1);
 
 /// A worker's lease, and a projector's time in its group: who is killed may be missed only after it.
 const MISSED_AFTER_MS: f64 = 3_000.0;
 
-/// What is hit, how, and how long messages may stand still for it, in milliseconds.
-const PAUSES: [(&str, Hit, &str, f64); 4] = [
-    (
-        "worker",
-        Hit::Ended,
-        "delivery pause: a worker leaves in order, and joins again",
-        200.0,
-    ),
-    (
-        "worker",
-        Hit::Killed,
-        "delivery pause: a worker is killed, and joins again",
-        MISSED_AFTER_MS + 500.0,
-    ),
-    (
-        "projectors",
-        Hit::Ended,
-        "projection pause: a projector leaves in order, and joins again",
-        500.0,
-    ),
-    (
-        "projectors",
-        Hit::Killed,
-        "projection pause: a projector is killed, and joins again",
-        MISSED_AFTER_MS + 500.0,
-    ),
+/// A figure: its name, how long messages may stand still, and what of which rounds it is made of.
+struct Pause {
+    name: &'static str,
+    most_ms: Option<f64>,
+    is_of: fn(&str, Hit) -> bool,
+    of: fn(Silences) -> Duration,
+}
+
+const PAUSES: [Pause; 7] = [
+    Pause {
+        name: "pause while nothing happens",
+        most_ms: None,
+        is_of: |_, _| true,
+        of: |silences| silences.before,
+    },
+    Pause {
+        name: "delivery pause: a worker joins",
+        most_ms: Some(200.0),
+        is_of: |victim, _| victim == "worker",
+        of: |silences| silences.back,
+    },
+    Pause {
+        name: "delivery pause: a worker leaves in order",
+        most_ms: Some(200.0),
+        is_of: |victim, hit| victim == "worker" && hit == Hit::Ended,
+        of: |silences| silences.away,
+    },
+    Pause {
+        name: "delivery pause: a worker is killed",
+        most_ms: Some(MISSED_AFTER_MS + 500.0),
+        is_of: |victim, hit| victim == "worker" && hit == Hit::Killed,
+        of: |silences| silences.away,
+    },
+    Pause {
+        name: "projection pause: a projector joins",
+        most_ms: Some(500.0),
+        is_of: |victim, _| victim == "projectors",
+        of: |silences| silences.back,
+    },
+    Pause {
+        name: "projection pause: a projector leaves in order",
+        most_ms: Some(500.0),
+        is_of: |victim, hit| victim == "projectors" && hit == Hit::Ended,
+        of: |silences| silences.away,
+    },
+    Pause {
+        name: "projection pause: a projector is killed",
+        most_ms: Some(MISSED_AFTER_MS + 500.0),
+        is_of: |victim, hit| victim == "projectors" && hit == Hit::Killed,
+        of: |silences| silences.away,
+    },
 ];
 
 pub(super) async fn measure(options: &Options) -> anyhow::Result<Found> {
     let program = options.program.clone();
     let program = program.map_or_else(|| beside("cursus"), Ok)?;
-    let mut plan = Plan::new(ROUNDS_A_RUN * u32::try_from(options.runs)?, 1);
-    plan.only = vec!["worker".to_owned(), "projectors".to_owned()];
+    let mut plan = Plan::new(0, 1);
+    plan.watched = Some(WATCHED);
+    (plan.say_every, plan.rest) = (SAY_EVERY, REST);
+    let hits = HITS.iter().cycle().take(options.runs).flatten().copied();
     let servers = tokio::task::block_in_place(apart::servers)?;
     let start = || Stage::set_up(servers, &program, "pauses", &PROCESSES, &[]);
     let mut stage = tokio::task::block_in_place(start)?;
-    let outcome = apart::run(&mut stage, &plan, |_| ()).await?;
+    let outcome = apart::run_these(&mut stage, &plan, hits, |round| {
+        // Nobody may be reading.
+        drop(writeln!(std::io::stderr(), "    {round}"));
+    });
+    let outcome = outcome.await?;
     tokio::task::block_in_place(|| stage.end())?;
     let broken = outcome.violations.len() + outcome.unasked.len();
     ensure!(broken == 0, "promises were broken: {outcome:?}");
-    let figures = PAUSES.iter().filter_map(|pause| figure(&outcome, pause));
+    let figures = PAUSES.iter().filter_map(|pause| pause.figure(&outcome));
     Ok(Found {
         figures: figures.collect(),
         sizes: format!(
@@ -68,11 +125,15 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Found> {
     })
 }
 
-fn figure(outcome: &Outcome, (victim, hit, name, most): &(&str, Hit, &str, f64)) -> Option<Figure> {
-    let rounds = outcome.rounds.iter();
-    let same = rounds.filter(|round| kind(&round.victim) == *victim && round.hit == *hit);
-    let pauses: Vec<f64> = same.map(|round| pause_ms(round.silence)).collect();
-    Figure::alone(name, "ms", &pauses, Some(Goal::AtMost(*most)))
+impl Pause {
+    fn figure(&self, outcome: &Outcome) -> Option<Figure> {
+        let of = |round: &Round| {
+            let is_of = (self.is_of)(kind(&round.victim), round.hit);
+            round.apart.filter(|_| is_of).map(self.of).map(pause_ms)
+        };
+        let pauses: Vec<f64> = outcome.rounds.iter().filter_map(of).collect();
+        Figure::alone(self.name, "ms", &pauses, self.most_ms.map(Goal::AtMost))
+    }
 }
 
 /// What a silence is longer than the time between two messages.
@@ -82,25 +143,32 @@ fn pause_ms(silence: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use infra_testkit::torture::apart::Round;
-
     use super::*;
 
     #[test]
-    fn a_pause_is_what_is_longer_than_the_time_between_two_messages() {
-        let round = |victim: &str, silence| Round {
-            number: 1,
-            victim: victim.to_owned(),
-            hit: Hit::Killed,
-            gone: Duration::from_millis(5),
-            silence: SAY_EVERY + Duration::from_millis(silence),
-            flows: Duration::from_millis(1),
+    fn a_pause_is_what_is_longer_than_the_time_between_two_messages_of_its_own_rounds() {
+        let round = |victim: &str, hit, [before, away, back]: [u64; 3]| {
+            let silence = |ms| SAY_EVERY + Duration::from_millis(ms);
+            Round {
+                number: 1,
+                victim: victim.to_owned(),
+                hit,
+                gone: Duration::from_millis(5),
+                silence: silence(away.max(back)),
+                flows: Duration::from_millis(1),
+                apart: Some(Silences {
+                    before: silence(before),
+                    away: silence(away),
+                    back: silence(back),
+                }),
+            }
         };
         let outcome = Outcome {
             rounds: vec![
-                round("worker-1", 30),
-                round("redis", 9),
-                round("worker-2", 10),
+                round("worker-1", Hit::Killed, [1, 30, 7]),
+                round("worker-2", Hit::Killed, [1, 10, 8]),
+                round("worker-1", Hit::Ended, [1, 50, 9]),
+                round("projectors-2", Hit::Ended, [1, 600, 40]),
             ],
             acknowledged: 1,
             delivered: 1,
@@ -109,12 +177,22 @@ mod tests {
         };
         let found: Vec<_> = PAUSES
             .iter()
-            .filter_map(|one| figure(&outcome, one))
+            .filter_map(|pause| pause.figure(&outcome))
+            .map(|figure| (figure.figure, figure.value.round(), figure.met))
             .collect();
-        let [killed] = &found[..] else {
-            panic!("{found:?}")
-        };
-        assert!((killed.value - 20.0).abs() < 1e-6, "{killed:?}");
-        assert_eq!(killed.met, Some(true));
+        let expected = [
+            ("pause while nothing happens", 1.0, None),
+            ("delivery pause: a worker joins", 8.0, Some(true)),
+            ("delivery pause: a worker leaves in order", 50.0, Some(true)),
+            ("delivery pause: a worker is killed", 20.0, Some(true)),
+            ("projection pause: a projector joins", 40.0, Some(true)),
+            (
+                "projection pause: a projector leaves in order",
+                600.0,
+                Some(false),
+            ),
+        ];
+        let expected = expected.map(|(name, value, met)| (name.to_owned(), value, met));
+        assert_eq!(found, expected);
     }
 }

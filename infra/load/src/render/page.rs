@@ -117,7 +117,8 @@ const AREAS: [(&str, &str, &str); 17] = [
         "When a process goes and comes back",
         "A process a role on real servers, all on the same cores. Some say what time it is at one gateway, \
          all the time, and others hear it at another: the longest time in which one of them heard nothing, \
-         less the time between two messages. Leaving and joining again are one figure, the longer of both.",
+         less the time between two messages. Whoever goes stays away until messages flow again, so that its going and \
+         its coming back are measured apart; the first figure is the same while nobody goes.",
     ),
 ];
 

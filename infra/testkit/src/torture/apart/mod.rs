@@ -25,7 +25,6 @@ use crate::checker::{self, Violation};
 use crate::later::Build;
 
 use probe::Probe;
-pub use probe::SAY_EVERY;
 pub use stage::{PROCESSES, Stage, servers};
 pub use times::{Times, table, times};
 use victims::Target;
@@ -33,8 +32,10 @@ pub use victims::{Hit, kind};
 
 /// Partitions of each topic.
 pub const PARTITIONS: u32 = 8;
-/// A device of the crowd rests so long between two commands, at most.
-const REST: Duration = Duration::from_millis(100);
+/// A silence that is longer than the time between two messages by no more than this is none.
+const CALM: Duration = Duration::from_millis(100);
+/// How long servers that have just been started, or a process, are given until messages flow evenly.
+const CALM_WITHIN: Duration = Duration::from_secs(40);
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -45,12 +46,19 @@ pub struct Plan {
     pub seed: u64,
     /// Kinds of victims (`kafka`, `gateway` …); all, where none is named.
     pub only: Vec<String>,
+    /// How often each of those says something whose silence is measured.
+    pub say_every: Duration,
+    /// A device of the crowd rests so long between two commands, at most.
+    pub rest: Duration,
     /// Everything lives so long, at least and at most, between two rounds.
     pub life: (Duration, Duration),
     /// Who is stalled is so for that long: longer than others wait for it.
     pub stall: (Duration, Duration),
     /// How long tables may lag behind what was acknowledged before that counts as wrong.
     pub lag: Duration,
+    /// Its going and its coming back are measured apart: so long everything is watched before a hit, after it,
+    /// and after its return, before the next thing happens. Otherwise it comes back at once.
+    pub watched: Option<Duration>,
 }
 
 impl Plan {
@@ -61,9 +69,12 @@ impl Plan {
             rounds,
             seed,
             only: Vec::new(),
+            say_every: Duration::from_millis(100),
+            rest: Duration::from_millis(100),
             life: between(200, 800),
             stall: between(3_500, 5_000),
             lag: Duration::from_secs(60),
+            watched: None,
         }
     }
 }
@@ -83,6 +94,19 @@ pub struct Round {
     pub silence: Duration,
     /// From its return until everybody heard what was said then.
     pub flows: Duration,
+    /// The longest silences apart, where the plan has it so.
+    pub apart: Option<Silences>,
+}
+
+/// The longest times of a round in which somebody heard nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silences {
+    /// Before the hit.
+    pub before: Duration,
+    /// From the hit, while it was away.
+    pub away: Duration,
+    /// From its return.
+    pub back: Duration,
 }
 
 impl std::fmt::Display for Round {
@@ -93,7 +117,11 @@ impl std::fmt::Display for Round {
         write!(
             f,
             "{number}: {victim} {hit}, gone {gone:.1?}, silence {silence:.1?}, flows {flows:.1?} after its return"
-        )
+        )?;
+        match self.apart {
+            Some(apart) => write!(f, ", {apart:.1?}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -142,11 +170,27 @@ pub async fn roll(
     steps: &[(&str, Build)],
     progress: impl FnMut(&Round),
 ) -> anyhow::Result<Outcome> {
-    let target = |(victim, build): &(&str, Build)| Target {
-        victim: (*victim).to_owned(),
-        hit: Hit::Rolled(*build),
+    let hits = steps
+        .iter()
+        .map(|(victim, build)| (*victim, Hit::Rolled(*build)));
+    run_these(stage, plan, hits, progress).await
+}
+
+/// The same with these victims, hit like that in this order.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_these<'a>(
+    stage: &mut Stage,
+    plan: &Plan,
+    hits: impl IntoIterator<Item = (&'a str, Hit)>,
+    progress: impl FnMut(&Round),
+) -> anyhow::Result<Outcome> {
+    let target = |(victim, hit): (&str, Hit)| Target {
+        victim: victim.to_owned(),
+        hit,
     };
-    let targets: Vec<Target> = steps.iter().map(target).collect();
+    let targets: Vec<Target> = hits.into_iter().map(target).collect();
     let chance = fastrand::Rng::with_seed(plan.seed);
     run_through(stage, plan, &targets, chance, progress).await
 }
@@ -159,15 +203,18 @@ async fn run_through(
     mut progress: impl FnMut(&Round),
 ) -> anyhow::Result<Outcome> {
     let entrance = stage.cluster.entrance();
-    let probe = Probe::start(&entrance)?;
+    let probe = Probe::start(&entrance, plan.say_every)?;
     probe.flows().await.context("before the first round")?;
-    let crowd = Crowd::gather(&Cast::new(), &entrance, REST, &mut chance).await?;
+    let crowd = Crowd::gather(&Cast::new(), &entrance, plan.rest, &mut chance).await?;
     let (mut rounds, mut unasked) = (Vec::new(), Vec::new());
     for (number, target) in (1..).zip(targets) {
         let life = draw(plan.life, &mut chance);
         let stalled = draw(plan.stall, &mut chance);
         tokio::time::sleep(life).await;
-        let round = hit(stage, &probe, number, target, stalled).await;
+        let round = match plan.watched {
+            None => hit(stage, &probe, number, target, stalled).await,
+            Some(watched) => hit_watched(stage, &probe, number, target, (plan, watched)).await,
+        };
         let who = || format!("round {number}, {} {:?}", target.victim, target.hit);
         let (round, closed) = match round {
             Ok(round) => round,
@@ -219,12 +266,60 @@ async fn hit(
         gone,
         silence,
         flows: back.elapsed(),
+        apart: None,
     };
-    let is_gateway = kind(&target.victim) == "gateway";
-    let closed = if is_gateway {
-        Vec::new()
-    } else {
-        probe.closed()
+    Ok((round, unasked(probe, target)))
+}
+
+/// How sockets ended since it was begun to measure that had no reason to.
+fn unasked(probe: &Probe, target: &Target) -> Vec<String> {
+    match kind(&target.victim) {
+        "gateway" => Vec::new(),
+        _ => probe.closed(),
+    }
+}
+
+/// One round in which it stays away until messages flow, and for so long that nothing of it is left.
+async fn hit_watched(
+    stage: &mut Stage,
+    probe: &Probe,
+    number: u32,
+    target: &Target,
+    (plan, watched): (&Plan, Duration),
+) -> anyhow::Result<(Round, Vec<String>)> {
+    let deadline = std::time::Instant::now() + CALM_WITHIN;
+    let before = loop {
+        probe.begin();
+        tokio::time::sleep(watched).await;
+        let before = probe.flows().await?;
+        if before <= plan.say_every + CALM || std::time::Instant::now() > deadline {
+            break before;
+        }
+    };
+    let mut closed = unasked(probe, target);
+    probe.begin();
+    let begun = std::time::Instant::now();
+    tokio::task::block_in_place(|| stage.hit(target))?;
+    tokio::time::sleep(watched).await;
+    let away = probe.flows().await?;
+    closed.extend(unasked(probe, target));
+    probe.begin();
+    tokio::task::block_in_place(|| {
+        stage.bring_back(target)?;
+        stage.cluster.wait_ready()
+    })?;
+    let (gone, returned) = (begun.elapsed(), std::time::Instant::now());
+    tokio::time::sleep(watched).await;
+    let back = probe.flows().await?;
+    closed.extend(unasked(probe, target));
+    let round = Round {
+        number,
+        victim: target.victim.clone(),
+        hit: target.hit,
+        gone,
+        silence: away.max(back),
+        flows: returned.elapsed(),
+        apart: Some(Silences { before, away, back }),
     };
     Ok((round, closed))
 }

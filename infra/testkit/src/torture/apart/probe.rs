@@ -20,8 +20,6 @@ use crate::process::Entrance;
 
 /// How long messages may take to flow again, on a busy machine.
 const FLOW_WITHIN: Duration = Duration::from_secs(180);
-/// How often each of those says something whose silence is measured.
-pub const SAY_EVERY: Duration = Duration::from_millis(100);
 
 /// What a listener has heard.
 #[derive(Clone, Copy)]
@@ -47,19 +45,19 @@ impl Probe {
     ///
     /// # Errors
     /// When there is no gateway, or no token.
-    pub(super) fn start(entrance: &Entrance) -> anyhow::Result<Self> {
+    pub(super) fn start(entrance: &Entrance, say_every: Duration) -> anyhow::Result<Self> {
         let mut probe = Self {
             heard: Vec::new(),
             closed: Arc::default(),
             tasks: Vec::new(),
         };
         for number in 0..PARTITIONS {
-            probe.add(entrance, number)?;
+            probe.add(entrance, number, say_every)?;
         }
         Ok(probe)
     }
 
-    fn add(&mut self, entrance: &Entrance, number: u32) -> anyhow::Result<()> {
+    fn add(&mut self, entrance: &Entrance, number: u32, say_every: Duration) -> anyhow::Result<()> {
         let (yan, zed, chat) = pair(number)?;
         let at = usize::try_from(number)?;
         let speaker = client(entrance, at, &yan)?;
@@ -71,7 +69,7 @@ impl Probe {
             silence: Duration::ZERO,
         }));
         let closed = Arc::clone(&self.closed);
-        let speaking = speak(speaker, chat, begun, Arc::clone(&closed));
+        let speaking = speak(speaker, chat, (begun, say_every), Arc::clone(&closed));
         let listening = listen(listener, begun, Arc::clone(&heard), closed);
         self.tasks.push(tokio::spawn(speaking));
         self.tasks.push(tokio::spawn(listening));
@@ -147,7 +145,12 @@ fn note_close(event: &Event, chat: &ChatId, closed: &Mutex<Vec<String>>) {
 }
 
 /// Says what time it is, for ever.
-async fn speak(client: Client, chat: ChatId, begun: Instant, closed: Arc<Mutex<Vec<String>>>) {
+async fn speak(
+    client: Client,
+    chat: ChatId,
+    (begun, every): (Instant, Duration),
+    closed: Arc<Mutex<Vec<String>>>,
+) {
     let takes = async {
         while let Some(event) = client.next().await {
             note_close(&event, &chat, &closed);
@@ -158,7 +161,7 @@ async fn speak(client: Client, chat: ChatId, begun: Instant, closed: Arc<Mutex<V
             let text = begun.elapsed().as_micros().to_string();
             // What cannot be taken now is said anew with a later time.
             drop(client.send(&chat, WireBody::text(text)).await);
-            tokio::time::sleep(SAY_EVERY).await;
+            tokio::time::sleep(every).await;
         }
     };
     tokio::join!(takes, says);

@@ -94,7 +94,11 @@ impl Stage {
         Ok(begun.elapsed())
     }
 
-    fn hit(&mut self, Target { victim, hit }: &Target) -> anyhow::Result<()> {
+    /// Hits somebody.
+    ///
+    /// # Errors
+    /// When it had ended before, or does not end.
+    pub(super) fn hit(&mut self, Target { victim, hit }: &Target) -> anyhow::Result<()> {
         let is_process = self.cluster.names().contains(victim);
         match hit {
             Hit::Killed if is_process => self.cluster.kill(victim),
@@ -105,7 +109,11 @@ impl Stage {
         }
     }
 
-    fn bring_back(&mut self, Target { victim, hit }: &Target) -> anyhow::Result<()> {
+    /// Brings back who was hit, until it serves again.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub(super) fn bring_back(&mut self, Target { victim, hit }: &Target) -> anyhow::Result<()> {
         let is_process = self.cluster.names().contains(victim);
         match hit {
             Hit::Killed | Hit::Ended if is_process => self.cluster.start(victim),

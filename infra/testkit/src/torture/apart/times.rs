@@ -83,6 +83,7 @@ mod tests {
             gone: Duration::from_millis(5),
             silence: Duration::from_millis(silence),
             flows: Duration::from_millis(1),
+            apart: None,
         };
         let rounds = [
             round("kafka-1", 30),
