@@ -1,5 +1,6 @@
 //! The projections that a process runs, over all partitions or over its share of them.
 
+use futures_util::future::join_all;
 use infra_ports::EventLog;
 use schemas::position::{Generation, Partition};
 use schemas::topics::Topic;
@@ -112,16 +113,12 @@ impl Projectors {
         Ok(())
     }
 
-    /// Stops all, chats first: each writes and checkpoints what it has folded.
+    /// Stops all, side by side: each writes and checkpoints what it has folded.
     ///
     /// # Errors
     /// Why the first of those that had stopped by themselves did so.
     pub async fn stop(&self) -> Result<(), Stop> {
-        let mut outcome = Ok(());
-        for running in &self.running {
-            let ended = running.stop().await;
-            outcome = outcome.and(ended);
-        }
-        outcome
+        let all = join_all(self.running.iter().map(Running::stop)).await;
+        all.into_iter().collect()
     }
 }

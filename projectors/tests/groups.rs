@@ -14,6 +14,8 @@
 
 mod world;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use infra_ports::groups::ConsumerGroups;
@@ -117,6 +119,38 @@ fn whoever_comes_leaves_dies_or_is_a_zombie_the_rows_are_those_of_one_engine() {
         moves += crowd.moves;
     }
     assert!(moves > 100, "only {moves} moves: this tests nothing");
+}
+
+#[test]
+fn partitions_come_and_go_without_another_tail() {
+    let script = script(17, 120);
+    let mut crowd = Crowd::new(17, Chances::SHUFFLED);
+    let tails = Arc::<AtomicUsize>::default();
+    crowd.tails = Some(Arc::clone(&tails));
+    let first = crowd.boot(true);
+    let parts: Vec<&[Scripted]> = script.chunks(40).collect();
+    append(&crowd.log, parts[0]);
+    crowd.settle();
+    let second = crowd.boot(true);
+    crowd.run(Duration::from_secs(1));
+    assert_eq!(
+        has(&crowd, second, "chats").len(),
+        1,
+        "one was taken and given"
+    );
+    append(&crowd.log, parts[1]);
+    crowd.settle();
+    crowd.dismiss(second);
+    append(&crowd.log, parts[2]);
+    crowd.settle();
+    assert_eq!(has(&crowd, first, "chats").len(), 3, "and came back");
+    assert_as_if_one(&crowd, &script, "with one tail each");
+    let each = 2 * PROJECTIONS.len();
+    assert_eq!(
+        tails.load(Ordering::Relaxed),
+        each,
+        "one an engine and projection"
+    );
 }
 
 #[test]

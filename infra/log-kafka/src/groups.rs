@@ -28,8 +28,8 @@ use crate::config::Config;
 use crate::log::KafkaLog;
 use crate::reading::number;
 
-/// How often a member's thread looks whether it is to leave.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often a member's thread looks whether it is to leave: others wait for that.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 #[async_trait]
 impl ConsumerGroups for KafkaLog {

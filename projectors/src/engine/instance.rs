@@ -113,8 +113,7 @@ impl<P: Projection> Instance<P> {
                 Woken::ToldToStop => return self.end().await,
                 Woken::Changed(change) => {
                     due = None;
-                    self.follow(change).await?;
-                    tail = self.tail().await?;
+                    self.follow(change, &mut tail).await?;
                 }
                 Woken::Remembered(done) => self.remembered(done)?,
                 Woken::Due => {
@@ -165,12 +164,6 @@ impl<P: Projection> Instance<P> {
                 due.await;
             }
         };
-        let read = async {
-            match tail {
-                Some(tail) => tail.next(self.config.chunk_records).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             _ = self.stop.wait_for(|stop| *stop) => Woken::ToldToStop,
@@ -179,7 +172,7 @@ impl<P: Projection> Instance<P> {
             () = due, if is_due => Woken::Due,
             () = self.board.hurried(), if may_submit => Woken::Due,
             () = look => Woken::Look,
-            read = read, if room => Woken::Read(read),
+            read = tail.next(self.config.chunk_records), if room => Woken::Read(read),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Where an instance reads: the partitions that are its, from their checkpoints on, and after a
 //! failed read from where folding stopped.
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use infra_ports::groups::{Change, GroupError};
 use infra_ports::{LogError, LogTail, Visibility};
 use schemas::position::{Offset, Partition};
@@ -9,8 +10,12 @@ use super::instance::Instance;
 use super::projection::Projection;
 use super::stop::Stop;
 
-/// A tail of the partitions that are the instance's; none while there are none.
-pub(super) type Tail = Option<Box<dyn LogTail>>;
+/// Checkpoints that are read side by side.
+const CHECKPOINTS_AT_ONCE: usize = 16;
+
+/// A tail of the partitions that are the instance's. It stays when they come and go, so that nothing has to
+/// be connected to first.
+pub(super) type Tail = Box<dyn LogTail>;
 
 impl<P: Projection> Instance<P> {
     /// Prepares the tables, and takes up every partition or joins the group that says which.
@@ -21,67 +26,82 @@ impl<P: Projection> Instance<P> {
         if self.membership.is_shared() {
             return self.membership.join(&self.retry).await;
         }
-        for partition in (0..self.log.partitions()).map(Partition) {
-            self.take_up(partition).await?;
-        }
+        let all: Vec<Partition> = (0..self.log.partitions()).map(Partition).collect();
+        self.take_up(&all).await?;
         if self.place.folded.values().all(|next| *next == Offset(0)) {
             self.folding.expect_nothing().await?;
         }
         Ok(())
     }
 
-    /// Reads the checkpoint of a partition and compares it with what the log has.
-    async fn take_up(&mut self, partition: Partition) -> Result<(), Stop> {
-        if self.place.folded.contains_key(&partition) {
-            // Its states are at hand, and may be ahead of the checkpoint.
-            return Ok(());
-        }
-        let checkpoint = self.checkpoints.read(&self.retry, partition).await?;
-        let log = &*self.log;
-        let positions = move || log.positions(P::ORIGIN, partition);
+    /// Reads the checkpoints of those of these partitions that are new here, compares them with what the
+    /// log has, and answers them.
+    async fn take_up(
+        &mut self,
+        partitions: &[Partition],
+    ) -> Result<Vec<(Partition, Offset)>, Stop> {
+        let begun = self.runtime.elapsed();
+        // The states of others are at hand, and may be ahead of the checkpoint.
+        let is_new = |partition: &&Partition| !self.place.folded.contains_key(*partition);
+        let new: Vec<Partition> = partitions.iter().filter(is_new).copied().collect();
+        let read = |partition: &Partition| self.checkpoints.read(&self.retry, *partition);
+        let read = stream::iter(new.iter().map(read)).buffered(CHECKPOINTS_AT_ONCE);
+        let checkpoints: Vec<Offset> = read.try_collect().await?;
+        // After them: who had the partition before may still be moving them.
+        let (log, asked) = (&*self.log, &new);
+        let positions = move || log.positions_of(P::ORIGIN, asked);
         let ends = self.retry.run("read positions", positions).await?;
-        if checkpoint < ends.first || checkpoint > ends.durable_end {
-            return Err(Stop::RebuildRequired {
-                topic: P::ORIGIN,
-                partition,
-                checkpoint,
-                first: ends.first,
-                end: ends.durable_end,
-            });
+        let taken_up: Vec<_> = new.iter().copied().zip(checkpoints).collect();
+        for ((partition, checkpoint), ends) in taken_up.iter().copied().zip(ends) {
+            if checkpoint < ends.first || checkpoint > ends.durable_end {
+                return Err(Stop::RebuildRequired {
+                    topic: P::ORIGIN,
+                    partition,
+                    checkpoint,
+                    first: ends.first,
+                    end: ends.durable_end,
+                });
+            }
+            self.place.folded.insert(partition, checkpoint);
+            self.place.written.insert(partition, checkpoint);
+            self.board.taken_up(partition, checkpoint, ends.durable_end);
         }
-        self.place.folded.insert(partition, checkpoint);
-        self.place.written.insert(partition, checkpoint);
-        let goal = ends.durable_end;
-        self.board.taken_up(partition, checkpoint, goal);
-        Ok(())
+        let took = self.runtime.elapsed().saturating_sub(begun);
+        tracing::debug!(projection = P::NAME, partitions = ?numbers(&new), ?took, "taken up");
+        Ok(taken_up)
     }
 
-    /// Does what a change of the group asks for. The tail has to be opened anew.
-    pub(super) async fn follow(&mut self, change: Result<Change, GroupError>) -> Result<(), Stop> {
+    /// Does what a change of the group asks for.
+    pub(super) async fn follow(
+        &mut self,
+        change: Result<Change, GroupError>,
+        tail: &mut Tail,
+    ) -> Result<(), Stop> {
         let projection = P::NAME;
         match change {
             Ok(Change::Given(given)) => {
                 tracing::info!(projection, partitions = ?numbers(&given), "given");
-                for partition in given {
-                    self.take_up(partition).await?;
-                }
+                let gained = self.take_up(&given).await?;
                 self.board.given();
-                Ok(())
+                self.turn(tail, &gained, &[]).await
             }
             Ok(Change::Taken(taken)) => {
                 self.finish().await?;
                 self.let_go(&taken);
                 self.membership.release(&self.retry, &taken).await?;
                 tracing::info!(projection, partitions = ?numbers(&taken), "let go");
-                Ok(())
+                self.turn(tail, &[], &taken).await
             }
             Ok(Change::Lost(lost)) => {
                 tracing::warn!(projection, partitions = ?numbers(&lost), "lost");
-                self.lose(&lost).await
+                self.lose(&lost).await?;
+                *tail = self.tail().await?;
+                Ok(())
             }
             Err(error) if error.is_retryable() => {
                 let all: Vec<Partition> = self.place.folded.keys().copied().collect();
                 self.lose(&all).await?;
+                *tail = self.tail().await?;
                 self.retry.pause_after("stay in a group", &error).await?;
                 self.membership.join(&self.retry).await?;
                 self.board.recovered();
@@ -117,15 +137,26 @@ impl<P: Projection> Instance<P> {
         Ok(())
     }
 
+    /// Has the tail read what is gained, and no more of what is lost; the others go on.
+    async fn turn(
+        &self,
+        tail: &mut Tail,
+        gained: &[(Partition, Offset)],
+        lost: &[Partition],
+    ) -> Result<(), Stop> {
+        if let Err(error) = tail.change(gained, lost) {
+            *tail = self.tail_again(error).await?;
+        }
+        Ok(())
+    }
+
+    /// A new tail, of all that is the instance's from where it is folded.
     pub(super) async fn tail(&self) -> Result<Tail, Stop> {
         let folded = self.place.folded.iter();
         let from: Vec<(Partition, Offset)> = folded.map(|(p, o)| (*p, *o)).collect();
-        if from.is_empty() {
-            return Ok(None);
-        }
         let log = &*self.log;
         let tail = move || log.tail(P::ORIGIN, from.clone(), Visibility::Durable);
-        self.retry.run("tail the log", tail).await.map(Some)
+        self.retry.run("tail the log", tail).await
     }
 
     /// After a failed read: from where folding stopped, nothing twice and nothing left out.

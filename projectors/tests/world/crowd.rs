@@ -2,15 +2,21 @@
 //! dead while they live, and some never hear of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use infra_ports::groups::ConsumerGroups;
+use infra_ports::memory::log::{Around, AroundLog};
 use infra_ports::memory::store::Stale;
 use infra_ports::memory::{
     Chances, Deaf, Executor, Halt, MemoryGroups, MemoryLog, MemoryStore, Node,
 };
+use infra_ports::{EventLog, LogError, LogTail, Visibility};
 use projectors::share::group_name;
 use projectors::{Projectors, Share};
+use schemas::position::{Offset, Partition};
+use schemas::topics::Topic;
 
 use super::script::{Dice, Scripted};
 use super::{LIVE, ORIGINS, PARTITIONS, append, are_done, empty_log, ports, tight};
@@ -27,6 +33,31 @@ pub struct Crowd {
     pub moves: u32,
     /// Engines see fold states as they saw them first.
     pub is_stale: bool,
+    /// How many tails were opened by engines that were booted while it was set.
+    pub tails: Option<Arc<AtomicUsize>>,
+}
+
+/// Counts tails.
+struct CountedTails {
+    log: MemoryLog,
+    tails: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Around for CountedTails {
+    fn inner(&self) -> &dyn EventLog {
+        &self.log
+    }
+
+    async fn tail(
+        &self,
+        topic: Topic,
+        from: Vec<(Partition, Offset)>,
+        visibility: Visibility,
+    ) -> Result<Box<dyn LogTail>, LogError> {
+        self.tails.fetch_add(1, Ordering::Relaxed);
+        self.log.tail(topic, from, visibility).await
+    }
 }
 
 impl Crowd {
@@ -42,6 +73,7 @@ impl Crowd {
             dice: Dice(seed),
             moves: 0,
             is_stale: false,
+            tails: None,
         }
     }
 
@@ -54,6 +86,9 @@ impl Crowd {
         let mut ports = ports(&log, &store, self.executor.runtime(node));
         if self.is_stale {
             ports.store = Arc::new(Stale::new(Arc::new(store)));
+        }
+        if let Some(tails) = self.tails.clone() {
+            ports.log = Arc::new(AroundLog(CountedTails { log, tails }));
         }
         let groups = Arc::clone(&self.groups);
         let groups: Arc<dyn ConsumerGroups> = match hears {
