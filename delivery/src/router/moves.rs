@@ -4,18 +4,18 @@
 use std::time::Duration;
 
 use infra_ports::link::{LinkGone, Subscribing};
-use schemas::position::Offset;
+use schemas::position::{Offset, Partition};
 
 use super::Shared;
 use super::lanes::LaneId;
-use super::table::{Left, Move};
+use super::table::{At, Left, Move};
 
 /// How long a worker that is behind is given between two questions how far it has got.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// After so many questions the partition's users resume instead.
 const QUESTIONS: u32 = 250;
-/// How long both tell of a partition: the new worker answers before it reads, and what it gained has to
-/// be fetched first.
+/// How long both tell of a partition, at least: the new worker answers before it reads, and what it gained has
+/// to be fetched first. Longer where something was told meanwhile that the new one has not read yet.
 const BOTH_FOR: Duration = Duration::from_millis(300);
 /// A worker that does not answer for so long is given up. Its link finds a broken connection earlier:
 /// this is for what no link finds, so that one worker holds no move up for ever.
@@ -53,7 +53,7 @@ async fn carry_out(shared: &Shared, one: Move) {
     };
     let mut owed = true;
     for _ in 0..QUESTIONS {
-        let asked = shared.table.lock().ask(partition, number);
+        let asked = shared.table.lock().ask(partition, number, At::Old);
         let Left::Asked(old, answer) = asked else {
             owed = false;
             break;
@@ -63,12 +63,31 @@ async fn carry_out(shared: &Shared, one: Move) {
         };
         if there.from >= from {
             owed = false;
-            shared.runtime.sleep(BOTH_FOR).await;
+            if reads(shared, partition, number, there.from).await.is_none() {
+                return;
+            }
             break;
         }
         shared.runtime.sleep(ASK_AGAIN).await;
     }
     shared.change(|table| table.end_move(partition, number, owed));
+}
+
+/// Waits until the new worker has read what the old one had told already, and reads what comes then: both
+/// tell meanwhile. Nothing when it was lost.
+async fn reads(shared: &Shared, partition: Partition, number: u64, told: Offset) -> Option<()> {
+    shared.runtime.sleep(BOTH_FOR).await;
+    for _ in 0..QUESTIONS {
+        let asked = shared.table.lock().ask(partition, number, At::New);
+        let Left::Asked(new, answer) = asked else {
+            break;
+        };
+        if heard(shared, new, answer).await?.from >= told {
+            break;
+        }
+        shared.runtime.sleep(ASK_AGAIN).await;
+    }
+    Some(())
 }
 
 /// What a worker answers; nothing when it was lost, or is given up now. What follows from that for the

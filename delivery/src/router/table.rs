@@ -57,9 +57,16 @@ pub(super) struct Move {
     pub(super) answers: Vec<Subscribing>,
 }
 
+/// One of the two workers of a move.
+#[derive(Clone, Copy)]
+pub(super) enum At {
+    Old,
+    New,
+}
+
 /// How a move stands.
 pub(super) enum Left {
-    /// The old worker is asked how far it has got.
+    /// The worker is asked how far it has got.
     Asked(LaneId, Subscribing),
     /// Nobody is there to be told twice or not at all, or another move has begun.
     Over,
@@ -359,17 +366,20 @@ impl Table {
         begun
     }
 
-    /// Asks the worker that a partition leaves how far it has got: by subscribing somebody once more.
-    pub(super) fn ask(&self, partition: Partition, number: u64) -> Left {
+    /// Asks a worker of a partition that moves how far it has got: by subscribing somebody once more.
+    pub(super) fn ask(&self, partition: Partition, number: u64, at: At) -> Left {
         let home = self.homes.get(index(partition));
         let Some(home) = home.filter(|home| home.moves == number) else {
             return Left::Over;
         };
-        let (Some(at), Some((user, subscriber))) = (home.leaving, home.users.first_key_value())
-        else {
+        let at = home.leaving.and_then(|old| match at {
+            At::Old => Some(old),
+            At::New => home.at,
+        });
+        let (Some(at), Some((user, subscriber))) = (at, home.users.first_key_value()) else {
             return Left::Over;
         };
-        match self.link(home.leaving) {
+        match self.link(Some(at)) {
             Some(link) => Left::Asked(at, link.subscribe(user, *subscriber)),
             None => Left::Over,
         }

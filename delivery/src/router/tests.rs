@@ -261,6 +261,28 @@ fn a_worker_that_comes_gets_its_share_and_the_old_one_is_left_once_it_has_told_w
 }
 
 #[test]
+fn the_old_worker_is_left_once_the_new_one_has_read_what_it_told() {
+    let mut scene = Scene::new(&["a"]);
+    scene.know(&["a", "b"]);
+    // Its users are told from 5 on by both, and it has told 5 to 8 when b has read nothing yet.
+    scene.workers.is_at("a", 9);
+    scene.workers.is_at("b", 5);
+    scene.workers.reach("b", true);
+    scene.wait(2_000);
+    let moving = scene.workers.users("b");
+    assert!(moving > 10, "{moving}");
+    assert_eq!(
+        scene.workers.users("a"),
+        100,
+        "b would tell 9 only after that"
+    );
+    scene.workers.is_at("b", 9);
+    scene.settle();
+    assert_eq!(scene.workers.users("a"), 100 - moving);
+    assert!(scene.detached().is_empty());
+}
+
+#[test]
 fn users_of_a_lost_worker_are_told_so_and_are_subscribed_at_another() {
     let mut scene = Scene::new(&["a", "b", "c"]);
     let lost = scene.homes("b");
