@@ -232,6 +232,26 @@ fn what_is_not_marked_is_pushed_again_after_2_4_8_16_and_32_seconds() {
 }
 
 #[test]
+fn a_device_that_marks_in_time_is_pushed_nothing_twice_in_a_chat_that_never_rests() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = chat("d.ada.bob");
+    scene.fill(&chat, "bob", 1..=30);
+    let mut came = Vec::new();
+    for seq in 1..=30 {
+        scene.tell(seq, &message(&chat, "bob", "text"), &["ada"]);
+        came.extend(seqs(&scene.frames(&client)));
+        // There is always one that is not marked yet.
+        if seq > 1 {
+            scene.command(&client, &seq.to_string(), &delivered(&chat, seq - 1));
+        }
+        scene.wait(500);
+        came.extend(seqs(&scene.frames(&client)));
+    }
+    assert!(came.iter().copied().eq(1..=30), "{came:?}");
+}
+
+#[test]
 fn what_was_resumed_and_not_marked_is_sent_again_from_the_timeline() {
     let mut scene = Scene::new();
     let chat = chat("d.ada.bob");

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use schemas::errors::{Code, Refusal};
@@ -208,15 +209,20 @@ pub(crate) fn note(
     kind: MarkKind,
     seq: Seq,
 ) {
-    if let Some(taken_at) = raise(signed_in, chat, kind, seq) {
+    let due = gateway.mark_due(gateway.runtime.elapsed());
+    if let Some(taken_at) = raise(signed_in, chat, (kind, seq), due) {
         metrics::delivered_after(since(taken_at, gateway.runtime.now()));
     }
 }
 
-/// Raises the mark. Answers when the newest event was taken
-/// that it covers, if it was pushed live, this device had not marked it before and somebody else
-/// wrote it.
-fn raise(signed_in: &SignedIn, id: &ChatId, kind: MarkKind, seq: Seq) -> Option<Timestamp> {
+/// Raises the mark; what it leaves has until `due`. Answers when the newest event was taken that it
+/// covers, if it was pushed live, this device had not marked it before and somebody else wrote it.
+fn raise(
+    signed_in: &SignedIn,
+    id: &ChatId,
+    (kind, seq): (MarkKind, Seq),
+    due: Duration,
+) -> Option<Timestamp> {
     let mut track = signed_in.track.lock();
     let newest = track.recent(id).find(|pushed| pushed.seq == seq).cloned();
     let before = track.chat(id).map_or(Seq(0), |chat| chat.delivered);
@@ -226,7 +232,7 @@ fn raise(signed_in: &SignedIn, id: &ChatId, kind: MarkKind, seq: Seq) -> Option<
     if kind == MarkKind::Read {
         chat.read = chat.read.max(seq);
     }
-    chat.acknowledged();
+    chat.acknowledged(due);
     track.forget_marked();
     newest
         .filter(|pushed| pushed.seq > before && !signed_in.is_own(&pushed.author))

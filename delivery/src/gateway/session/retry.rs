@@ -27,15 +27,18 @@ const PAUSES: [Duration; 5] = [
 ];
 
 impl ChatTrack {
-    /// A mark came: what it covers is not pushed again, what is left gets its time anew.
-    pub(super) fn acknowledged(&mut self) {
+    /// A mark came: what it covers is not pushed again, what is left gets its time anew, until `due`.
+    pub(super) fn acknowledged(&mut self, due: Duration) {
         if self.delivered >= self.sent {
             self.unmarked = None;
         } else if let Some(unmarked) = &mut self.unmarked
             && unmarked.from <= self.delivered
         {
-            unmarked.from = self.delivered.next();
-            unmarked.attempts = 0;
+            **unmarked = Unmarked {
+                from: self.delivered.next(),
+                due,
+                attempts: 0,
+            };
         }
     }
 
@@ -59,6 +62,11 @@ impl ChatTrack {
 }
 
 impl Gateway {
+    /// Until when a mark is waited for of what is pushed now.
+    pub(super) fn mark_due(&self, now: Duration) -> Duration {
+        now + self.config.retry_after + PAUSES[0]
+    }
+
     /// Something was pushed from this place on: a mark is expected. The session's alarm is set.
     pub(super) fn expect_mark(
         &self,
@@ -69,7 +77,7 @@ impl Gateway {
         from: Seq,
         now: Duration,
     ) {
-        let due = now + self.config.retry_after + PAUSES[0];
+        let due = self.mark_due(now);
         let chat = track.chat_mut(chat);
         if from <= chat.delivered || chat.unmarked.is_some() {
             return;
