@@ -231,13 +231,16 @@ impl Ledger {
             self.entry(socket, view, *seq, *number);
             taken += 1;
         }
-        if view.seq != batch.through {
+        let (said, brought) = (batch.through, view.seq);
+        if said != brought {
             let name = self.name(view.chat).to_owned();
-            self.fault(format!(
-                "lost: a batch of {name} says {} and brought {}",
-                batch.through, view.seq
-            ));
-            view.seq = batch.through;
+            self.fault(match said < brought {
+                true => format!(
+                    "repeated: a batch of {name} through {said}, all of it before {brought}"
+                ),
+                false => format!("lost: a batch of {name} says {said} and brought {brought}"),
+            });
+            view.seq = said.max(brought);
         }
         taken
     }

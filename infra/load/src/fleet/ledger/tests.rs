@@ -103,15 +103,28 @@ fn an_answer_that_never_came_and_one_that_came_twice_are_faults() {
     assert_eq!(ledger.close().len(), 4);
 }
 
-#[test]
-fn a_batch_begins_where_a_new_device_begins_and_leaves_no_hole_later() {
-    let (mut ledger, mut views) = talk(4);
-    let batch = |from, through, entries: &[(u64, u64)]| Batch {
+fn batch(from: u64, through: u64, entries: &[(u64, u64)]) -> Batch {
+    Batch {
         chat: "d.a.b".into(),
         from,
         through,
         entries: entries.iter().map(|(s, n)| (*s, Some(*n))).collect(),
-    };
+    }
+}
+
+#[test]
+fn a_batch_that_came_before_is_repeated_and_nothing_is_lost_by_it() {
+    let (mut ledger, mut views) = talk(4);
+    ledger.batch(0, &mut views[0], &batch(1, 3, &[(1, 0), (2, 1), (3, 2)]));
+    assert!(!ledger.is_faulty());
+    ledger.batch(0, &mut views[0], &batch(1, 2, &[(1, 0), (2, 1)]));
+    assert_eq!(first_word(&mut ledger), "repeated");
+    assert_eq!(views[0].seq, 3, "it goes on where it was");
+}
+
+#[test]
+fn a_batch_begins_where_a_new_device_begins_and_leaves_no_hole_later() {
+    let (mut ledger, mut views) = talk(4);
     assert_eq!(
         ledger.batch(0, &mut views[0], &batch(3, 4, &[(3, 2), (4, 3)])),
         2
