@@ -47,6 +47,6 @@ pub use config::Config;
 pub use generation::LiveGeneration;
 pub use reads::Reads;
 pub use roles::{Delivery, GatewayPorts, GatewayRole, StartError, WorkerRole};
-pub use router::{Dial, Reached, Router};
+pub use router::{Dial, Reached, Router, Sharing};
 pub use seams::{Applied, Commands, StampedMark};
 pub use watch::VerdictWatch;

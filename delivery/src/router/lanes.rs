@@ -56,9 +56,14 @@ impl Deliveries for FromLane {
         };
         // Those that have left this worker since are none of its business.
         let mut theirs = partitions.to_vec();
-        let table = router.table.lock();
+        let mut table = router.table.lock();
         theirs.retain(|partition| table.hears_of(*partition, self.id));
+        // Where it stands by somebody else tells them.
+        table.drop_standbys(|one, home| {
+            home.standby.lane() == Some(self.id) && partitions.contains(&one)
+        });
         drop(table);
+        router.stood_by.notify_one();
         router.detached(&theirs);
     }
 

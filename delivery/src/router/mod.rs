@@ -12,10 +12,12 @@
 //! partition moves from a worker that is reached by subscribing at the new one first, and leaving the
 //! old one once that has told everything from before; sessions drop what they have already. When a
 //! worker is lost its partitions are subscribed elsewhere and told as `detached`: their users resume.
-//! Nothing is said about a partition that has no worker at all; its subscriptions wait for one.
+//! Nothing is said about a partition that has no worker at all; its subscriptions wait for one. Where the next in
+//! line stands by, it tells the users too, and takes over from a worker that is lost without a word to anybody.
 
 mod lanes;
 mod moves;
+mod standby;
 mod table;
 mod waiting;
 
@@ -25,6 +27,7 @@ mod tests;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
+use futures_util::future::join;
 use infra_ports::Runtime;
 use infra_ports::link::{Deliveries, Link, SubscriberId, Subscribing};
 use infra_ports::registry::Lease;
@@ -52,6 +55,26 @@ pub trait Dial: Send + Sync + 'static {
     ) -> Option<Arc<dyn Link>>;
 }
 
+/// How users are given to workers.
+#[derive(Debug, Clone, Copy)]
+pub struct Sharing {
+    /// Partitions of `users`.
+    pub partitions: u32,
+    /// The next in line for a partition tells its users too, and goes on when the owner is lost.
+    pub hot_standby: bool,
+}
+
+impl Sharing {
+    /// Each partition's users are told by one worker.
+    #[must_use]
+    pub const fn plain(partitions: u32) -> Self {
+        Self {
+            partitions,
+            hot_standby: false,
+        }
+    }
+}
+
 /// The link of one gateway to many workers. A clone is the same one.
 #[derive(Clone)]
 pub struct Router(Arc<Shared>);
@@ -64,13 +87,15 @@ pub(crate) struct Shared {
     table: Mutex<Table>,
     /// Rings when there may be something to move.
     changed: Notify,
+    /// Rings when there may be somebody to stand by.
+    stood_by: Notify,
 }
 
 impl Router {
     /// A router that knows no worker yet, for a gateway that has it: it does not keep the gateway.
     #[must_use]
     pub fn new(
-        partitions: u32,
+        sharing: Sharing,
         runtime: Arc<dyn Runtime>,
         dial: Box<dyn Dial>,
         deliveries: &Arc<dyn Deliveries>,
@@ -79,8 +104,9 @@ impl Router {
             runtime,
             dial,
             deliveries: Arc::downgrade(deliveries),
-            table: Mutex::new(Table::new(partitions)),
+            table: Mutex::new(Table::new(sharing)),
             changed: Notify::new(),
+            stood_by: Notify::new(),
         }))
     }
 
@@ -113,9 +139,9 @@ impl Router {
         self.0.change(Table::close);
     }
 
-    /// Moves partitions to where they belong, until it is closed.
+    /// Moves partitions to where they belong and has workers stand by, until it is closed.
     pub async fn run(self) {
-        moves::run(&self.0).await;
+        join(moves::run(&self.0), standby::run(&self.0)).await;
     }
 }
 
@@ -140,6 +166,7 @@ impl Shared {
         let Changed { detached, dropped } = change(&mut self.table.lock());
         drop(dropped);
         self.changed.notify_one();
+        self.stood_by.notify_one();
         self.detached(&detached);
     }
 

@@ -11,12 +11,12 @@ use super::lanes::LaneId;
 use super::table::{At, Left, Move};
 
 /// How long a worker that is behind is given between two questions how far it has got.
-const ASK_AGAIN: Duration = Duration::from_millis(20);
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// After so many questions the partition's users resume instead.
-const QUESTIONS: u32 = 250;
+pub(super) const QUESTIONS: u32 = 250;
 /// How long both tell of a partition, at least: the new worker answers before it reads, and what it gained has
 /// to be fetched first. Longer where something was told meanwhile that the new one has not read yet.
-const BOTH_FOR: Duration = Duration::from_millis(300);
+pub(super) const BOTH_FOR: Duration = Duration::from_millis(300);
 /// A worker that does not answer for so long is given up. Its link finds a broken connection earlier:
 /// this is for what no link finds, so that one worker holds no move up for ever.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -53,7 +53,7 @@ async fn carry_out(shared: &Shared, one: Move) {
     };
     let mut owed = true;
     for _ in 0..QUESTIONS {
-        let asked = shared.table.lock().ask(partition, number, At::Old);
+        let asked = shared.table.lock().ask(partition, number, At::Leaving);
         let Left::Asked(old, answer) = asked else {
             owed = false;
             break;
@@ -78,7 +78,7 @@ async fn carry_out(shared: &Shared, one: Move) {
 async fn reads(shared: &Shared, partition: Partition, number: u64, told: Offset) -> Option<()> {
     shared.runtime.sleep(BOTH_FOR).await;
     for _ in 0..QUESTIONS {
-        let asked = shared.table.lock().ask(partition, number, At::New);
+        let asked = shared.table.lock().ask(partition, number, At::Owner);
         let Left::Asked(new, answer) = asked else {
             break;
         };
@@ -92,7 +92,7 @@ async fn reads(shared: &Shared, partition: Partition, number: u64, told: Offset)
 
 /// What a worker answers; nothing when it was lost, or is given up now. What follows from that for the
 /// move was decided with it.
-async fn heard<T>(
+pub(super) async fn heard<T>(
     shared: &Shared,
     worker: LaneId,
     answer: impl Future<Output = Result<T, LinkGone>>,
@@ -108,7 +108,7 @@ async fn heard<T>(
 }
 
 /// From where on the new worker tells all of a partition's users.
-async fn latest(answers: Vec<Subscribing>) -> Result<Offset, LinkGone> {
+pub(super) async fn latest(answers: Vec<Subscribing>) -> Result<Offset, LinkGone> {
     let mut from = Offset(0);
     for answer in answers {
         from = from.max(answer.await?.from);

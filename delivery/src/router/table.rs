@@ -11,21 +11,25 @@ use schemas::ids::UserId;
 use schemas::position::Partition;
 use schemas::topics::partition_of;
 
+use super::Sharing;
 use super::lanes::{Lane, LaneId};
+use super::standby::Standby;
 use super::waiting::Waiting;
 
 /// A partition's users and where they are subscribed.
 #[derive(Default)]
-struct Home {
-    users: BTreeMap<UserId, SubscriberId>,
+pub(super) struct Home {
+    pub(super) users: BTreeMap<UserId, SubscriberId>,
     /// A lane that is up; none when no worker is reached.
-    at: Option<LaneId>,
+    pub(super) at: Option<LaneId>,
     /// The lane that is left once it has told what came before the other one's first record.
-    leaving: Option<LaneId>,
+    pub(super) leaving: Option<LaneId>,
     /// The lane that was left last, and at which look.
     left: Option<(LaneId, u64)>,
+    /// The lane that stands by: it tells all users too.
+    pub(super) standby: Standby,
     /// Counts where it was.
-    moves: u64,
+    pub(super) moves: u64,
 }
 
 impl Home {
@@ -57,30 +61,36 @@ pub(super) struct Move {
     pub(super) answers: Vec<Subscribing>,
 }
 
-/// One of the two workers of a move.
+/// One of the workers of a partition.
 #[derive(Clone, Copy)]
 pub(super) enum At {
-    Old,
-    New,
+    /// The one that it leaves.
+    Leaving,
+    /// The one that it belongs to.
+    Owner,
 }
 
 /// How a move stands.
 pub(super) enum Left {
     /// The worker is asked how far it has got.
     Asked(LaneId, Subscribing),
-    /// Nobody is there to be told twice or not at all, or another move has begun.
+    /// Nobody is there to be told twice or not at all, or something else has begun.
     Over,
 }
 
 /// Lanes and homes.
 pub(super) struct Table {
+    /// The next in line for a partition tells its users too.
+    hot: bool,
     lanes: BTreeMap<LaneId, Lane>,
     numbered: u64,
     /// How often it was told which workers there are.
     looks: u64,
-    homes: Vec<Home>,
+    pub(super) homes: Vec<Home>,
     /// The lane that each partition belongs to.
     targets: Vec<Option<LaneId>>,
+    /// The lane that is to stand by for each.
+    standbys: Vec<Option<LaneId>>,
     /// Who waits for a worker to be reached: hears `LinkGone` then, and asks again.
     waiting: Waiting,
     /// No worker is taken any more.
@@ -91,15 +101,21 @@ fn index(partition: Partition) -> usize {
     usize::try_from(partition.0).unwrap_or(usize::MAX)
 }
 
+pub(super) fn partition(number: usize) -> Partition {
+    Partition(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
 impl Table {
-    pub(super) fn new(partitions: u32) -> Self {
-        let all = || 0..partitions;
+    pub(super) fn new(sharing: Sharing) -> Self {
+        let all = || 0..sharing.partitions;
         Self {
+            hot: sharing.hot_standby,
             lanes: BTreeMap::new(),
             numbered: 0,
             looks: 0,
             homes: all().map(|_| Home::default()).collect(),
             targets: all().map(|_| None).collect(),
+            standbys: all().map(|_| None).collect(),
             waiting: Waiting::default(),
             closed: false,
         }
@@ -111,20 +127,34 @@ impl Table {
         self.homes.get_mut(index(partition))
     }
 
+    pub(super) fn home_of(&mut self, partition: Partition) -> Option<&mut Home> {
+        self.homes.get_mut(index(partition))
+    }
+
+    /// Where a partition belongs, and who is to stand by for it.
+    pub(super) fn aims(&self, number: usize) -> (Option<LaneId>, Option<LaneId>) {
+        let of = |lanes: &[Option<LaneId>]| lanes.get(number).copied().flatten();
+        (of(&self.targets), of(&self.standbys))
+    }
+
     fn link(&self, id: Option<LaneId>) -> Option<Arc<dyn Link>> {
         Some(Arc::clone(&self.lanes.get(&id?)?.link))
     }
 
     pub(super) fn subscribe(&mut self, user: &UserId, subscriber: SubscriberId) -> Subscribing {
-        let mut at = None;
+        let (mut at, mut standby) = (None, None);
         if let Some(home) = self.home(user) {
             home.users.insert(user.clone(), subscriber);
-            at = home.at;
+            (at, standby) = (home.at, home.standby.lane());
         }
-        if let Some(link) = self.link(at) {
-            return link.subscribe(user, subscriber);
+        let Some(link) = self.link(at) else {
+            return self.waiting.one();
+        };
+        let answer = link.subscribe(user, subscriber);
+        match self.link(standby) {
+            Some(standby) => Subscribing::both(answer, standby.subscribe(user, subscriber)),
+            None => answer,
         }
-        self.waiting.one()
     }
 
     pub(super) fn unsubscribe(&mut self, user: &UserId) {
@@ -132,7 +162,7 @@ impl Table {
             return;
         };
         home.users.remove(user);
-        for at in [home.at, home.leaving] {
+        for at in [home.at, home.leaving, home.standby.lane()] {
             if let Some(link) = self.link(at) {
                 link.unsubscribe(user);
             }
@@ -146,7 +176,8 @@ impl Table {
         let placed: usize = placed.map(|home| home.users.len()).sum();
         let mut due = BTreeMap::<LaneId, usize>::new();
         for home in &self.homes {
-            for id in [home.at, home.leaving].into_iter().flatten() {
+            let standby = home.standby.lane();
+            for id in [home.at, home.leaving, standby].into_iter().flatten() {
                 *due.entry(id).or_default() += home.users.len();
             }
         }
@@ -229,6 +260,8 @@ impl Table {
             Some(lane) if lane.up => lane.up = false,
             Some(_) | None => return Changed::default(),
         }
+        self.drop_standbys(|_, home| home.standby.lane() == Some(id));
+        self.switch(id);
         let mut detached = Vec::new();
         for number in 0..self.homes.len() {
             let Some(home) = self.homes.get_mut(number) else {
@@ -237,13 +270,19 @@ impl Table {
             if !home.hears(id, self.looks) {
                 continue;
             }
-            detached.extend(u32::try_from(number).ok().map(Partition));
+            detached.push(partition(number));
             home.left = None;
             if home.at != Some(id) && home.leaving != Some(id) {
                 continue;
             }
             let stays = home.at.filter(|at| *at != id);
-            let left = [home.at, home.leaving].map(|at| at.filter(|at| Some(*at) != stays));
+            let standby = home
+                .standby
+                .take()
+                .filter(|standby| Some(*standby) != stays);
+            let [at, leaving] =
+                [home.at, home.leaving].map(|at| at.filter(|at| Some(*at) != stays));
+            let left = [at, leaving, standby];
             (home.at, home.leaving) = (stays, None);
             home.moves += 1;
             self.leave(number, &left);
@@ -268,7 +307,7 @@ impl Table {
     fn place_all(&mut self) {
         self.aim();
         for number in 0..self.homes.len() {
-            let target = self.targets.get(number).copied().flatten();
+            let (target, _) = self.aims(number);
             let Some(home) = self.homes.get_mut(number) else {
                 continue;
             };
@@ -296,17 +335,18 @@ impl Table {
         if fit.is_empty() {
             fit.extend(reached().map(|(id, lane)| (&lane.worker.name, *id)));
         }
+        let lane = |name: &NodeName| fit.get(name).copied();
         let names: Vec<NodeName> = fit.keys().map(|name| (*name).clone()).collect();
         let count = u32::try_from(self.homes.len()).unwrap_or(u32::MAX);
         let assignment = Assignment::of(&names, count);
-        let target = |partition| {
-            let place = assignment.place(partition)?;
-            fit.get(&place.owner).copied()
-        };
-        self.targets = (0..count).map(Partition).map(target).collect();
+        let all = || (0..count).map(Partition);
+        let target = |partition| lane(&assignment.place(partition)?.owner);
+        let standby = |partition| lane(assignment.place(partition)?.standby.as_ref()?);
+        self.targets = all().map(target).collect();
+        self.standbys = all().map(|one| standby(one).filter(|_| self.hot)).collect();
     }
 
-    fn subscribe_all(&self, number: usize, at: Option<LaneId>) -> Vec<Subscribing> {
+    pub(super) fn subscribe_all(&self, number: usize, at: Option<LaneId>) -> Vec<Subscribing> {
         let (Some(link), Some(home)) = (self.link(at), self.homes.get(number)) else {
             return Vec::new();
         };
@@ -317,7 +357,7 @@ impl Table {
     }
 
     /// Unsubscribes a partition's users from lanes.
-    fn leave(&self, number: usize, lanes: &[Option<LaneId>]) {
+    pub(super) fn leave(&self, number: usize, lanes: &[Option<LaneId>]) {
         let Some(home) = self.homes.get(number) else {
             return;
         };
@@ -331,7 +371,8 @@ impl Table {
         self.place_all();
         let (homes, look) = (&self.homes, self.looks);
         let gone = |(id, lane): (&LaneId, &Lane)| {
-            let used = lane.wanted || homes.iter().any(|home| home.hears(*id, look));
+            let is_used = |home: &Home| home.hears(*id, look) || home.standby.lane() == Some(*id);
+            let used = lane.wanted || homes.iter().any(is_used);
             (!used).then_some(*id)
         };
         let gone: Vec<LaneId> = self.lanes.iter().filter_map(gone).collect();
@@ -345,7 +386,7 @@ impl Table {
     pub(super) fn begin_moves(&mut self) -> Vec<Move> {
         let mut begun = Vec::new();
         for number in 0..self.homes.len() {
-            let target = self.targets.get(number).copied().flatten();
+            let (target, _) = self.aims(number);
             let Some(home) = self.homes.get_mut(number) else {
                 continue;
             };
@@ -353,11 +394,15 @@ impl Table {
                 continue;
             };
             (home.leaving, home.at) = (home.at, target);
+            let standby = home
+                .standby
+                .take()
+                .filter(|standby| Some(*standby) != target);
             home.moves += 1;
             let moves = home.moves;
-            let partition = Partition(u32::try_from(number).unwrap_or(u32::MAX));
+            self.leave(number, &[standby]);
             begun.push(Move {
-                partition,
+                partition: partition(number),
                 number: moves,
                 to,
                 answers: self.subscribe_all(number, target),
@@ -366,16 +411,16 @@ impl Table {
         begun
     }
 
-    /// Asks a worker of a partition that moves how far it has got: by subscribing somebody once more.
+    /// Asks a worker of a partition how far it has got: by subscribing somebody once more.
     pub(super) fn ask(&self, partition: Partition, number: u64, at: At) -> Left {
         let home = self.homes.get(index(partition));
         let Some(home) = home.filter(|home| home.moves == number) else {
             return Left::Over;
         };
-        let at = home.leaving.and_then(|old| match at {
-            At::Old => Some(old),
-            At::New => home.at,
-        });
+        let at = match at {
+            At::Leaving => home.leaving,
+            At::Owner => home.at,
+        };
         let (Some(at), Some((user, subscriber))) = (at, home.users.first_key_value()) else {
             return Left::Over;
         };

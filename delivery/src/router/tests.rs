@@ -16,9 +16,10 @@ use schemas::position::{Offset, Partition};
 use schemas::topics::partition_of;
 use tokio::sync::oneshot;
 
-use super::{Dial, Reached, Router};
+use super::{Dial, Reached, Router, Sharing};
 
 const PARTITIONS: u32 = 16;
+const SHARING: Sharing = Sharing::plain(PARTITIONS);
 
 #[derive(Default)]
 struct State {
@@ -165,7 +166,7 @@ impl Scene {
         let (workers, gateway) = (Workers::default(), Arc::new(Gateway::default()));
         let dial = Box::new(workers.clone());
         let deliveries: Arc<dyn Deliveries> = gateway.clone();
-        let router = Router::new(PARTITIONS, Arc::clone(&runtime), dial, &deliveries);
+        let router = Router::new(SHARING, Arc::clone(&runtime), dial, &deliveries);
         drop(deliveries);
         runtime.spawn("router", Box::pin(router.clone().run()));
         let mut scene = Self {

@@ -8,3 +8,4 @@ mod marks;
 mod partitions;
 mod reads;
 mod resume;
+mod standby;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,17 +21,17 @@ use schemas::topics::{Topic, partition_of};
 
 use crate::router::{Dial, Reached};
 use crate::testing::counted::{Taken, counted};
-use crate::{Config, Router, WorkerRole};
+use crate::{Config, Router, Sharing, WorkerRole};
 
-const NODE: Node = Node(1);
+pub(super) const NODE: Node = Node(1);
 const PARTITIONS: u32 = 8;
-const USERS: u64 = 24;
+pub(super) const USERS: u64 = 24;
 
 /// What each subscriber heard, in its order.
 #[derive(Default)]
-struct Heard {
-    by: Mutex<BTreeMap<SubscriberId, Vec<u64>>>,
-    detached: Mutex<Vec<Partition>>,
+pub(super) struct Heard {
+    pub(super) by: Mutex<BTreeMap<SubscriberId, Vec<u64>>>,
+    pub(super) detached: Mutex<Vec<Partition>>,
 }
 
 impl Deliveries for Heard {
@@ -53,9 +54,40 @@ impl Deliveries for Heard {
     fn ended(&self) {}
 }
 
-/// The workers, by name.
+/// The workers, by name, and how the gateway is linked to each.
 #[derive(Clone)]
-struct Workers(Arc<BTreeMap<&'static str, WorkerRole>>);
+struct Workers(Arc<BTreeMap<&'static str, WorkerRole>>, Arc<Mutex<Cuts>>);
+
+type Cuts = BTreeMap<String, (Arc<AtomicBool>, Reached)>;
+
+/// A gateway that hears nothing any more once the worker was killed.
+struct Cut(Arc<dyn Deliveries>, Arc<AtomicBool>);
+
+impl Cut {
+    fn hears(&self) -> bool {
+        !self.1.load(Ordering::Relaxed)
+    }
+}
+
+impl Deliveries for Cut {
+    fn deliver(&self, batch: Vec<Told>) {
+        if self.hears() {
+            self.0.deliver(batch);
+        }
+    }
+
+    fn detached(&self, partitions: &[Partition]) {
+        if self.hears() {
+            self.0.detached(partitions);
+        }
+    }
+
+    fn ended(&self) {
+        if self.hears() {
+            self.0.ended();
+        }
+    }
+}
 
 impl Dial for Workers {
     fn dial(
@@ -66,40 +98,49 @@ impl Dial for Workers {
     ) -> Option<Arc<dyn Link>> {
         reached(true);
         let feed = self.0.get(worker.name.as_str())?.feed();
+        let cut = Arc::<AtomicBool>::default();
+        let name = worker.name.to_string();
+        self.1.lock().insert(name, (Arc::clone(&cut), reached));
+        let deliveries = Arc::new(Cut(deliveries, cut));
         Some(Arc::new(LocalLink::new(feed, deliveries)))
     }
 }
 
-struct Scene {
-    executor: Executor,
-    log: MemoryLog,
+pub(super) struct Scene {
+    pub(super) executor: Executor,
+    pub(super) log: MemoryLog,
     workers: Workers,
-    taken: [Taken; 2],
-    heard: Arc<Heard>,
-    router: Router,
+    taken: [Taken; 3],
+    pub(super) heard: Arc<Heard>,
+    pub(super) router: Router,
     /// How often each user was told something.
-    told: u64,
+    pub(super) told: u64,
 }
 
-fn user(n: u64) -> UserId {
+pub(super) fn user(n: u64) -> UserId {
     UserId::new(format!("u{n}")).unwrap()
 }
 
-fn home(n: u64) -> Partition {
+pub(super) fn home(n: u64) -> Partition {
     partition_of(user(n).as_str().as_bytes(), PARTITIONS)
 }
 
 impl Scene {
     fn new(seed: u64, chances: Chances) -> Self {
+        Self::with(seed, chances, false)
+    }
+
+    /// The same, with hot standbys or without.
+    pub(super) fn with(seed: u64, chances: Chances, hot_standby: bool) -> Self {
         let mut executor = Executor::seeded(seed, chances);
         let runtime: Arc<dyn Runtime> = Arc::new(executor.runtime(NODE));
         let log = MemoryLog::new(PARTITIONS);
         let making = log.clone();
         let made = async move { making.create_topics(&[Topic::Users]).await };
         executor.block_on(NODE, made).unwrap().unwrap();
-        let taken = [Taken::default(), Taken::default()];
+        let taken = [(); 3].map(|()| Taken::default());
         let mut workers = BTreeMap::new();
-        for (name, taken) in ["a", "b"].into_iter().zip(&taken) {
+        for (name, taken) in ["a", "b", "c"].into_iter().zip(&taken) {
             let log = log.reopen(Arc::new(executor.faults(NODE)));
             let counted = Arc::new(counted(log, taken.clone()));
             let prepared = {
@@ -110,11 +151,15 @@ impl Scene {
             worker.start(counted, Arc::clone(&runtime));
             workers.insert(name, worker);
         }
-        let workers = Workers(Arc::new(workers));
+        let workers = Workers(Arc::new(workers), Arc::default());
         let heard = Arc::<Heard>::default();
         let deliveries: Arc<dyn Deliveries> = heard.clone();
         let dial = Box::new(workers.clone());
-        let router = Router::new(PARTITIONS, Arc::clone(&runtime), dial, &deliveries);
+        let sharing = Sharing {
+            partitions: PARTITIONS,
+            hot_standby,
+        };
+        let router = Router::new(sharing, Arc::clone(&runtime), dial, &deliveries);
         drop(deliveries);
         runtime.spawn("router", Box::pin(router.clone().run()));
         Self {
@@ -128,7 +173,7 @@ impl Scene {
         }
     }
 
-    fn know(&mut self, names: &[&str]) {
+    pub(super) fn know(&mut self, names: &[&str]) {
         let lease = |name: &&str| Lease {
             name: NodeName::new(name).unwrap(),
             fence: Fence(1),
@@ -138,19 +183,37 @@ impl Scene {
         self.router.workers(&members);
     }
 
-    fn subscribe(&self, users: impl Iterator<Item = u64>) {
+    pub(super) fn subscribe(&self, users: impl Iterator<Item = u64>) {
         for n in users {
             drop(self.router.subscribe(&user(n), SubscriberId(n)));
         }
     }
 
-    fn wait(&mut self, ms: u64) {
+    pub(super) fn wait(&mut self, ms: u64) {
         let halt = self.executor.run_for(Duration::from_millis(ms));
         assert_eq!(halt, Halt::Done);
     }
 
+    /// A worker is killed: what it has not told yet it never tells.
+    pub(super) fn kill(&self, name: &str) {
+        let (cut, reached) = self.workers.1.lock().remove(name).unwrap();
+        cut.store(true, Ordering::Relaxed);
+        reached(false);
+    }
+
+    /// In which partitions each worker has subscribers.
+    pub(super) fn reads(&self) -> [BTreeSet<Partition>; 3] {
+        ["a", "b", "c"].map(|name| {
+            let next = self.workers.0[name].handed_out();
+            let numbered = (0..).map(Partition).zip(next);
+            numbered
+                .filter_map(|(one, next)| next.map(|_| one))
+                .collect()
+        })
+    }
+
     /// Each user is told the next number.
-    fn tell_all(&mut self) {
+    pub(super) fn tell_all(&mut self) {
         let seq = self.told + 1;
         self.told = seq;
         let log = self.log.clone();
@@ -188,7 +251,7 @@ impl Scene {
     }
 
     /// Every user heard all numbers, none before the one before it.
-    fn check_all_heard(&self, seed: u64) {
+    pub(super) fn check_all_heard(&self, seed: u64) {
         let by = self.heard.by.lock();
         for n in 0..USERS {
             let heard = by.get(&SubscriberId(n)).cloned().unwrap_or_default();

@@ -12,7 +12,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use schemas::events::UserEvent;
@@ -61,6 +61,18 @@ pub struct Subscribing(Answer);
 enum Answer {
     Now(Subscribed),
     Later(oneshot::Receiver<Subscribed>),
+    Both(Box<Both>),
+}
+
+/// The answers of two workers.
+#[derive(Debug)]
+struct Both {
+    one: Subscribing,
+    told: Option<Subscribed>,
+    /// None once it was answered, or is gone.
+    other: Option<Subscribing>,
+    /// From where on the other one tells.
+    from: Offset,
 }
 
 impl Subscribing {
@@ -74,6 +86,24 @@ impl Subscribing {
     #[must_use]
     pub fn later(answer: oneshot::Receiver<Subscribed>) -> Self {
         Self(Answer::Later(answer))
+    }
+
+    /// Answered when both are, with the later offset: from there on both workers tell. When the other one
+    /// is gone, the answer is that of the one alone.
+    #[must_use]
+    pub fn both(one: Self, other: Self) -> Self {
+        let mut both = Both {
+            one,
+            told: None,
+            other: Some(other),
+            from: Offset(0),
+        };
+        // What is there is not waited for.
+        match both.look(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(subscribed)) => Self::done(subscribed),
+            Poll::Ready(Err(LinkGone)) => Self::later(oneshot::channel().1),
+            Poll::Pending => Self(Answer::Both(Box::new(both))),
+        }
     }
 
     /// True when the answer is there without waiting.
@@ -90,6 +120,33 @@ impl Future for Subscribing {
         match &mut self.0 {
             Answer::Now(subscribed) => Poll::Ready(Ok(*subscribed)),
             Answer::Later(answer) => Pin::new(answer).poll(context).map_err(|_| LinkGone),
+            Answer::Both(both) => both.look(context),
+        }
+    }
+}
+
+impl Both {
+    fn look(&mut self, context: &mut Context<'_>) -> Poll<Result<Subscribed, LinkGone>> {
+        if self.told.is_none()
+            && let Poll::Ready(told) = Pin::new(&mut self.one).poll(context)
+        {
+            match told {
+                Ok(told) => self.told = Some(told),
+                Err(gone) => return Poll::Ready(Err(gone)),
+            }
+        }
+        if let Some(other) = &mut self.other
+            && let Poll::Ready(told) = Pin::new(other).poll(context)
+        {
+            self.from = told.map_or(self.from, |told| told.from);
+            self.other = None;
+        }
+        match (self.told, &self.other) {
+            (Some(told), None) => Poll::Ready(Ok(Subscribed {
+                from: told.from.max(self.from),
+                ..told
+            })),
+            (Some(_) | None, _) => Poll::Pending,
         }
     }
 }
@@ -139,4 +196,45 @@ pub trait Feed: Send + Sync + 'static {
 
     /// A gateway is gone with all its subscriptions.
     fn leave(&self, gateway: GatewayId);
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn told(from: u64) -> Subscribed {
+        Subscribed {
+            partition: Partition(3),
+            from: Offset(from),
+        }
+    }
+
+    #[test]
+    fn two_workers_have_answered_when_both_have_and_the_later_offset_counts() {
+        let at_once = Subscribing::both(Subscribing::done(told(7)), Subscribing::done(told(9)));
+        assert!(at_once.is_done());
+        assert_eq!(at_once.now_or_never(), Some(Ok(told(9))));
+        let ((tell, one), (tell_other, other)) = (oneshot::channel(), oneshot::channel());
+        let mut both = Subscribing::both(Subscribing::later(one), Subscribing::later(other));
+        tell_other.send(told(5)).unwrap();
+        assert_eq!((&mut both).now_or_never(), None);
+        tell.send(told(7)).unwrap();
+        assert_eq!((&mut both).now_or_never(), Some(Ok(told(7))));
+    }
+
+    #[test]
+    fn the_second_of_two_workers_may_be_lost_and_the_first_may_not() {
+        let gone = || Subscribing::later(oneshot::channel().1);
+        let first = Subscribing::both(Subscribing::done(told(7)), gone());
+        assert_eq!(first.now_or_never(), Some(Ok(told(7))));
+        let second = Subscribing::both(gone(), Subscribing::done(told(9)));
+        assert_eq!(second.now_or_never(), Some(Err(LinkGone)));
+        let (tell, one) = oneshot::channel();
+        let mut both = Subscribing::both(Subscribing::later(one), Subscribing::done(told(9)));
+        assert_eq!((&mut both).now_or_never(), None);
+        drop(tell);
+        assert_eq!((&mut both).now_or_never(), Some(Err(LinkGone)));
+    }
 }

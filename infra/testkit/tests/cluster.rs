@@ -21,7 +21,7 @@ use infra_testkit::checker::Violation;
 use infra_testkit::cluster::Cluster;
 use infra_testkit::process::Entrance;
 use infra_testkit::raw::RawClient;
-use infra_testkit::torture::apart::{self, Outcome, PROCESSES, Plan, Stage};
+use infra_testkit::torture::apart::{self, Hit, Outcome, PROCESSES, Plan, Stage};
 use schemas::ids::{DeviceId, UserId};
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -85,6 +85,35 @@ async fn whichever_process_or_server_is_hit_nothing_is_lost_and_nobody_forgotten
     );
     idle_and_forgotten_by_nobody(&mut stage.cluster).await;
     stage.end().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_hot_standbys_workers_are_killed_and_nothing_is_lost_doubled_or_out_of_order() {
+    let servers = SERVERS.lock().await;
+    let (program, own) = (Path::new(PROGRAM), "stoodby");
+    let hot = [("CURSUS__LINK__HOT_STANDBY".to_owned(), "true".to_owned())];
+    let mut stage = Stage::set_up(Arc::clone(&servers), program, own, &PROCESSES, &hot).unwrap();
+    until_said(&stage.cluster, "workers stand by").await;
+    stage.cluster.kill("worker-1").unwrap();
+    until_said(&stage.cluster, "standbys go on").await;
+    stage.cluster.start("worker-1").unwrap();
+    let hits = [("worker-2", Hit::Killed)];
+    let plan = Plan::new(0, seed());
+    let outcome = apart::run_these(&mut stage, &plan, hits, |round| println!("  {round}")).await;
+    let outcome = outcome.unwrap();
+    assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
+    assert!(outcome.unasked.is_empty(), "{:#?}", outcome.unasked);
+    stage.end().unwrap();
+}
+
+/// Waits until one of the processes says this.
+async fn until_said(cluster: &Cluster, words: &str) {
+    let begun = Instant::now();
+    while !cluster.said().contains(words) {
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_secs(60), "{}", cluster.said());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,9 +2,12 @@
 //! of a cluster, with only those as its victims, each watched alone, on three brokers, Cassandra and Redis.
 
 use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
+use infra_servers::Servers;
 use infra_testkit::process::beside;
 use infra_testkit::torture::apart::{
     self, Hit, Outcome, PROCESSES, Plan, Round, Silences, Stage, kind,
@@ -28,6 +31,10 @@ const HITS: [[(&str, Hit); 4]; 2] = [
         ("projectors-1", Hit::Killed),
     ],
 ];
+
+/// Who is hit in a run with hot standbys.
+const HITS_STOOD_BY: [[(&str, Hit); 1]; 2] =
+    [[("worker-1", Hit::Killed)], [("worker-2", Hit::Killed)]];
 
 /// Whatever follows from a going or a coming has begun within: gateways look for workers four times a
 /// second.
@@ -95,25 +102,26 @@ const PAUSES: [Pause; 7] = [
     },
 ];
 
+/// Of a platform with hot standbys.
+const STOOD_BY: Pause = Pause {
+    name: "delivery pause: a worker is killed, with hot standbys",
+    most_ms: Some(200.0),
+    is_of: |victim, hit| victim == "worker" && hit == Hit::Killed,
+    of: |silences| silences.away,
+};
+
 pub(super) async fn measure(options: &Options) -> anyhow::Result<Found> {
     let program = options.program.clone();
     let program = program.map_or_else(|| beside("cursus"), Ok)?;
-    let mut plan = Plan::new(0, 1);
-    plan.watched = Some(WATCHED);
-    (plan.say_every, plan.rest) = (SAY_EVERY, REST);
-    let hits = HITS.iter().cycle().take(options.runs).flatten().copied();
     let servers = tokio::task::block_in_place(apart::servers)?;
-    let start = || Stage::set_up(servers, &program, "pauses", &PROCESSES, &[]);
-    let mut stage = tokio::task::block_in_place(start)?;
-    let outcome = apart::run_these(&mut stage, &plan, hits, |round| {
-        // Nobody may be reading.
-        drop(writeln!(std::io::stderr(), "    {round}"));
-    });
-    let outcome = outcome.await?;
-    tokio::task::block_in_place(|| stage.end())?;
-    let broken = outcome.violations.len() + outcome.unasked.len();
-    ensure!(broken == 0, "promises were broken: {outcome:?}");
+    let runs = options.runs;
+    let hits = HITS.iter().cycle().take(runs).flatten().copied();
+    let outcome = watch(&servers, &program, "pauses", hits, &[]).await?;
+    let hits = HITS_STOOD_BY.iter().cycle().take(runs).flatten().copied();
+    let setting = [("CURSUS__LINK__HOT_STANDBY".to_owned(), "true".to_owned())];
+    let stood_by = watch(&servers, &program, "stoodby", hits, &setting).await?;
     let figures = PAUSES.iter().filter_map(|pause| pause.figure(&outcome));
+    let figures = figures.chain(STOOD_BY.figure(&stood_by));
     Ok(Found {
         figures: figures.collect(),
         sizes: format!(
@@ -123,6 +131,30 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Found> {
             SAY_EVERY.as_millis()
         ),
     })
+}
+
+/// Hits processes of a platform of its own, one after the other.
+async fn watch(
+    servers: &Arc<Servers>,
+    program: &Path,
+    own: &str,
+    hits: impl Iterator<Item = (&str, Hit)>,
+    environment: &[(String, String)],
+) -> anyhow::Result<Outcome> {
+    let mut plan = Plan::new(0, 1);
+    plan.watched = Some(WATCHED);
+    (plan.say_every, plan.rest) = (SAY_EVERY, REST);
+    let start = || Stage::set_up(Arc::clone(servers), program, own, &PROCESSES, environment);
+    let mut stage = tokio::task::block_in_place(start)?;
+    let outcome = apart::run_these(&mut stage, &plan, hits, |round| {
+        // Nobody may be reading.
+        drop(writeln!(std::io::stderr(), "    {round}"));
+    });
+    let outcome = outcome.await?;
+    tokio::task::block_in_place(|| stage.end())?;
+    let broken = outcome.violations.len() + outcome.unasked.len();
+    ensure!(broken == 0, "promises were broken: {outcome:?}");
+    Ok(outcome)
 }
 
 impl Pause {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use delivery::{Router, WorkerRole};
+use delivery::{Router, Sharing, WorkerRole};
 use infra_ports::link::Deliveries;
 use infra_ports::registry::{Lease, NodeName, SessionRegistry, members};
 use infra_ports::{Runtime, watch};
@@ -46,8 +46,12 @@ impl Linked {
             config: config.link.of_link(),
         });
         let every = config.registry.look_every;
+        let sharing = Sharing {
+            partitions,
+            hot_standby: config.link.hot_standby,
+        };
         Ok(move |deliveries| {
-            let router = Router::new(partitions, Arc::clone(&runtime), dial, &deliveries);
+            let router = Router::new(sharing, Arc::clone(&runtime), dial, &deliveries);
             runtime.spawn("link-moves", Box::pin(router.clone().run()));
             let look = Look {
                 registry,

@@ -38,6 +38,9 @@ pub struct Config {
     pub secret_file: Option<PathBuf>,
     /// Bytes that may wait for one gateway before its link is cut, and its users resume.
     pub queue_bytes: usize,
+    /// Of a gateway: the next worker in line for a partition tells its users too, so that nobody resumes
+    /// when the first is lost. Each record of `users` is read and sent over a link twice.
+    pub hot_standby: bool,
 }
 
 impl Default for Config {
@@ -47,6 +50,7 @@ impl Default for Config {
             advertise: None,
             secret_file: None,
             queue_bytes: 64 << 20,
+            hot_standby: false,
         }
     }
 }
