@@ -34,8 +34,8 @@ pub use victims::{Hit, kind};
 pub const PARTITIONS: u32 = 8;
 /// A silence that is longer than the time between two messages by no more than this is none.
 const CALM: Duration = Duration::from_millis(100);
-/// How long servers that have just been started, or a process, are given until messages flow evenly.
-const CALM_WITHIN: Duration = Duration::from_secs(40);
+/// How long servers that have just been started are given until messages flow evenly, and a process.
+const CALM_WITHIN: [Duration; 2] = [Duration::from_secs(40), Duration::from_secs(5)];
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -287,7 +287,9 @@ async fn hit_watched(
     target: &Target,
     (plan, watched): (&Plan, Duration),
 ) -> anyhow::Result<(Round, Vec<String>)> {
-    let deadline = std::time::Instant::now() + CALM_WITHIN;
+    let [servers, process] = CALM_WITHIN;
+    let within = if number == 1 { servers } else { process };
+    let deadline = std::time::Instant::now() + within;
     let before = loop {
         probe.begin();
         tokio::time::sleep(watched).await;
