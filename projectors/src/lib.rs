@@ -32,6 +32,7 @@ pub mod settings;
 
 pub mod config;
 pub mod engine;
+pub mod generations;
 pub mod metrics;
 pub mod rebuild;
 pub mod share;

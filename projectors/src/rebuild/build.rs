@@ -83,16 +83,6 @@ impl<P: Projection> Build<P> {
         })
     }
 
-    /// The present durable ends of the topic.
-    pub(super) async fn durable_ends(&mut self) -> Result<Vec<(Partition, Offset)>, Stop> {
-        let partitions: Vec<Partition> = (0..self.log.partitions()).map(Partition).collect();
-        let (log, retry) = (&self.log, &self.writer.retry);
-        let positions = || log.positions_of(P::ORIGIN, &partitions);
-        let found = retry.run("read positions", positions).await?;
-        let ends = found.into_iter().map(|ends| ends.durable_end);
-        Ok(partitions.iter().copied().zip(ends).collect())
-    }
-
     /// Sets out from the checkpoints to these ends, in passes: each reads some partitions, few enough
     /// that the states of a new build are all at hand while it lasts. What is not at hand is loaded
     /// for every record, which takes far longer than reading the log again.

@@ -17,6 +17,7 @@
 mod beside;
 mod build;
 mod compare;
+mod goal;
 
 use compact_str::CompactString;
 use infra_ports::store::{Mutation, TableStoreExt};
@@ -31,7 +32,6 @@ use crate::chats::Chats;
 use crate::config::Config;
 use crate::engine::Ports;
 use crate::engine::checkpoints::NO_BUILD;
-use crate::engine::config::EngineConfig;
 use crate::engine::projection::Projection;
 use crate::engine::stop::Stop;
 use crate::inbox::Inbox;
@@ -39,14 +39,15 @@ use crate::receipts::Receipts;
 use crate::settings::SettingsOfChats;
 use beside::{InboxBeside, spawn};
 use build::Build;
+use goal::{Goal, Goals};
 
 /// Up to where a build has got: topic, partition, next offset.
 pub type Positions = Vec<(Topic, Partition, Offset)>;
 
 /// Builds a generation of the four projections' tables on from where it stands (from offset 0 when
-/// it is new) up to the present durable ends, and returns those. Called again it goes on, so a
-/// build reaches the live one in ever shorter rounds. Its checkpoints, that of `users` too, are kept
-/// in the generation itself and go with it ([`discard`]).
+/// it is new) up to the present durable ends, and returns those. Called again it goes on. Its
+/// checkpoints, that of `users` too, are kept in the generation itself and go with it ([`discard`]).
+/// For tables that nobody folds meanwhile; see [`Beside`] for others.
 ///
 /// # Errors
 /// A record that this build does not know; a topic of which the beginning is gone; a port that
@@ -58,30 +59,87 @@ pub async fn rebuild(
     config: &Config,
     generation: Generation,
 ) -> Result<Positions, Stop> {
-    let (their_ports, their_config) = (ports.clone(), config.clone());
+    let goal = Goals::at_the_ends(ports).next().await?;
+    build_to(&goal, ports, config, generation).await
+}
+
+/// A build beside a generation that is folded and read meanwhile. It follows that one in ever
+/// shorter rounds, and never goes beyond what it has told `users` of: once it is adopted and folded
+/// itself, all the rest is told, some of it a second time.
+pub struct Beside {
+    ports: Ports,
+    config: Config,
+    generation: Generation,
+    goals: Goals,
+}
+
+impl Beside {
+    /// Of a generation beside this live one. Where the live one has no checkpoint at all it is taken
+    /// for lost, and rounds end where the log does: nobody may fold it then.
+    ///
+    /// # Errors
+    /// A port that fails for good.
+    pub async fn new(
+        ports: &Ports,
+        config: &Config,
+        generation: Generation,
+        live: Generation,
+    ) -> Result<Self, Stop> {
+        Ok(Self {
+            ports: ports.clone(),
+            config: config.clone(),
+            generation,
+            goals: Goals::behind(ports, live).await?,
+        })
+    }
+
+    /// Goes on from where the build stands to where the live one is now, and returns that.
+    ///
+    /// # Errors
+    /// As [`rebuild`].
+    ///
+    /// Cancel safety: may be dropped at any time; another one goes on.
+    pub async fn round(&mut self) -> Result<Positions, Stop> {
+        let goal = self.goals.next().await?;
+        build_to(&goal, &self.ports, &self.config, self.generation).await
+    }
+
+    /// True once the live generation was seen to get on, so that chat lists need not be told again
+    /// all that `users` still holds. If it stands still they are, once the build is folded.
+    pub fn is_near(&self) -> bool {
+        self.goals.is_told()
+    }
+}
+
+async fn build_to(
+    goal: &Goal,
+    ports: &Ports,
+    config: &Config,
+    generation: Generation,
+) -> Result<Positions, Stop> {
+    let (their_ports, their_config, ends) = (ports.clone(), config.clone(), goal.clone());
     let others = spawn(ports.runtime.as_ref(), "rebuild", async move {
         let (ports, config) = (their_ports, their_config);
-        let mut positions = alone(Receipts, &ports, &config.receipts, generation).await?;
-        let settings = alone(SettingsOfChats, &ports, &config.settings, generation).await?;
-        positions.extend(settings);
+        let receipts = Build::new(Receipts, &ports, &config.receipts, generation).await?;
+        let mut positions = alone(receipts, &ends.receipts).await?;
+        let settings = Build::new(SettingsOfChats, &ports, &config.settings, generation).await?;
+        positions.extend(alone(settings, &ends.settings).await?);
         Ok(positions)
     });
-    let mut positions = chats_and_inbox(ports, config, generation).await?;
+    let mut positions = chats_and_inbox(goal, ports, config, generation).await?;
     positions.extend(others.done().await?);
     Ok(positions)
 }
 
 async fn chats_and_inbox(
+    goal: &Goal,
     ports: &Ports,
     config: &Config,
     generation: Generation,
 ) -> Result<Positions, Stop> {
     let mut chats = Build::new(Chats, ports, &config.chats, generation).await?;
-    let mut inbox = Build::new(Inbox::default(), ports, &config.inbox, generation).await?;
-    // Read before the ends of `chats`: what stands below it was told of events below those ends.
-    let told_before = inbox.durable_ends().await?;
-    let ends = chats.durable_ends().await?;
-    chats.set_out(&ends).await?;
+    let inbox = Build::new(Inbox::default(), ports, &config.inbox, generation).await?;
+    chats.set_out(&goal.chats).await?;
     let mut inbox = InboxBeside::start(ports, inbox, chats.folding.knows_all()).await?;
     while chats.next_pass() {
         while let Some(chunk) = chats.read().await? {
@@ -98,7 +156,7 @@ async fn chats_and_inbox(
         // Its lines are of this pass's chats.
         inbox.next_pass().await?;
     }
-    inbox.end(told_before).await?;
+    inbox.end(goal.told.clone()).await?;
     Ok(chats.reached().collect())
 }
 
@@ -111,14 +169,10 @@ async fn write_both(chats: &mut Build<Chats>, inbox: &mut InboxBeside) -> Result
 }
 
 async fn alone<P: Projection>(
-    projection: P,
-    ports: &Ports,
-    config: &EngineConfig,
-    generation: Generation,
+    mut build: Build<P>,
+    ends: &[(Partition, Offset)],
 ) -> Result<Positions, Stop> {
-    let mut build = Build::new(projection, ports, config, generation).await?;
-    let ends = build.durable_ends().await?;
-    build.set_out(&ends).await?;
+    build.set_out(ends).await?;
     while build.next_pass() {
         while let Some(chunk) = build.read().await? {
             build.fold(&chunk).await?;

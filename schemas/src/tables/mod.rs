@@ -50,7 +50,7 @@ pub use self::column::{Column, ColumnRole, ColumnType, CqlType, RowError, TableD
 pub use self::cursors::{CursorKey, CursorRow};
 pub use self::define::{ColSink, ColSource, Cols, Table};
 pub use self::digest::Digest;
-pub use self::generations::{GenerationKey, GenerationPartition, GenerationRow};
+pub use self::generations::{ALL_PROJECTIONS, GenerationKey, GenerationPartition, GenerationRow};
 pub use self::hidden::{HiddenKey, HiddenPartition, HiddenRow};
 pub use self::inbox::{InboxKey, InboxRow, MAX_PREVIEW_CHARS, preview, unread};
 pub use self::marks::{MarkKey, MarkRow};

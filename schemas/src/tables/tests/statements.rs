@@ -21,7 +21,7 @@ fn tables_are_created_with_their_key_and_order() {
     assert_eq!(
         statements::<GenerationRow>().create(&[]),
         "CREATE TABLE IF NOT EXISTS cursus.generations_g3 (projection text, live int, \
-         previous int, building int, PRIMARY KEY ((projection)))"
+         previous int, building int, last int, PRIMARY KEY ((projection)))"
     );
     let options = |of: &Statements| of.create(&["a = 1", "b = 2"]);
     assert!(
