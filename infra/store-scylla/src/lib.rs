@@ -30,4 +30,5 @@ mod writing;
 
 pub use config::{Compaction, Config};
 pub use errors::ConnectError;
+pub use lock::Claim;
 pub use store::ScyllaStore;

@@ -63,7 +63,7 @@ pub(crate) async fn drop(
 /// lock is then left to end by itself.
 async fn carry_out(
     session: &Session,
-    mut lock: Lock<'_>,
+    mut lock: Lock<&Session>,
     changes: Vec<Change>,
 ) -> Result<(), StoreError> {
     for (table, change) in changes {

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::config::Config;
 use crate::connect::connect;
 use crate::errors::{ConnectError, refusal, unavailable};
+use crate::lock::Claim;
 use crate::prepared::{Builds, Prepared, exists};
 use crate::schema;
 use crate::slot::Slot;
@@ -70,6 +71,15 @@ impl ScyllaStore {
     /// Whether it still waits for its first session and, once a try has failed, why.
     pub fn awaits(&self) -> Option<Option<String>> {
         self.slot.awaited()
+    }
+
+    /// Claims something that one process at a time may do, under a name that all of them use. One
+    /// that a process had which is no more ends within 20 s; so long it is waited for.
+    ///
+    /// # Errors
+    /// When somebody else has it, or nobody answers.
+    pub async fn claim(&self, name: &'static str) -> Result<Claim, StoreError> {
+        Claim::take(self.session().await?, &self.config.keyspace, name).await
     }
 
     pub(crate) async fn session(&self) -> Result<Arc<Session>, StoreError> {
