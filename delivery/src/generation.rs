@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use schemas::position::Generation;
 
+/// What stands for none: no build has this number.
+const UNKNOWN: u32 = 0;
+
 /// The live generation. A clone is the same pointer; a switch is seen by the next read.
 #[derive(Debug, Clone)]
 pub struct LiveGeneration(Arc<AtomicU32>);
@@ -16,10 +19,17 @@ impl LiveGeneration {
         Self(Arc::new(AtomicU32::new(generation.0)))
     }
 
-    /// The generation to read.
+    /// Of tables that cannot be asked yet: nothing is read before the first [`switch`](Self::switch).
     #[must_use]
-    pub fn get(&self) -> Generation {
-        Generation(self.0.load(Ordering::Acquire))
+    pub fn unknown() -> Self {
+        Self(Arc::new(AtomicU32::new(UNKNOWN)))
+    }
+
+    /// The generation to read, when it is known.
+    #[must_use]
+    pub fn get(&self) -> Option<Generation> {
+        let generation = self.0.load(Ordering::Acquire);
+        (generation != UNKNOWN).then_some(Generation(generation))
     }
 
     /// Points at another one.
@@ -37,6 +47,7 @@ mod tests {
         let pointer = LiveGeneration::new(Generation(1));
         let reader = pointer.clone();
         pointer.switch(Generation(2));
-        assert_eq!(reader.get(), Generation(2));
+        assert_eq!(reader.get(), Some(Generation(2)));
+        assert_eq!(LiveGeneration::unknown().get(), None);
     }
 }

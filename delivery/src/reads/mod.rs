@@ -23,6 +23,7 @@ use schemas::avro::LogEvent;
 use schemas::errors::{Code, Refusal};
 use schemas::events::ChatEvent;
 use schemas::frames::MAX_BATCH;
+use schemas::position::Generation;
 use schemas::tables::{Table, encode_partition};
 
 use crate::generation::LiveGeneration;
@@ -46,8 +47,13 @@ impl Reads {
         Self { store, live }
     }
 
+    fn generation(&self) -> Result<Generation, StoreError> {
+        let unknown = || StoreError::Unavailable("which tables are live is not known yet".into());
+        self.live.get().ok_or_else(unknown)
+    }
+
     async fn row<T: Table>(&self, key: &T::Key) -> Result<Option<T>, StoreError> {
-        self.store.get_row::<T>(self.live.get(), key).await
+        self.store.get_row::<T>(self.generation()?, key).await
     }
 
     async fn rows<T: Table>(
@@ -56,7 +62,7 @@ impl Reads {
         range: ScanRange,
     ) -> Result<Vec<T>, StoreError> {
         self.store
-            .scan_rows::<T>(self.live.get(), partition, range)
+            .scan_rows::<T>(self.generation()?, partition, range)
             .await
     }
 
@@ -66,7 +72,7 @@ impl Reads {
         partition: &T::Partition,
         prefix: Bytes,
     ) -> Result<Vec<StoredRow>, StoreError> {
-        let generation = self.live.get();
+        let generation = self.generation()?;
         let partition = encode_partition::<T>(partition);
         let mut all: Vec<StoredRow> = Vec::new();
         loop {

@@ -26,6 +26,25 @@ const MOST_CHECKPOINTS: usize = 65_536;
 
 type Places = BTreeMap<(&'static str, Partition), Offset>;
 
+/// How far a projection of a generation is, in each partition of which that is known.
+pub(crate) async fn checkpoints(
+    store: &dyn TableStore,
+    projection: &'static str,
+    generation: Generation,
+) -> Result<Vec<(Partition, Offset)>, StoreError> {
+    let partition = CheckpointPartition {
+        projection: CompactString::const_new(projection),
+        generation,
+    };
+    let all = ScanRange {
+        limit: MOST_CHECKPOINTS,
+        ..ScanRange::default()
+    };
+    let rows = store.scan_rows::<CheckpointRow>(NO_BUILD, &partition, all);
+    let rows = rows.await?.into_iter();
+    Ok(rows.map(|row| (row.partition, row.offset)).collect())
+}
+
 /// Progress of projections, read from the store.
 pub struct AppliedInStore {
     store: Arc<dyn TableStore>,
@@ -111,24 +130,13 @@ impl AppliedInStore {
 
     /// Reads a projection's checkpoints; true when it got on.
     async fn read(&self, projection: &'static str) -> Result<bool, StoreError> {
-        let partition = CheckpointPartition {
-            projection: CompactString::const_new(projection),
-            generation: self.generation,
-        };
-        let all = ScanRange {
-            limit: MOST_CHECKPOINTS,
-            ..ScanRange::default()
-        };
-        let rows = self
-            .store
-            .scan_rows::<CheckpointRow>(NO_BUILD, &partition, all);
-        let rows = rows.await?;
+        let read = checkpoints(&*self.store, projection, self.generation).await?;
         let mut seen = self.seen.borrow().clone();
         let mut got_on = false;
-        for row in rows {
-            let place = seen.entry((projection, row.partition)).or_default();
-            got_on |= row.offset > *place;
-            *place = row.offset.max(*place);
+        for (partition, offset) in read {
+            let place = seen.entry((projection, partition)).or_default();
+            got_on |= offset > *place;
+            *place = offset.max(*place);
         }
         self.seen.send_replace(seen);
         Ok(got_on)

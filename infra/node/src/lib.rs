@@ -18,12 +18,15 @@
 
 mod adapters;
 pub mod applied;
+mod applied_by_all;
 pub mod bridge;
 pub mod cli;
 pub mod config;
 pub mod contradictions;
 pub mod node;
 
+mod folding;
+mod following;
 mod health;
 mod http;
 pub mod keys;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use axum::Router;
 use ingest::{Ingest, Keys};
+use projectors::generations;
 use schemas::ids::{DeviceId, UserId};
 use schemas::position::Generation;
 use schemas::topics::TOPICS;
@@ -30,8 +31,8 @@ use crate::parts::Parts;
 use crate::troubles::Troubles;
 use crate::{keys, schema_registry, telemetry};
 
-/// The build of the tables that a new node begins with.
-pub const FIRST_GENERATION: Generation = Generation(1);
+/// The build of the tables that is live where none was rebuilt on a cluster.
+pub const FIRST_GENERATION: Generation = generations::FIRST;
 /// How long a token that the node mints is valid.
 const TOKEN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -8,19 +8,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use delivery::{Delivery, GatewayPorts, GatewayRole, LiveGeneration, Router, WorkerRole};
+use delivery::{Delivery, GatewayPorts, GatewayRole, Router, WorkerRole};
 use infra_ports::registry::NodeName;
 use infra_ports::watch;
 use ingest::Ingest;
-use projectors::{Projectors, Share, Stop};
+use projectors::Stop;
 
 use crate::adapters::Adapters;
 use crate::adapters::registry::Kind;
-use crate::applied::AppliedInStore;
-use crate::bridge::{AppliedOf, CommandsOf};
+use crate::bridge::CommandsOf;
 use crate::config::Config;
+use crate::following::Tables;
 use crate::links::{self, Linked, Served};
-use crate::node::FIRST_GENERATION;
 
 /// What runs of the way of a message.
 pub(crate) struct Parts {
@@ -28,7 +27,7 @@ pub(crate) struct Parts {
     pub(crate) gateway: Option<GatewayRole>,
     /// The gateway's link to the workers of many processes.
     pub(crate) router: Option<Router>,
-    pub(crate) projectors: Option<Projectors>,
+    pub(crate) tables: Tables,
     pub(crate) served: Option<Served>,
     stop_looking: watch::Sender<bool>,
 }
@@ -43,13 +42,14 @@ impl Parts {
         adapters: &Adapters,
         ingest: &Ingest,
     ) -> anyhow::Result<Self> {
+        let stop_looking = watch::Sender::new(false);
         let mut parts = Self {
             worker: None,
             gateway: None,
             router: None,
-            projectors: start_projectors(config, adapters)?,
+            tables: Tables::take_up(config, adapters, stop_looking.subscribe())?,
             served: None,
-            stop_looking: watch::Sender::new(false),
+            stop_looking,
         };
         if config.registry.kind == Kind::Memory && config.roles.worker {
             let ports = parts.gateway_ports(config, adapters, ingest);
@@ -97,26 +97,14 @@ impl Parts {
     }
 
     fn gateway_ports(&self, config: &Config, adapters: &Adapters, ingest: &Ingest) -> GatewayPorts {
-        let (store, runtime) = (Arc::clone(&adapters.store), Arc::clone(&adapters.runtime));
-        let tasks = Arc::clone(&runtime);
-        // Projections that run here say themselves how far they are; of partitions that others have it
-        // stands in the store.
-        let in_store = || AppliedInStore::start(Arc::clone(&store), tasks, FIRST_GENERATION);
-        let own = self.projectors.as_ref().map(Projectors::statuses);
-        let own = own.map(|own| AppliedOf::new(own, Arc::clone(&runtime)));
-        let applied: Arc<dyn delivery::Applied> = match own {
-            Some(own) if config.roles.is_all() && adapters.groups.is_none() => Arc::new(own),
-            Some(own) => Arc::new(own.or_else(in_store())),
-            None => in_store(),
-        };
         GatewayPorts {
             config: config.delivery.clone(),
             log: Arc::clone(&adapters.log),
-            store,
-            runtime,
+            store: Arc::clone(&adapters.store),
+            runtime: Arc::clone(&adapters.runtime),
             commands: Arc::new(CommandsOf(ingest.clone())),
-            applied,
-            live: LiveGeneration::new(FIRST_GENERATION),
+            applied: Arc::clone(&self.tables.applied),
+            live: self.tables.live.clone(),
         }
     }
 
@@ -154,28 +142,6 @@ impl Parts {
     /// # Errors
     /// Why one had stopped by itself.
     pub(crate) async fn end_projectors(&self) -> Result<(), Stop> {
-        match &self.projectors {
-            Some(projectors) => projectors.stop().await,
-            None => Ok(()),
-        }
+        self.tables.folding.end().await
     }
-}
-
-/// The projections of this process: their partitions are shared with other processes where log and
-/// tables are.
-fn start_projectors(config: &Config, adapters: &Adapters) -> anyhow::Result<Option<Projectors>> {
-    let here = &config.roles.projections;
-    if here.is_empty() {
-        return Ok(None);
-    }
-    let ports = projectors::Ports {
-        log: Arc::clone(&adapters.log),
-        store: Arc::clone(&adapters.store),
-        runtime: Arc::clone(&adapters.runtime),
-    };
-    let groups = adapters.groups.clone();
-    let share = groups.map_or_else(Share::everything, Share::of);
-    let share = share.only(here.iter().copied())?;
-    let started = projectors::start(&ports, &config.projectors, FIRST_GENERATION, &share);
-    Ok(Some(started))
 }

@@ -103,6 +103,15 @@ impl Adapters {
         })
     }
 
+    /// What projections need of them.
+    pub(crate) fn ports(&self) -> projectors::Ports {
+        projectors::Ports {
+            log: Arc::clone(&self.log),
+            store: Arc::clone(&self.store),
+            runtime: Arc::clone(&self.runtime),
+        }
+    }
+
     /// Waits until it turns out that the tables do not open, and says why; for ever when they do.
     pub async fn no_tables(&self) -> anyhow::Error {
         self.tables.never().await

@@ -45,8 +45,9 @@ enum Command {
     Config,
     /// Rebuild all tables from the log and compare them with the live ones; the node must be stopped
     Verify(verify::VerifyOptions),
-    /// Make all tables anew from the log and set the old ones aside; the node must be stopped
-    Rebuild,
+    /// Make all tables anew from the log: on Cassandra beside the live ones, while nodes serve, which
+    /// move to them by themselves; embedded ones with the node stopped, the old ones set aside
+    Rebuild(rebuild::RebuildOptions),
 }
 
 /// Runs the command line of this process; `adapters` makes the log and store that a node runs on.
@@ -82,7 +83,9 @@ fn run(adapters: impl AsyncFnOnce(&Config) -> anyhow::Result<Adapters>) -> anyho
             write!(std::io::stdout(), "{}", config.to_toml()?).context("standard output")
         }
         Some(Command::Verify(options)) if options.log => verify_log::verify(&config),
-        Some(Command::Rebuild) => runtime.block_on(rebuild::rebuild(&config, adapters)),
+        Some(Command::Rebuild(options)) => {
+            runtime.block_on(rebuild::rebuild(&config, options, adapters))
+        }
         Some(Command::Verify(_)) => runtime.block_on(verify::verify(&config, adapters)),
     }
 }

@@ -2,9 +2,9 @@
 //! for bit. The node must be stopped: the log and the store are one process's at a time.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use anyhow::{Context, ensure};
+use projectors::generations::Generations;
 use projectors::rebuild::{self, Compared};
 use projectors::{Ports, Share};
 use schemas::position::Generation;
@@ -14,9 +14,8 @@ use crate::adapters::Adapters;
 use crate::adapters::log::must_have_log;
 use crate::adapters::store::must_have_tables;
 use crate::config::Config;
-use crate::node::FIRST_GENERATION;
 
-/// The generation in which the rebuilt tables stand while they are compared.
+/// The generation in which the rebuilt tables stand while they are compared: no rebuild comes to it.
 const BESIDE: Generation = Generation(u32::MAX);
 
 /// What is to be verified.
@@ -35,19 +34,16 @@ pub(super) async fn verify(
     must_have_log(config)?;
     must_have_tables(config)?;
     let adapters = adapters(config).await?;
-    let ports = Ports {
-        log: Arc::clone(&adapters.log),
-        store: Arc::clone(&adapters.store),
-        runtime: Arc::clone(&adapters.runtime),
-    };
+    let ports = adapters.ports();
     // A node waits for tables that do not answer; whoever asks for a verdict wants to be told.
     ports.store.sync().await.context("the tables")?;
     let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
     ports.log.create_topics(&topics).await?;
-    apply_the_rest(&ports, config).await?;
+    let live = Generations::read(ports.store.as_ref()).await?.live();
+    apply_the_rest(&ports, config, live).await?;
     rebuild::discard(ports.store.as_ref(), BESIDE).await?;
     let positions = rebuild::rebuild(&ports, &config.projectors, BESIDE).await?;
-    let compared = rebuild::compare(ports.store.as_ref(), FIRST_GENERATION, BESIDE).await?;
+    let compared = rebuild::compare(ports.store.as_ref(), live, BESIDE).await?;
     rebuild::discard(ports.store.as_ref(), BESIDE).await?;
     adapters.close(config.shutdown_within).await?;
     let events: u64 = positions.iter().map(|(_, _, end)| end.0).sum();
@@ -58,9 +54,9 @@ pub(super) async fn verify(
 }
 
 /// A node that was killed has records in its log that are not in its tables yet.
-async fn apply_the_rest(ports: &Ports, config: &Config) -> anyhow::Result<()> {
+async fn apply_the_rest(ports: &Ports, config: &Config, live: Generation) -> anyhow::Result<()> {
     let all = Share::everything();
-    let projectors = projectors::start(ports, &config.projectors, FIRST_GENERATION, &all);
+    let projectors = projectors::start(ports, &config.projectors, live, &all);
     projectors.apply_all(ports.log.as_ref()).await?;
     projectors.stop().await?;
     Ok(())

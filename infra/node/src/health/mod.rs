@@ -28,7 +28,7 @@ use delivery::{GatewayRole, Router, WorkerRole};
 use infra_ports::{EventLog, LogError, Runtime, Visibility};
 use ingest::Ingest;
 use parking_lot::Mutex;
-use projectors::{Projectors, Status};
+use projectors::{Health as ProjectionHealth, Status};
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 
@@ -38,6 +38,7 @@ use self::report::{ENDED, POISONED, Part};
 use crate::adapters::Adapters;
 use crate::adapters::store::Behind;
 use crate::config::Config;
+use crate::folding::Folding;
 use crate::links::Served;
 use crate::metrics;
 use crate::parts::Parts;
@@ -54,7 +55,7 @@ pub(crate) struct Watched {
     pub(crate) tables: Behind,
     /// Where commands are taken.
     pub(crate) ingest: Option<Ingest>,
-    pub(crate) projections: Vec<Status>,
+    pub(crate) folding: Arc<Folding>,
     pub(crate) worker: Option<WorkerRole>,
     pub(crate) gateway: Option<GatewayRole>,
     /// The gateway's link to workers of other processes.
@@ -68,13 +69,12 @@ pub(crate) struct Watched {
 impl Watched {
     /// The parts that a process has.
     pub(crate) fn of(config: &Config, adapters: &Adapters, parts: &Parts, ingest: &Ingest) -> Self {
-        let projectors = parts.projectors.as_ref();
         Self {
             runtime: Arc::clone(&adapters.runtime),
             log: Arc::clone(&adapters.log),
             tables: adapters.tables.clone(),
             ingest: config.roles.serves_clients().then(|| ingest.clone()),
-            projections: projectors.map(Projectors::statuses).unwrap_or_default(),
+            folding: Arc::clone(&parts.tables.folding),
             worker: parts.worker.clone(),
             gateway: parts.gateway.clone(),
             router: parts.router.clone(),
@@ -132,9 +132,12 @@ impl Health {
         let ready_lag_ms = millis(self.watched.ready_lag);
         let lag = |name| seen.lags.get(name).copied().unwrap_or_default();
         let mut parts = BTreeMap::new();
-        for projection in &self.watched.projections {
-            let part = Part::projection(projection.health());
-            let name = projection.name();
+        let statuses = self.watched.folding.statuses();
+        for &name in self.watched.folding.names() {
+            let status = statuses.iter().find(|status| status.name() == name);
+            // Which tables it is to fold into is not known yet.
+            let health = status.map_or(ProjectionHealth::CatchingUp, Status::health);
+            let part = Part::projection(health);
             parts.insert(name, part.consumer(lag(name), ready_lag_ms));
         }
         if self.watched.worker.is_some() {
@@ -154,7 +157,7 @@ impl Health {
         if self.watched.worker.is_some() {
             steps.insert(DELIVERY, Steps::new(Topic::Users, Visibility::Appended));
         }
-        for name in self.watched.projections.iter().map(Status::name) {
+        for &name in self.watched.folding.names() {
             if let Some(topic) = projectors::origin(name) {
                 steps.insert(name, Steps::new(topic, Visibility::Durable));
             }
@@ -193,7 +196,7 @@ impl Health {
             let worker = self.watched.worker.as_ref();
             return worker.map(WorkerRole::handed_out).unwrap_or_default();
         }
-        let mut all = self.watched.projections.iter();
+        let mut all = self.watched.folding.statuses().into_iter();
         let Some(projection) = all.find(|status| status.name() == consumer) else {
             return Vec::new();
         };

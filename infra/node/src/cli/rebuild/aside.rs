@@ -1,22 +1,20 @@
-//! `cursus rebuild`: makes all tables anew from the log, for a projection that cannot go on from its
-//! checkpoint, or tables that are damaged. The old ones are set aside, not removed. The node must be
-//! stopped: log or tables are one process's at a time.
+//! Embedded tables: the old ones are set aside, not removed, and new ones made in their place. The node
+//! must be stopped: log or tables are one process's at a time.
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use infra_ports::EventLog;
 use infra_store_embedded::hold;
-use projectors::{Ports, rebuild};
+use projectors::generations::FIRST;
+use projectors::rebuild;
 use schemas::topics::TOPICS;
 
 use crate::adapters::Adapters;
-use crate::adapters::log::{Kind, must_have_log, open_embedded};
-use crate::adapters::store::{self, tables_folder};
+use crate::adapters::log::{Kind, open_embedded};
+use crate::adapters::store::tables_folder;
 use crate::config::Config;
-use crate::node::FIRST_GENERATION;
 
 /// Sets the tables aside, makes new ones, and says where the old ones are. Cut off in the middle it
 /// is to be run again: what it has made by then is set aside like any other tables.
@@ -24,11 +22,6 @@ pub(super) async fn rebuild(
     config: &Config,
     adapters: impl AsyncFnOnce(&Config) -> anyhow::Result<Adapters>,
 ) -> anyhow::Result<()> {
-    must_have_log(config)?;
-    ensure!(
-        config.store.kind == store::Kind::Embedded,
-        "tables on Cassandra cannot be set aside: only embedded ones are rebuilt"
-    );
     let aside = set_aside(config).await?;
     let adapters = adapters(config).await?;
     let made = make(&adapters, config).await;
@@ -70,15 +63,11 @@ fn rename(config: &Config) -> anyhow::Result<Option<PathBuf>> {
 
 /// Answers how many events the tables were made from.
 async fn make(adapters: &Adapters, config: &Config) -> anyhow::Result<u64> {
-    let ports = Ports {
-        log: Arc::clone(&adapters.log),
-        store: Arc::clone(&adapters.store),
-        runtime: Arc::clone(&adapters.runtime),
-    };
+    let ports = adapters.ports();
     let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
     ports.log.create_topics(&topics).await?;
-    let positions = rebuild::rebuild(&ports, &config.projectors, FIRST_GENERATION).await?;
-    rebuild::adopt(&ports, FIRST_GENERATION).await?;
+    let positions = rebuild::rebuild(&ports, &config.projectors, FIRST).await?;
+    rebuild::adopt(&ports, FIRST).await?;
     Ok(positions.iter().map(|(_, _, end)| end.0).sum())
 }
 
