@@ -181,6 +181,15 @@ impl Cluster {
         member.process.verify()
     }
 
+    /// The program as a tool on this platform, such as `cursus rebuild`.
+    ///
+    /// # Errors
+    /// When there is no process, or no working folder.
+    pub fn tool(&self, arguments: &[&str]) -> anyhow::Result<std::process::Command> {
+        let member = self.members.values().next().context("no process")?;
+        member.process.tool(arguments)
+    }
+
     /// Where clients come in: all gateways, those that do not run too.
     pub fn entrance(&self) -> Entrance {
         let gateways = self.members.values().filter(|member| member.is_gateway);

@@ -89,12 +89,7 @@ impl NodeProcess {
     /// When the program cannot be run.
     pub fn verify(&self) -> anyhow::Result<Verified> {
         let output = self
-            .command()?
-            .arg("verify")
-            .arg("--data")
-            .arg(std::path::absolute(&self.data)?)
-            .envs(self.settings())
-            .stdin(Stdio::null())
+            .tool(&["verify"])?
             .output()
             .with_context(|| format!("cannot run {}", self.program.display()))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
@@ -108,6 +103,22 @@ impl NodeProcess {
             equal: output.status.success(),
             said,
         })
+    }
+
+    /// The same program as a tool on this node's data: with these arguments, this node's settings and
+    /// nothing else of its arguments and environment.
+    ///
+    /// # Errors
+    /// When its working folder cannot be made.
+    pub fn tool(&self, arguments: &[&str]) -> anyhow::Result<Command> {
+        let mut command = self.command()?;
+        command
+            .args(arguments)
+            .arg("--data")
+            .arg(std::path::absolute(&self.data)?)
+            .envs(self.settings())
+            .stdin(Stdio::null());
+        Ok(command)
     }
 
     /// Starts it and waits until it is ready.

@@ -11,6 +11,7 @@
 //! Whatever is hit: no other process ends, and no socket does at a gateway that was not hit.
 
 mod probe;
+mod rebuilds;
 mod stage;
 mod times;
 mod victims;
@@ -191,6 +192,25 @@ pub async fn run_these<'a>(
         hit,
     };
     let targets: Vec<Target> = hits.into_iter().map(target).collect();
+    let chance = fastrand::Rng::with_seed(plan.seed);
+    run_through(stage, plan, &targets, chance, progress).await
+}
+
+/// The same with tables that are rebuilt, or gone back to, one time after the other.
+///
+/// # Errors
+/// As [`run`]; when it is refused.
+pub async fn rebuild(
+    stage: &mut Stage,
+    plan: &Plan,
+    hits: &[Hit],
+    progress: impl FnMut(&Round),
+) -> anyhow::Result<Outcome> {
+    let target = |hit: &Hit| Target {
+        victim: "tables".to_owned(),
+        hit: *hit,
+    };
+    let targets: Vec<Target> = hits.iter().map(target).collect();
     let chance = fastrand::Rng::with_seed(plan.seed);
     run_through(stage, plan, &targets, chance, progress).await
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use infra_servers::Servers;
 
 use super::victims::Target;
-use super::{Hit, PARTITIONS};
+use super::{Hit, PARTITIONS, rebuilds};
 use crate::cluster::Cluster;
 
 /// Names and roles of the processes, in the order in which they are started.
@@ -104,6 +104,9 @@ impl Stage {
             Hit::Killed if is_process => self.cluster.kill(victim),
             Hit::Killed => self.servers.kill(victim),
             Hit::Ended | Hit::Rolled(_) => self.cluster.end(victim).map(drop),
+            Hit::Rebuilt => rebuilds::whole(&self.cluster, &["rebuild"]),
+            Hit::HalfRebuilt => rebuilds::half(&self.cluster),
+            Hit::RolledBack => rebuilds::whole(&self.cluster, &["rebuild", "--roll-back"]),
             Hit::Stalled if is_process => self.cluster.stall(victim),
             Hit::Stalled => self.servers.stall(victim),
         }
@@ -124,6 +127,8 @@ impl Stage {
                 self.cluster.start(victim)?;
                 self.cluster.wait_ready()
             }
+            // Who serves it has never stopped.
+            Hit::Rebuilt | Hit::HalfRebuilt | Hit::RolledBack => Ok(()),
             Hit::Stalled if is_process => self.cluster.resume(victim),
             Hit::Stalled => self.servers.resume(victim),
         }

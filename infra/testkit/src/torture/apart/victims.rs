@@ -16,6 +16,12 @@ pub enum Hit {
     Ended,
     /// The same; and it comes back as this build.
     Rolled(Build),
+    /// All tables are made anew beside the live ones, and become these.
+    Rebuilt,
+    /// The same; but whoever makes them is killed halfway.
+    HalfRebuilt,
+    /// The tables of before the last rebuild are live again.
+    RolledBack,
     /// SIGSTOP and, for longer than it takes to be given up by others, nothing; then SIGCONT.
     Stalled,
 }
