@@ -106,10 +106,11 @@ async fn with_hot_standbys_workers_are_killed_and_nothing_is_lost_doubled_or_out
 }
 
 /// Kills a worker and starts it again, until another one has gone on for it: one that is killed before
-/// somebody stands by is lost as without.
+/// somebody stands by is lost as without, so each lives longer than the one before.
 async fn until_standbys_go_on_for(cluster: &mut Cluster, worker: &str) {
     let begun = Instant::now();
-    loop {
+    for seconds in 1.. {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
         cluster.kill(worker).unwrap();
         let went_on = is_said_soon(cluster, "standbys go on").await;
         cluster.start(worker).unwrap();
