@@ -101,16 +101,18 @@ impl Fleet {
         mut open: impl FnMut(&mut Self, T) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let mut logins = logins.peekable();
-        let mut moved = (0, self.now());
+        let (mut opened, mut moved) = (0_usize, (0, self.now()));
         while logins.peek().is_some() || self.opening() > 0 {
             while self.opening() < at_once
                 && let Some(login) = logins.next()
             {
                 open(self, login)?;
+                opened += 1;
             }
-            let now = self.now();
-            if self.opening() != moved.0 {
-                moved = (self.opening(), now);
+            // Not how many are opening: while the server is slower that is always as many as may.
+            let (now, live) = (self.now(), opened.saturating_sub(self.opening()));
+            if live != moved.0 {
+                moved = (live, now);
             }
             if now - moved.1 > OPEN_WITHIN {
                 let (opening, all) = (self.opening(), self.len());
