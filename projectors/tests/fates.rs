@@ -15,6 +15,7 @@
 mod world;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -235,8 +236,11 @@ fn a_store_that_fails_for_good_stops_the_projection() {
     );
 }
 
-/// A store that can be read but takes no writes.
-struct Full;
+/// A store that can be read but takes no writes until there is room again.
+#[derive(Clone, Default)]
+struct Full {
+    has_room: Arc<AtomicBool>,
+}
 
 impl Faults for Full {
     fn point(&self, _site: &'static str) -> BoxFuture<'static, ()> {
@@ -244,25 +248,40 @@ impl Faults for Full {
     }
 
     fn choose(&self, site: &'static str, _options: u32) -> u32 {
-        u32::from(site == "store.write")
+        u32::from(site == "store.write" && !self.has_room.load(Ordering::Relaxed))
     }
 }
 
-#[test]
-fn a_store_that_does_not_answer_is_waited_for_until_told_to_stop() {
+/// One message for a store that takes no writes, and how the projectors end that are told to stop
+/// while they wait for it.
+fn stopped_before(full: &Full, and_then: impl FnOnce()) -> Result<(), Stop> {
     let (log, ada) = (empty_log(), user(0));
     append(&log, &[send(DIRECT, &ada, 0)]);
-    let mut bench = bench(log, MemoryStore::with_faults(Arc::new(Full)));
+    let mut bench = bench(log, MemoryStore::with_faults(Arc::new(full.clone())));
     bench.run();
     let health = bench.chats_health();
     assert!(matches!(health, Health::Retrying { .. }), "{health:?}");
     let chats = bench.projectors.status("chats").unwrap();
     assert_eq!(chats.applied(home(DIRECT)), Some(Offset(0)));
+    and_then();
     let projectors = bench.projectors;
-    let stopped = bench
+    bench
         .executor
-        .block_on(Node(5), async move { projectors.stop().await });
-    assert!(matches!(stopped, Ok(Err(Stop::GaveUp(_)))), "{stopped:?}");
+        .block_on(Node(5), async move { projectors.stop().await })
+        .unwrap()
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_waited_for_until_told_to_stop() {
+    let stopped = stopped_before(&Full::default(), || ());
+    assert!(matches!(stopped, Err(Stop::GaveUp(_))), "{stopped:?}");
+}
+
+#[test]
+fn a_store_that_is_back_when_told_to_stop_is_written_to_once_more() {
+    let full = Full::default();
+    let stopped = stopped_before(&full, || full.has_room.store(true, Ordering::Relaxed));
+    assert!(stopped.is_ok(), "{stopped:?}");
 }
 
 #[test]

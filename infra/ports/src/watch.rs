@@ -79,6 +79,11 @@ impl<T> Drop for Sender<T> {
 }
 
 impl<T: Clone> Receiver<T> {
+    /// The value as it is.
+    pub fn get(&self) -> T {
+        self.0.value.lock().clone()
+    }
+
     /// Waits until the value is as wanted, and returns it. Cancel safe.
     ///
     /// # Errors
@@ -116,7 +121,7 @@ mod tests {
         assert_eq!(receiver.wait_for(|n| *n == 1).now_or_never(), Some(Ok(1)));
         assert_eq!(receiver.wait_for(|n| *n > 1).now_or_never(), None);
         assert_eq!(sender.send_replace(2), 1);
-        assert_eq!(*sender.borrow(), 2);
+        assert_eq!((*sender.borrow(), receiver.get()), (2, 2));
         assert_eq!(receiver.wait_for(|n| *n > 1).now_or_never(), Some(Ok(2)));
         drop(sender);
         assert_eq!(

@@ -2,7 +2,8 @@
 //!
 //! A retryable error is waited out with growing pauses, for ever: nothing is skipped and nothing
 //! overtakes. Any other error is a [`Stop`]. While it waits, health says so. Only being told to stop
-//! ends the waiting: what is not written then is folded again at the next start.
+//! ends the waiting: at once with one more try, since the port may be back since the last one. If that
+//! fails too, what is not written is folded again at the next start.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +92,8 @@ impl Retry {
         }
     }
 
-    /// For a caller that tries again by itself: says so and waits once.
+    /// For a caller that tries again by itself: says so and waits once, and no longer than until it is
+    /// told to stop. Gives up when it had been told so before.
     pub(crate) async fn pause_after<E: PortError>(
         &self,
         what: &'static str,
@@ -113,13 +115,16 @@ impl Retry {
             sleep.await;
             return Ok(());
         };
-        let reason = format!("{what}: {error}");
+        if stop.get() {
+            return Err(Stop::GaveUp(format!("{what}: {error}")));
+        }
         let mut stop = stop.clone();
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => Err(Stop::GaveUp(reason)),
-            () = sleep => Ok(()),
+            _ = stop.wait_for(|stop| *stop) => {}
+            () = sleep => {}
         }
+        Ok(())
     }
 
     /// Doubles with each try, with up to a half of it by chance so that many do not come at once.
