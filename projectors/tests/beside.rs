@@ -78,10 +78,7 @@ impl Scene {
     fn write(&mut self, script: &[Scripted]) {
         let mut rest = script;
         while !rest.is_empty() {
-            let portion = (1 + self.dice.roll(12) as usize).min(rest.len());
-            let (now, later) = rest.split_at(portion);
-            append(&self.log, now);
-            rest = later;
+            append(&self.log, self.dice.portion(12, &mut rest));
             self.run(25);
         }
     }

@@ -276,13 +276,8 @@ impl Table {
                 continue;
             }
             let stays = home.at.filter(|at| *at != id);
-            let standby = home
-                .standby
-                .take()
-                .filter(|standby| Some(*standby) != stays);
-            let [at, leaving] =
-                [home.at, home.leaving].map(|at| at.filter(|at| Some(*at) != stays));
-            let left = [at, leaving, standby];
+            let left = [home.at, home.leaving, home.standby.take()]
+                .map(|lane| lane.filter(|lane| Some(*lane) != stays));
             (home.at, home.leaving) = (stays, None);
             home.moves += 1;
             self.leave(number, &left);

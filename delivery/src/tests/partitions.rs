@@ -241,6 +241,19 @@ impl Scene {
         self.executor.block_on(NODE, append).unwrap();
     }
 
+    /// These are the workers, one turn after the other; in each, everybody is told something six times, with so
+    /// many milliseconds after each time.
+    pub(super) fn come_and_go(&mut self, turns: &[(&[&str], u64)]) {
+        for (names, pause) in turns {
+            self.know(names);
+            for _ in 0..6 {
+                self.tell_all();
+                self.wait(*pause);
+                self.know(names);
+            }
+        }
+    }
+
     /// What each worker read since it was asked last: in which partitions, and how many records.
     fn read(&self) -> [(BTreeSet<Partition>, usize); 2] {
         let sum = |taken: &Taken| {
@@ -315,21 +328,14 @@ fn whoever_has_a_partition_everybody_hears_everything_while_workers_come_and_go(
         scene.know(&["a"]);
         scene.subscribe(0..USERS);
         scene.wait(1_500);
-        for (names, pause) in [
-            (&["a"][..], 7),
+        scene.come_and_go(&[
+            (&["a"], 7),
             (&["a", "b"], 30),
             (&["b"], 3),
             (&["a", "b"], 400),
             (&["a"], 2_500),
             (&["a", "b"], 1),
-        ] {
-            scene.know(names);
-            for _ in 0..6 {
-                scene.tell_all();
-                scene.wait(pause);
-                scene.know(names);
-            }
-        }
+        ]);
         scene.wait(5_000);
         scene.check_all_heard(seed);
         // Whoever lost a partition has let go of it.

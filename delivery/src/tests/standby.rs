@@ -1,8 +1,7 @@
 //! Workers behind a router with hot standbys: whoever is killed, and whenever, everybody hears everything and
 //! nobody resumes.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::FutureExt;
 use infra_ports::EventLog;
@@ -65,19 +64,19 @@ fn due(scene: &mut Scene, n: u64, from: Offset) -> BTreeSet<u64> {
     records.iter().filter_map(told).collect()
 }
 
+/// What a user heard.
+fn heard(by: &BTreeMap<SubscriberId, Vec<u64>>, n: u64) -> BTreeSet<u64> {
+    let heard = by.get(&SubscriberId(n)).into_iter().flatten();
+    heard.copied().collect()
+}
+
 /// Every user heard every number, and nobody has to resume. A standby that comes may tell what is new before the
 /// owner has told what is older, as in a move: sessions see the gap, so order is theirs to keep.
 fn check_nothing_missed(scene: &Scene, seed: u64) {
     let by = scene.heard.by.lock();
     for n in 0..USERS {
-        let heard: BTreeSet<u64> = by
-            .get(&SubscriberId(n))
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect();
         let all: BTreeSet<u64> = (1..=scene.told).collect();
-        assert_eq!(heard, all, "seed {seed}: u{n}");
+        assert_eq!(heard(&by, n), all, "seed {seed}: u{n}");
     }
     assert_eq!(*scene.heard.detached.lock(), [], "seed {seed}");
 }
@@ -153,14 +152,7 @@ fn whoever_was_answered_misses_nothing_whichever_worker_is_killed_meanwhile() {
             };
             answered += 1;
             let due = due(&mut scene, n, told.from);
-            let heard = Arc::clone(&scene.heard);
-            let by = heard.by.lock();
-            let heard: BTreeSet<u64> = by
-                .get(&SubscriberId(n))
-                .into_iter()
-                .flatten()
-                .copied()
-                .collect();
+            let heard = heard(&scene.heard.by.lock(), n);
             assert!(
                 due.is_subset(&heard),
                 "seed {seed}: u{n} is due {due:?}, heard {heard:?}"
@@ -174,21 +166,14 @@ fn whoever_was_answered_misses_nothing_whichever_worker_is_killed_meanwhile() {
 fn standbys_follow_workers_that_come_and_go_and_everybody_hears_everything() {
     for seed in 0..20 {
         let mut scene = scene(seed, &["a"]);
-        for (names, pause) in [
-            (&["a", "b"][..], 20),
+        scene.come_and_go(&[
+            (&["a", "b"], 20),
             (&["a", "b", "c"], 300),
             (&["b", "c"], 5),
             (&["c"], 900),
             (&["a", "c"], 1_500),
             (&["a", "b", "c"], 40),
-        ] {
-            scene.know(names);
-            for _ in 0..6 {
-                scene.tell_all();
-                scene.wait(pause);
-                scene.know(names);
-            }
-        }
+        ]);
         scene.wait(5_000);
         check_nothing_missed(&scene, seed);
         let reads = scene.reads();

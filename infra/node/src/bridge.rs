@@ -185,11 +185,10 @@ mod tests {
     use infra_ports::EventLog;
     use infra_ports::memory::{Chances, Executor, MemoryLog, MemoryStore, Node};
     use parking_lot::Mutex;
-    use projectors::{Ports, Share};
+    use projectors::{Ports, Share, generations};
     use schemas::topics::Topic;
 
     use super::*;
-    use crate::node::FIRST_GENERATION;
 
     /// Is at 7 with everything, and writes down what it is asked to wait for.
     #[derive(Default)]
@@ -229,7 +228,7 @@ mod tests {
             };
             let share = Share::everything().only(["chats"]).unwrap();
             let config = projectors::Config::default();
-            let projectors = projectors::start(&ports, &config, FIRST_GENERATION, &share);
+            let projectors = projectors::start(&ports, &config, generations::FIRST, &share);
             for status in projectors.statuses() {
                 while !status.is_ready() {
                     runtime.sleep(Duration::from_millis(1)).await;

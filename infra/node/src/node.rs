@@ -16,10 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use axum::Router;
 use ingest::{Ingest, Keys};
-use projectors::generations;
 use schemas::ids::{DeviceId, UserId};
-use schemas::position::Generation;
-use schemas::topics::TOPICS;
 
 pub use crate::adapters::Adapters;
 use crate::adapters::log::log_folder;
@@ -31,8 +28,6 @@ use crate::parts::Parts;
 use crate::troubles::Troubles;
 use crate::{keys, schema_registry, telemetry};
 
-/// The build of the tables that is live where none was rebuilt on a cluster.
-pub const FIRST_GENERATION: Generation = generations::FIRST;
 /// How long a token that the node mints is valid.
 const TOKEN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -64,12 +59,7 @@ impl Node {
             false => Keys::default(),
         };
         let has_development_key = keys.has_development_key();
-        let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
-        adapters
-            .log
-            .create_topics(&topics)
-            .await
-            .context("topics")?;
+        adapters.create_topics().await.context("topics")?;
         let (log, runtime) = (Arc::clone(&adapters.log), Arc::clone(&adapters.runtime));
         let ingest = Ingest::new(&config.ingest, keys, log, Arc::clone(&runtime));
         let parts = Box::pin(Parts::start(&config, &adapters, &ingest)).await?;

@@ -190,6 +190,18 @@ impl Cluster {
         member.process.tool(arguments)
     }
 
+    /// Runs the same to its end; answers whether it went well, and what it printed: standard output, then
+    /// standard error.
+    ///
+    /// # Errors
+    /// As [`tool`](Self::tool); when the program cannot be run.
+    pub fn run_tool(&self, arguments: &[&str]) -> anyhow::Result<(bool, String)> {
+        let output = self.tool(arguments)?.output()?;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        Ok((output.status.success(), said))
+    }
+
     /// Where clients come in: all gateways, those that do not run too.
     pub fn entrance(&self) -> Entrance {
         let gateways = self.members.values().filter(|member| member.is_gateway);

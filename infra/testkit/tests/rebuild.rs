@@ -24,13 +24,6 @@ const PROCESSES: [(&str, &str); 3] = [
     ("gateway-2", "gateway,worker"),
 ];
 
-/// What the tool says, and whether it went well.
-fn tool(cluster: &Cluster, arguments: &[&str]) -> (bool, String) {
-    let output = cluster.tool(arguments).unwrap().output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(said).unwrap())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_are_rebuilt_and_gone_back_to_while_messages_flow() {
     let servers = Arc::new(Servers::start(&["kafka", "cassandra", "redis"]).unwrap());
@@ -59,16 +52,17 @@ async fn tables_are_rebuilt_and_gone_back_to_while_messages_flow() {
 
 /// The first one is live again, the second one is kept.
 fn generations_are_refused_or_dropped(cluster: &Cluster) {
+    let tool = |arguments: &[&str]| cluster.run_tool(arguments).unwrap();
     for (generation, reason) in [
         ("1", "generation 1 is live"),
         ("3", "there is no generation 3; there are 1, 2"),
     ] {
-        let (went_well, said) = tool(cluster, &["rebuild", "--discard", generation]);
+        let (went_well, said) = tool(&["rebuild", "--discard", generation]);
         assert!(!went_well && said.contains(reason), "{said}");
     }
-    let (went_well, said) = tool(cluster, &["rebuild", "--discard", "2"]);
+    let (went_well, said) = tool(&["rebuild", "--discard", "2"]);
     assert!(went_well, "{said}");
-    let (went_well, said) = tool(cluster, &["rebuild", "--roll-back"]);
+    let (went_well, said) = tool(&["rebuild", "--roll-back"]);
     assert!(
         !went_well && said.contains("no generation to go back to"),
         "{said}"

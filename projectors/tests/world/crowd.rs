@@ -154,10 +154,7 @@ impl Crowd {
         self.boot(true);
         let mut rest = script;
         while !rest.is_empty() {
-            let portion = (1 + self.dice.roll(25) as usize).min(rest.len());
-            let (now, later) = rest.split_at(portion);
-            append(&self.log, now);
-            rest = later;
+            append(&self.log, self.dice.portion(25, &mut rest));
             let pause = self.dice.roll(60);
             self.run(Duration::from_millis(pause));
             let alive = self.alive();

@@ -37,6 +37,14 @@ impl Dice {
     pub fn roll(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
+
+    /// Takes a portion of what is left: one record at least, so many at most.
+    pub fn portion<'a>(&mut self, most: u64, rest: &mut &'a [Scripted]) -> &'a [Scripted] {
+        let portion = (1 + self.roll(most) as usize).min(rest.len());
+        let (now, later) = rest.split_at(portion);
+        *rest = later;
+        now
+    }
 }
 
 pub fn user(n: u64) -> UserId {

@@ -53,52 +53,59 @@ const MISSED_AFTER_MS: f64 = 3_000.0;
 struct Pause {
     name: &'static str,
     most_ms: Option<f64>,
-    is_of: fn(&str, Hit) -> bool,
-    of: fn(Silences) -> Duration,
+    /// Those in which one of this kind was hit like that; where nothing is said, whoever it was and however.
+    rounds: (Option<&'static str>, Option<Hit>),
+    of: Part,
 }
+
+/// A part of a round.
+type Part = fn(Silences) -> Duration;
+const BEFORE: Part = |silences| silences.before;
+const AWAY: Part = |silences| silences.away;
+const BACK: Part = |silences| silences.back;
 
 const PAUSES: [Pause; 7] = [
     Pause {
         name: "pause while nothing happens",
         most_ms: None,
-        is_of: |_, _| true,
-        of: |silences| silences.before,
+        rounds: (None, None),
+        of: BEFORE,
     },
     Pause {
         name: "delivery pause: a worker joins",
         most_ms: Some(200.0),
-        is_of: |victim, _| victim == "worker",
-        of: |silences| silences.back,
+        rounds: (Some("worker"), None),
+        of: BACK,
     },
     Pause {
         name: "delivery pause: a worker leaves in order",
         most_ms: Some(200.0),
-        is_of: |victim, hit| victim == "worker" && hit == Hit::Ended,
-        of: |silences| silences.away,
+        rounds: (Some("worker"), Some(Hit::Ended)),
+        of: AWAY,
     },
     Pause {
         name: "delivery pause: a worker is killed",
         most_ms: Some(MISSED_AFTER_MS + 500.0),
-        is_of: |victim, hit| victim == "worker" && hit == Hit::Killed,
-        of: |silences| silences.away,
+        rounds: (Some("worker"), Some(Hit::Killed)),
+        of: AWAY,
     },
     Pause {
         name: "projection pause: a projector joins",
         most_ms: Some(500.0),
-        is_of: |victim, _| victim == "projectors",
-        of: |silences| silences.back,
+        rounds: (Some("projectors"), None),
+        of: BACK,
     },
     Pause {
         name: "projection pause: a projector leaves in order",
         most_ms: Some(500.0),
-        is_of: |victim, hit| victim == "projectors" && hit == Hit::Ended,
-        of: |silences| silences.away,
+        rounds: (Some("projectors"), Some(Hit::Ended)),
+        of: AWAY,
     },
     Pause {
         name: "projection pause: a projector is killed",
         most_ms: Some(MISSED_AFTER_MS + 500.0),
-        is_of: |victim, hit| victim == "projectors" && hit == Hit::Killed,
-        of: |silences| silences.away,
+        rounds: (Some("projectors"), Some(Hit::Killed)),
+        of: AWAY,
     },
 ];
 
@@ -106,8 +113,8 @@ const PAUSES: [Pause; 7] = [
 const STOOD_BY: Pause = Pause {
     name: "delivery pause: a worker is killed, with hot standbys",
     most_ms: Some(200.0),
-    is_of: |victim, hit| victim == "worker" && hit == Hit::Killed,
-    of: |silences| silences.away,
+    rounds: (Some("worker"), Some(Hit::Killed)),
+    of: AWAY,
 };
 
 pub(super) async fn measure(options: &Options) -> anyhow::Result<Found> {
@@ -159,8 +166,10 @@ async fn watch(
 
 impl Pause {
     fn figure(&self, outcome: &Outcome) -> Option<Figure> {
+        let (victim, hit) = self.rounds;
         let of = |round: &Round| {
-            let is_of = (self.is_of)(kind(&round.victim), round.hit);
+            let is_of = victim.is_none_or(|victim| victim == kind(&round.victim))
+                && hit.is_none_or(|hit| hit == round.hit);
             round.apart.filter(|_| is_of).map(self.of).map(pause_ms)
         };
         let pauses: Vec<f64> = outcome.rounds.iter().filter_map(of).collect();

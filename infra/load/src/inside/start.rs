@@ -10,9 +10,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use infra_node::node::FIRST_GENERATION;
 use infra_testkit::process::{NodeProcess, beside};
-use projectors::rebuild;
+use projectors::{generations, rebuild};
 use schemas::topics::TOPICS;
 
 use super::Found;
@@ -85,8 +84,8 @@ pub(super) async fn fill_data(ground: &Ground, data: &Path, shape: Shape) -> any
     if shape.messages <= PROJECTED_AT_MOST {
         project(&ports).await?;
     } else {
-        rebuild::rebuild(&ports, &projectors::Config::default(), FIRST_GENERATION).await?;
-        rebuild::adopt(&ports, FIRST_GENERATION).await?;
+        rebuild::rebuild(&ports, &projectors::Config::default(), generations::FIRST).await?;
+        rebuild::adopt(&ports, generations::FIRST).await?;
     }
     place.close().await
 }

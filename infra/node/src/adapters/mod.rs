@@ -8,12 +8,14 @@ pub mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use infra_log_embedded::EmbeddedLog;
 use infra_ports::groups::ConsumerGroups;
 use infra_ports::registry::SessionRegistry;
 use infra_ports::{EventLog, LogError, Runtime, TableStore};
 use infra_runtime_tokio::TokioRuntime;
 use infra_store_embedded::EmbeddedStore;
+use schemas::topics::TOPICS;
 use tokio::sync::Notify;
 
 use crate::config::Config;
@@ -110,6 +112,26 @@ impl Adapters {
             store: Arc::clone(&self.store),
             runtime: Arc::clone(&self.runtime),
         }
+    }
+
+    /// The same, once tables and log have answered and every topic is there. A node waits for tables that
+    /// do not answer; whoever runs a tool wants to be told.
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub(crate) async fn ports_that_answer(&self) -> anyhow::Result<projectors::Ports> {
+        self.store.sync().await.context("the tables")?;
+        self.create_topics().await?;
+        Ok(self.ports())
+    }
+
+    /// Creates every topic that is not there yet.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub(crate) async fn create_topics(&self) -> Result<(), LogError> {
+        let topics = TOPICS.map(|spec| spec.topic);
+        self.log.create_topics(&topics).await
     }
 
     /// Waits until it turns out that the tables do not open, and says why; for ever when they do.

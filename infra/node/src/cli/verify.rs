@@ -8,7 +8,6 @@ use projectors::generations::Generations;
 use projectors::rebuild::{self, Compared};
 use projectors::{Ports, Share};
 use schemas::position::Generation;
-use schemas::topics::TOPICS;
 
 use crate::adapters::Adapters;
 use crate::adapters::log::must_have_log;
@@ -34,11 +33,7 @@ pub(super) async fn verify(
     must_have_log(config)?;
     must_have_tables(config)?;
     let adapters = adapters(config).await?;
-    let ports = adapters.ports();
-    // A node waits for tables that do not answer; whoever asks for a verdict wants to be told.
-    ports.store.sync().await.context("the tables")?;
-    let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
-    ports.log.create_topics(&topics).await?;
+    let ports = adapters.ports_that_answer().await?;
     let live = Generations::read(ports.store.as_ref()).await?.live();
     apply_the_rest(&ports, config, live).await?;
     rebuild::discard(ports.store.as_ref(), BESIDE).await?;

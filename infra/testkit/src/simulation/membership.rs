@@ -15,12 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use infra_node::node::FIRST_GENERATION;
 use infra_ports::groups::{Change, ConsumerGroups, GroupError, GroupMember};
 use infra_ports::memory::{Faults, MemoryGroups};
 use parking_lot::Mutex;
 use projectors::share::group_name;
-use projectors::{PROJECTIONS, origin};
+use projectors::{PROJECTIONS, generations, origin};
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 
@@ -59,7 +58,7 @@ impl Brokers {
         for name in PROJECTIONS {
             if let Some(topic) = origin(name) {
                 self.groups
-                    .cut_off(&group_name(name, FIRST_GENERATION), topic);
+                    .cut_off(&group_name(name, generations::FIRST), topic);
             }
         }
     }

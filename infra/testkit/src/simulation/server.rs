@@ -6,13 +6,12 @@ use std::time::Duration;
 use delivery::{Applied, Delivery, GatewayPorts, LiveGeneration};
 use infra_node::applied::AppliedInStore;
 use infra_node::bridge::{AppliedOf, CommandsOf};
-use infra_node::node::FIRST_GENERATION;
 use infra_ports::memory::SimRuntime;
 use infra_ports::memory::runtime::Node;
 use infra_ports::{EventLog, Runtime, TableStore};
 use ingest::Ingest;
 use parking_lot::Mutex;
-use projectors::{Projectors, Share};
+use projectors::{Projectors, Share, generations};
 use schemas::topics::TOPICS;
 
 use super::network::keys;
@@ -40,7 +39,7 @@ pub(super) fn start_projectors(ports: &Ports, shape: &Shape, share: &Share) -> P
         receipts: engine.clone(),
         settings: engine.clone(),
     };
-    projectors::start(&given, &config, FIRST_GENERATION, share)
+    projectors::start(&given, &config, generations::FIRST, share)
 }
 
 /// Starts ingest and delivery, which ask the projectors of their process how far they are, and the
@@ -69,7 +68,7 @@ pub(super) async fn start_edge(
         runtime,
         commands: Arc::new(CommandsOf(ingest)),
         applied,
-        live: LiveGeneration::new(FIRST_GENERATION),
+        live: LiveGeneration::new(generations::FIRST),
     };
     Ok(Delivery::start(ports).await?)
 }
@@ -77,7 +76,7 @@ pub(super) async fn start_edge(
 fn applied(ports: &Ports, shape: &Shape, projectors: Option<&Projectors>) -> Arc<dyn Applied> {
     let runtime: Arc<dyn Runtime> = Arc::new(ports.runtime.clone());
     let (store, tasks) = (Arc::clone(&ports.store), Arc::clone(&runtime));
-    let in_store = || AppliedInStore::start(store, tasks, FIRST_GENERATION);
+    let in_store = || AppliedInStore::start(store, tasks, generations::FIRST);
     match projectors.map(|own| AppliedOf::new(own.statuses(), runtime)) {
         Some(own) if shape.is_shared() => Arc::new(own.or_else(in_store())),
         Some(own) => Arc::new(own),

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use delivery::{LiveGeneration, Reads};
-use infra_node::node::FIRST_GENERATION;
 use infra_ports::TableStore;
 use infra_ports::memory::MemoryStore;
+use projectors::generations;
 use schemas::avro::LogEvent;
 use schemas::errors::Refusal;
 use schemas::events::ChatEvent;
@@ -34,7 +34,7 @@ pub(super) fn read(store: &MemoryStore, shape: &Shape) -> Result<Truth, Failure>
         chats: timelines(store)?,
         wrong: Vec::new(),
     };
-    let live = LiveGeneration::new(FIRST_GENERATION);
+    let live = LiveGeneration::new(generations::FIRST);
     let reads = Reads::new(std::sync::Arc::new(store.clone()), live);
     for user in (0..shape.users).map(cast::user) {
         view_of(&reads, &user, &mut truth).map_err(|refusal| {
@@ -93,7 +93,7 @@ fn timelines(store: &MemoryStore) -> Result<BTreeMap<ChatId, ChatTruth>, Failure
 }
 
 fn all<T: Table>(store: &MemoryStore) -> Result<Vec<T>, Failure> {
-    let rows = at_once(store.scan_table(T::DEF, FIRST_GENERATION, None, usize::MAX));
+    let rows = at_once(store.scan_table(T::DEF, generations::FIRST, None, usize::MAX));
     let rows = rows.and_then(|rows| rows.iter().map(|row| row.decode::<T>()).collect());
     rows.map_err(|error| Failure::Broken(vec![error.to_string()]))
 }

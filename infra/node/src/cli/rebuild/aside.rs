@@ -9,7 +9,6 @@ use infra_ports::EventLog;
 use infra_store_embedded::hold;
 use projectors::generations::FIRST;
 use projectors::rebuild;
-use schemas::topics::TOPICS;
 
 use crate::adapters::Adapters;
 use crate::adapters::log::{Kind, open_embedded};
@@ -63,9 +62,8 @@ fn rename(config: &Config) -> anyhow::Result<Option<PathBuf>> {
 
 /// Answers how many events the tables were made from.
 async fn make(adapters: &Adapters, config: &Config) -> anyhow::Result<u64> {
+    adapters.create_topics().await?;
     let ports = adapters.ports();
-    let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
-    ports.log.create_topics(&topics).await?;
     let positions = rebuild::rebuild(&ports, &config.projectors, FIRST).await?;
     rebuild::adopt(&ports, FIRST).await?;
     Ok(positions.iter().map(|(_, _, end)| end.0).sum())

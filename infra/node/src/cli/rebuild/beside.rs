@@ -20,7 +20,6 @@ use projectors::rebuild::{self, Beside};
 use projectors::{PROJECTIONS, Ports, Projectors, Share};
 use schemas::position::Generation;
 use schemas::tables::{ChatRow, Table};
-use schemas::topics::TOPICS;
 
 use crate::adapters::Adapters;
 use crate::adapters::store::Behind;
@@ -40,7 +39,7 @@ const HAND_OVER: Duration = Duration::from_secs(5);
 
 /// Builds a generation beside the live one, and makes it live.
 pub(super) async fn rebuild(config: &Config, adapters: &Adapters) -> anyhow::Result<()> {
-    let ports = prepare(adapters).await?;
+    let ports = adapters.ports_that_answer().await?;
     alone(adapters, async {
         let mut generations = Generations::read(&*ports.store).await?;
         let (live, next) = (generations.live(), generations.begin());
@@ -62,7 +61,7 @@ pub(super) async fn rebuild(config: &Config, adapters: &Adapters) -> anyhow::Res
 
 /// Makes the previous generation live again, once it has caught up.
 pub(super) async fn roll_back(config: &Config, adapters: &Adapters) -> anyhow::Result<()> {
-    let ports = prepare(adapters).await?;
+    let ports = adapters.ports_that_answer().await?;
     alone(adapters, async {
         let generations = Generations::read(&*ports.store).await?;
         let previous = generations.previous();
@@ -74,7 +73,7 @@ pub(super) async fn roll_back(config: &Config, adapters: &Adapters) -> anyhow::R
 
 /// Drops the tables of a generation that is not live.
 pub(super) async fn discard(adapters: &Adapters, generation: Generation) -> anyhow::Result<()> {
-    let ports = prepare(adapters).await?;
+    let ports = adapters.ports_that_answer().await?;
     let store = &*ports.store;
     alone(adapters, async {
         let mut generations = Generations::read(store).await?;
@@ -106,15 +105,6 @@ pub(super) async fn discard(adapters: &Adapters, generation: Generation) -> anyh
 fn names(generations: &[Generation]) -> String {
     let names = generations.iter().map(ToString::to_string);
     names.collect::<Vec<_>>().join(", ")
-}
-
-/// Log and tables, both of which answer.
-async fn prepare(adapters: &Adapters) -> anyhow::Result<Ports> {
-    let ports = adapters.ports();
-    ports.store.sync().await.context("the tables")?;
-    let topics: Vec<_> = TOPICS.iter().map(|spec| spec.topic).collect();
-    ports.log.create_topics(&topics).await?;
-    Ok(ports)
 }
 
 /// Does something to generations that nobody else does meanwhile.

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use infra_node::node::FIRST_GENERATION;
 use infra_ports::EventLog;
 use infra_ports::memory::runtime::{ChoiceKey, Kind};
-use projectors::{Health, PROJECTIONS, origin, rebuild};
+use projectors::{Health, PROJECTIONS, generations, origin, rebuild};
 use schemas::position::{Generation, Offset, Partition};
 
 use super::super::server::Server;
@@ -146,7 +145,7 @@ impl World {
         let halted = |halt| Failure::Broken(vec![format!("rebuild: {halt:?}")]);
         built.map_err(halted)?.map_err(stopped)?;
         let failed = |error: infra_ports::StoreError| Failure::Broken(vec![error.to_string()]);
-        let compared = at_once(rebuild::compare(&self.store, FIRST_GENERATION, build));
+        let compared = at_once(rebuild::compare(&self.store, generations::FIRST, build));
         let differ = compared
             .map_err(failed)?
             .into_iter()

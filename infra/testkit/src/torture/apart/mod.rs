@@ -206,13 +206,8 @@ pub async fn rebuild(
     hits: &[Hit],
     progress: impl FnMut(&Round),
 ) -> anyhow::Result<Outcome> {
-    let target = |hit: &Hit| Target {
-        victim: "tables".to_owned(),
-        hit: *hit,
-    };
-    let targets: Vec<Target> = hits.iter().map(target).collect();
-    let chance = fastrand::Rng::with_seed(plan.seed);
-    run_through(stage, plan, &targets, chance, progress).await
+    let hits = hits.iter().map(|hit| ("tables", *hit));
+    run_these(stage, plan, hits, progress).await
 }
 
 async fn run_through(
@@ -331,7 +326,9 @@ async fn hit_watched(
         stage.cluster.wait_ready()
     })?;
     let (gone, returned) = (begun.elapsed(), std::time::Instant::now());
-    tokio::time::sleep(watched).await;
+    probe.flows().await?;
+    let flows = returned.elapsed();
+    tokio::time::sleep(watched.saturating_sub(flows)).await;
     let back = probe.flows().await?;
     closed.extend(unasked(probe, target));
     let round = Round {
@@ -340,7 +337,7 @@ async fn hit_watched(
         hit: target.hit,
         gone,
         silence: away.max(back),
-        flows: returned.elapsed(),
+        flows,
         apart: Some(Silences { before, away, back }),
     };
     Ok((round, closed))

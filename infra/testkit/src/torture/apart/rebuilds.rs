@@ -12,10 +12,8 @@ const BEGINS: &str = "is built beside";
 
 /// Runs to its end.
 pub(super) fn whole(cluster: &Cluster, arguments: &[&str]) -> anyhow::Result<()> {
-    let output = cluster.tool(arguments)?.output()?;
-    let said = [&output.stdout[..], &output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    ensure!(output.status.success(), "{arguments:?}: {said}");
+    let (went_well, said) = cluster.run_tool(arguments)?;
+    ensure!(went_well, "{arguments:?}: {said}");
     Ok(())
 }
 
