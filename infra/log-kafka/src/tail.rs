@@ -30,6 +30,8 @@ use crate::records;
 
 /// How often a thread that waits for records looks whether its tail is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long a new consumer waits to learn where partitions are: librdkafka finds out by itself later.
+const LEARN_WITHIN: Duration = Duration::from_secs(1);
 /// Records handed over at once, at most.
 const HANDED_OVER: usize = 1024;
 /// Hand-overs that wait to be taken, at most.
@@ -123,6 +125,15 @@ impl Source {
         self.polled.lock().tailed.extend(gained.iter().copied());
         let assigned = self.consumer.incremental_assign(&list);
         assigned.map_err(|error| unavailable(&error))
+    }
+
+    /// Has the consumer learn where the topic's partitions are. One that finds out when it gains its first
+    /// takes a second or two for that, in which nobody reads that partition.
+    fn learn(&self) {
+        let name = self.config.name(self.topic);
+        if let Err(error) = self.consumer.fetch_metadata(Some(&name), LEARN_WITHIN) {
+            tracing::debug!(topic = %self.topic, %error, "kafka: a tail has not learnt of its topic");
+        }
     }
 
     /// Fetches partitions no more.
@@ -252,6 +263,7 @@ struct Follower {
 
 impl Follower {
     fn follow(self) {
+        self.source.learn();
         while !self.hands.is_closed() && !self.source.closing.is_closed() {
             let handed = match self.poll() {
                 Ok(batches) if batches.is_empty() => continue,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use infra_ports::store::{Mutation, StoreError};
 use parking_lot::RwLock;
 use schemas::position::Generation;
@@ -35,6 +36,13 @@ pub(crate) enum Scan {
     TableBehind,
 }
 
+/// As folds read their states.
+const WHOLE_PARTITION: Scan = Scan::Partition(Range {
+    prefix: 0,
+    after: 0,
+    reverse: false,
+});
+
 /// All builds in use.
 #[derive(Default)]
 pub(crate) struct Builds(RwLock<HashMap<(&'static str, Generation), Arc<Prepared>>>);
@@ -66,6 +74,25 @@ impl Builds {
         let mut builds = self.0.write();
         let kept = builds.entry((table.name, generation)).or_insert(prepared);
         Ok(Arc::clone(kept))
+    }
+
+    /// Has the statements of a build at hand, so that whoever takes up partitions does not wait for them
+    /// while nobody folds these.
+    pub(crate) async fn prepare(
+        &self,
+        session: &Session,
+        keyspace: &str,
+        tables: &[&'static TableDef],
+        generation: Generation,
+    ) -> Result<(), StoreError> {
+        let builds = tables
+            .iter()
+            .map(|table| self.of(session, keyspace, table, generation));
+        let builds = try_join_all(builds).await?;
+        let scans = builds
+            .iter()
+            .map(|build| build.scan(session, WHOLE_PARTITION));
+        try_join_all(scans).await.map(drop)
     }
 
     /// Forgets a build that was dropped or changed.

@@ -148,7 +148,10 @@ impl TableStore for ScyllaStore {
         generation: Generation,
     ) -> Result<(), StoreError> {
         let session = self.session().await?;
-        schema::create(&session, &self.config, tables, generation).await
+        schema::create(&session, &self.config, tables, generation).await?;
+        self.builds
+            .prepare(&session, &self.config.keyspace, tables, generation)
+            .await
     }
 
     async fn drop_tables(
