@@ -1,12 +1,14 @@
 //! Measures on real servers of this machine: appending to Kafka, rows into Cassandra, messages from
 //! client to client over Kafka, and the link between worker and gateway. Each beside the bare loop of
-//! the same work, in the same run. And how long messages stand still when a process goes.
+//! the same work, in the same run. And how long messages stand still when a process
+//! goes, and how many sockets all of it holds.
 //!
 //! One file a measure. Servers are started for each of them and gone after it. A run that loses or
 //! doubles something gives no figure.
 
 mod append;
 mod bare_kafka;
+mod held;
 mod link;
 mod messages;
 mod pauses;
@@ -54,6 +56,8 @@ enum Area {
     Link,
     /// How long messages stand still when a process goes and comes back
     Pauses,
+    /// A hundred thousand sockets, each of which is reached
+    Held,
 }
 
 /// What the measures of an area found.
@@ -104,6 +108,7 @@ impl Area {
             Self::OverKafka => messages::measure(options),
             Self::Link => link::measure(options.runs),
             Self::Pauses => on_a_runtime(pauses::measure(options)),
+            Self::Held => held::measure(options),
         }
     }
 }

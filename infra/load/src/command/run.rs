@@ -210,7 +210,7 @@ fn play(stage: &Stage, scenario: &Scenario, span: Span) -> anyhow::Result<Value>
             processes,
             rate,
         } => {
-            let held = idle::held(stage, sockets, processes, rate)?;
+            let held = idle::hold(stage, sockets, processes, rate)?.go()?;
             json!({"sockets": sockets, "reached": held.delivered(0).count, "node": measured(&held, 0)})
         }
         Scenario::Storm { sockets } => come_back(away::storm(stage, sockets)?),

@@ -7,7 +7,7 @@ use crate::report::Results;
 
 /// Areas in the order of the page, with their headings and a line on how they are measured. Others
 /// follow under their own names.
-const AREAS: [(&str, &str, &str); 17] = [
+const AREAS: [(&str, &str, &str); 18] = [
     (
         "one-to-one",
         "One-to-one, over sockets",
@@ -119,6 +119,13 @@ const AREAS: [(&str, &str, &str); 17] = [
          all the time, and others hear it at another: the longest time in which one of them heard nothing, \
          less the time between two messages. Whoever goes stays away until messages flow again, so that its going and \
          its coming back are measured apart; the first figure is the same while nobody goes.",
+    ),
+    (
+        "held",
+        "Many sockets",
+        "Gateways, worker, projectors and servers as processes of one machine, and on it the other ends of all sockets \
+         too. When all are live and idle, memory is read; then each socket is written to by its neighbour, and the run \
+         fails unless each has its message, once.",
     ),
 ];
 
