@@ -100,7 +100,7 @@ bench-full: bench-build ## the long set: larger logs, more sockets, more runs, m
 	$(LOAD) table
 
 .PHONY: bench-cluster
-bench-cluster: bench-build ## measure on a real Kafka and Cassandra, in ten minutes
+bench-cluster: bench-build ## measure on a real Kafka, Cassandra and Redis, in half an hour
 	$(LOAD) cluster
 	$(LOAD) table
 
