@@ -56,7 +56,7 @@ const AREAS: [(&str, &str, &str); 18] = [
         "The embedded log",
         "Appends beside write + fdatasync of the same bytes into a file that is written already; \
          the scan beside reading the same files from begin to end; opening beside reading the last \
-         segment of each topic, which a start must check whole.",
+         segment of each topic, to which appends go.",
     ),
     (
         "projection",
@@ -77,7 +77,7 @@ const AREAS: [(&str, &str, &str); 18] = [
         "start",
         "Start after kill -9",
         "The `cursus` process on data that a killed one left. The raw limit reads the last segment \
-         of each topic, which a start must check whole.",
+         of each topic, to which appends go.",
     ),
     (
         "memory",
