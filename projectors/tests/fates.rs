@@ -178,6 +178,39 @@ fn newer_rules_stop_the_projection_and_what_stands_before_is_complete() {
     );
 }
 
+/// A log that hands a partition over in pieces.
+struct InPieces;
+
+impl Faults for InPieces {
+    fn point(&self, _site: &'static str) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn choose(&self, site: &'static str, _options: u32) -> u32 {
+        u32::from(site == "log.tail.apart")
+    }
+}
+
+#[test]
+fn what_is_read_behind_newer_rules_waits_for_the_upgrade_whatever_piece_it_comes_in() {
+    let (log, ada) = (empty_log(), user(0));
+    let newer = send_under(2, DIRECT, &ada, 1);
+    append(&log, &[send(DIRECT, &ada, 0), newer, send(DIRECT, &ada, 2)]);
+    let log = log.reopen(Arc::new(InPieces));
+    let mut bench = bench(log, MemoryStore::new());
+    bench.run();
+    let status = bench.projectors.status("chats").unwrap();
+    assert!(matches!(
+        status.health(),
+        Health::Stopped(Stop::UpgradeRequired {
+            offset: Offset(1),
+            ..
+        })
+    ));
+    assert_eq!(status.applied(home(DIRECT)), Some(Offset(1)));
+    assert_eq!(bench.heads().len(), 1);
+}
+
 #[test]
 fn an_unknown_schema_stops_the_projection() {
     let (log, ada) = (empty_log(), user(0));
@@ -282,6 +315,24 @@ fn a_store_that_is_back_when_told_to_stop_is_written_to_once_more() {
     let full = Full::default();
     let stopped = stopped_before(&full, || full.has_room.store(true, Ordering::Relaxed));
     assert!(stopped.is_ok(), "{stopped:?}");
+}
+
+#[test]
+fn who_is_dropped_while_a_store_does_not_answer_tries_once_more_and_ends() {
+    let (log, ada) = (empty_log(), user(0));
+    append(&log, &[send(DIRECT, &ada, 0)]);
+    let full = Full::default();
+    let mut bench = bench(log, MemoryStore::with_faults(Arc::new(full)));
+    bench.run();
+    let status = bench.projectors.status("chats").unwrap();
+    assert!(matches!(status.health(), Health::Retrying { .. }));
+    drop(bench.projectors);
+    let _halt = bench.executor.run_for(Duration::from_secs(5));
+    let health = status.health();
+    assert!(
+        matches!(health, Health::Stopped(Stop::GaveUp(_))),
+        "{health:?}"
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use schemas::avro::LogEvent;
 use schemas::errors::Code;
 use schemas::events::{AccountEvent, EntryTold, MarkTold, StatusTold, UserEvent, VerdictTold};
 use schemas::frames::{Frame, Marked, Settings, Verdict};
-use schemas::position::{Partition, Timestamp};
+use schemas::position::{Offset, Partition, Timestamp};
 use schemas::topics::{Topic, partition_of};
 
 use super::Gateway;
@@ -26,7 +26,7 @@ enum News<'a> {
     Verdict(&'a VerdictTold, Verdict, Bytes),
     Status(&'a StatusTold),
     Mark(&'a MarkTold, Bytes),
-    Setting(Bytes),
+    Setting(Offset, Bytes),
     /// It cannot be read and is passed over.
     Nothing,
 }
@@ -102,7 +102,7 @@ impl Gateway {
             UserEvent::StatusTold(told) => News::Status(told),
             UserEvent::MarkTold(told) => News::Mark(told, wire(&Frame::Marked(marked(told)))),
             UserEvent::SettingTold(told) => match AccountEvent::decode(&told.event) {
-                Ok(event) => News::Setting(wire(&Frame::Settings(settings(event)))),
+                Ok(event) => News::Setting(told.origin, wire(&Frame::Settings(settings(event)))),
                 Err(error) => {
                     metrics::unreadable();
                     tracing::error!(%error, "a setting cannot be read and is passed over");
@@ -148,7 +148,7 @@ impl Gateway {
                 News::Verdict(..) => metrics::pushed("verdict", *count),
                 News::Status(_) => metrics::pushed("ticks", *count),
                 News::Mark(..) => metrics::pushed("marked", *count),
-                News::Setting(_) => metrics::pushed("settings", *count),
+                News::Setting(..) => metrics::pushed("settings", *count),
             }
         }
         metrics::pushed("entry", entries);
@@ -163,7 +163,7 @@ impl News<'_> {
             Self::Verdict(told, _, frame) => return session.push_verdict(told, frame),
             Self::Status(told) => session.push_ticks(told),
             Self::Mark(told, frame) => session.push_marked(told, frame),
-            Self::Setting(frame) => session.put(frame.clone()),
+            Self::Setting(origin, frame) => return session.push_setting(*origin, frame),
             Self::Nothing => return false,
         }
         true
@@ -183,7 +183,7 @@ impl News<'_> {
             Self::Entry(_)
             | Self::Status(_)
             | Self::Mark(..)
-            | Self::Setting(_)
+            | Self::Setting(..)
             | Self::Nothing => {}
         }
     }

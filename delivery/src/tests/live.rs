@@ -202,6 +202,38 @@ fn verdicts_go_to_the_device_that_asked_and_marks_and_settings_to_all() {
 }
 
 #[test]
+fn a_setting_that_is_told_again_puts_no_device_back() {
+    let mut scene = Scene::new();
+    let phone = scene.live("ada/phone");
+    let pinned = |origin, pinned| {
+        let event = AccountEvent::ChatPinned(ChatPinned {
+            user: user("ada"),
+            device: DeviceId::new("tablet").unwrap(),
+            chat: chat("d.ada.bob"),
+            pinned,
+            at: Timestamp(0),
+        });
+        UserEvent::SettingTold(SettingTold {
+            recipients: vec![user("ada")],
+            origin: Offset(origin),
+            event: event.encode().unwrap(),
+        })
+    };
+    scene.append(vec![pinned(0, true), pinned(3, false)]);
+    // By a fold that goes on from an older place.
+    scene.append(vec![pinned(0, true), pinned(3, false), pinned(4, true)]);
+    let heard: Vec<_> = scene
+        .frames(&phone)
+        .into_iter()
+        .filter_map(|frame| match frame {
+            Frame::Settings(settings) => settings.pinned,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(heard, [true, false, true]);
+}
+
+#[test]
 fn ticks_say_what_the_record_counts() {
     let mut scene = Scene::new();
     let chat = chat("d.ada.bob");

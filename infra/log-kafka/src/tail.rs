@@ -13,7 +13,7 @@ use infra_ports::log::{LogError, LogTail, Record, RecordBatch};
 use parking_lot::Mutex;
 use rdkafka::Offset as KafkaOffset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use schemas::avro::SchemaIds;
@@ -88,6 +88,7 @@ pub(crate) fn start(
     let thread = Follower {
         source: Arc::clone(&source),
         hands,
+        kept: None,
     };
     thread::Builder::new()
         .name(format!("kafka-tail-{topic}"))
@@ -162,10 +163,11 @@ impl Source {
         gained.any(|(one, from)| polled.gone.get(one).is_some_and(|next| from < next))
     }
 
-    /// The first partition whose next record is no longer kept.
-    fn out_of_range(&self) -> Option<LogError> {
+    /// The first partition whose next record is no longer kept. librdkafka says once that there is one, and
+    /// fetches that no more: when all are in range by now, the tail has to be begun again all the same.
+    fn out_of_range(&self) -> LogError {
         let polled = self.polled.lock().tailed.clone();
-        polled.into_iter().find_map(|(partition, next)| {
+        let found = polled.into_iter().find_map(|(partition, next)| {
             let ends = positions(&self.consumer, &self.config, self.topic, partition);
             match ends {
                 Ok(ends) if next < ends.first => Some(LogError::OutOfRange {
@@ -181,6 +183,9 @@ impl Source {
                 Ok(_) => None,
                 Err(error) => Some(error),
             }
+        });
+        found.unwrap_or_else(|| {
+            LogError::Unavailable(format!("a place in {} was out of range", self.topic))
         })
     }
 }
@@ -259,10 +264,12 @@ impl KafkaTail {
 struct Follower {
     source: Arc<Source>,
     hands: Sender<Handed>,
+    /// An error that came behind records. Some are said only once.
+    kept: Option<KafkaError>,
 }
 
 impl Follower {
-    fn follow(self) {
+    fn follow(mut self) {
         self.source.learn();
         while !self.hands.is_closed() && !self.source.closing.is_closed() {
             let handed = match self.poll() {
@@ -281,22 +288,13 @@ impl Follower {
     }
 
     /// Waits for a record, then takes what stands behind it without waiting.
-    fn poll(&self) -> Result<Vec<RecordBatch>, KafkaError> {
+    fn poll(&mut self) -> Result<Vec<RecordBatch>, KafkaError> {
         let Source {
             consumer, config, ..
         } = &*self.source;
         let mut batches: Vec<RecordBatch> = Vec::new();
-        let Some(message) = consumer.poll(LOOK_EVERY) else {
-            return Ok(batches);
-        };
-        add(&config.schema_ids, &mut batches, &message?);
-        for _ in 1..HANDED_OVER {
-            // An error that comes behind records comes again when it lasts.
-            let Some(Ok(message)) = consumer.poll(Duration::ZERO) else {
-                break;
-            };
-            add(&config.schema_ids, &mut batches, &message);
-        }
+        let add = |message| add(&config.schema_ids, &mut batches, &message);
+        gather(&mut self.kept, |within| consumer.poll(within), add)?;
         let mut polled = self.source.polled.lock();
         for batch in &batches {
             // One that is tailed no more has no place.
@@ -314,9 +312,11 @@ impl Follower {
     /// What an error means for the reader of the tail; nothing when it passes.
     fn meaning(&self, error: &KafkaError) -> Option<LogError> {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                self.source.out_of_range()
-            }
+            Some(
+                RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::OffsetOutOfRange
+                | RDKafkaErrorCode::LogTruncation,
+            ) => Some(self.source.out_of_range()),
             Some(
                 RDKafkaErrorCode::Fatal
                 | RDKafkaErrorCode::Authentication
@@ -330,6 +330,33 @@ impl Follower {
             }
         }
     }
+}
+
+/// Waits for one, then takes what stands behind it without waiting, up to an error, which is kept for the
+/// next time.
+fn gather<M>(
+    kept: &mut Option<KafkaError>,
+    mut poll: impl FnMut(Duration) -> Option<KafkaResult<M>>,
+    mut take: impl FnMut(M),
+) -> KafkaResult<()> {
+    if let Some(error) = kept.take() {
+        return Err(error);
+    }
+    let Some(first) = poll(LOOK_EVERY) else {
+        return Ok(());
+    };
+    take(first?);
+    for _ in 1..HANDED_OVER {
+        match poll(Duration::ZERO) {
+            Some(Ok(message)) => take(message),
+            Some(Err(error)) => {
+                *kept = Some(error);
+                break;
+            }
+            None => break,
+        }
+    }
+    Ok(())
 }
 
 fn add(ids: &SchemaIds, batches: &mut Vec<RecordBatch>, message: &BorrowedMessage<'_>) {
@@ -347,6 +374,23 @@ fn add(ids: &SchemaIds, batches: &mut Vec<RecordBatch>, message: &BorrowedMessag
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_behind_records_is_told_after_them() {
+        let lost = || KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset);
+        let mut polled = [
+            Some(Ok(1)),
+            Some(Ok(2)),
+            Some(Err(lost())),
+            Some(Ok(3)),
+            None,
+        ]
+        .into_iter();
+        let (mut kept, mut taken) = (None, Vec::new());
+        let mut turn = || gather(&mut kept, |_| polled.next()?, |one| taken.push(one));
+        assert_eq!([turn(), turn(), turn()], [Ok(()), Err(lost()), Ok(())]);
+        assert_eq!(taken, [1, 2, 3]);
+    }
 
     #[tokio::test]
     async fn a_tail_whose_thread_is_lost_can_be_begun_again_unless_the_log_was_closed() {

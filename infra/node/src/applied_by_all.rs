@@ -26,7 +26,8 @@ impl AppliedByAll {
         }
     }
 
-    /// These are asked from now on. Who waits already waits for those who were before.
+    /// These are asked from now on, by those too who wait already: they read what is live when they were
+    /// answered, not when they began to wait.
     pub(crate) fn ask(&self, all: Vec<Arc<dyn Applied>>) {
         self.all.send_replace(all.into());
     }
@@ -49,13 +50,18 @@ impl Applied for AppliedByAll {
     ) -> bool {
         let mut asked = self.all.subscribe();
         let applied = async {
-            let Ok(all) = asked.wait_for(|all| !all.is_empty()).await else {
-                return false;
-            };
-            let waits = all
-                .iter()
-                .map(|one| one.wait_applied(projection, partition, offset, timeout));
-            join_all(waits).await.into_iter().all(|applied| applied)
+            loop {
+                let Ok(all) = asked.wait_for(|all| !all.is_empty()).await else {
+                    return false;
+                };
+                let waits = all
+                    .iter()
+                    .map(|one| one.wait_applied(projection, partition, offset, timeout));
+                let applied = join_all(waits).await.into_iter().all(|applied| applied);
+                if !applied || Arc::ptr_eq(&all, &self.all.borrow()) {
+                    return applied;
+                }
+            }
         };
         tokio::select! {
             biased;

@@ -61,7 +61,7 @@ enum Fate {
     Stop(String),
 }
 
-/// Decodes what was read.
+/// Decodes what was read. A partition may come several times, each time further on.
 pub(crate) fn decode<P: Projection>(
     projection: &P,
     partitions: u32,
@@ -76,6 +76,10 @@ pub(crate) fn decode<P: Projection>(
     };
     for batch in batches {
         decode_batch(projection, partitions, batch, &mut chunk)?;
+        // What was read behind it may be of the same partition once more.
+        if chunk.stop.is_some() {
+            break;
+        }
     }
     Ok(chunk)
 }

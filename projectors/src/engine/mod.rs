@@ -78,6 +78,12 @@ impl Running {
     }
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
 /// Starts a projection over all partitions of its topic, or those that a group gives it, on a thread
 /// of its own, with a second one for its writes.
 pub(crate) fn start<P: Projection>(

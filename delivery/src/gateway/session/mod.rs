@@ -34,7 +34,7 @@ use schemas::errors::{Code, Refusal, close};
 use schemas::events::{MarkKind, MarkTold, StatusTold, VerdictTold};
 use schemas::frames::{Accepted, Closing, Frame, Ticks, encode_frame};
 use schemas::ids::{ChatId, ClientId, Identity, UserId};
-use schemas::position::Timestamp;
+use schemas::position::{Offset, Timestamp};
 use tokio::sync::Notify;
 
 use self::marks::Marks;
@@ -73,6 +73,8 @@ pub(crate) struct Session {
     heard_ms: AtomicU64,
     /// The retry alarm rang and was not looked at yet.
     retry_rang: AtomicBool,
+    /// The place behind the last setting that was pushed, in the user's partition of `accounts`.
+    settings_from: AtomicU64,
     signed_in: OnceLock<SignedIn>,
 }
 
@@ -109,6 +111,7 @@ impl Session {
             wake: Notify::new(),
             heard_ms: AtomicU64::new(millis(now)),
             retry_rang: AtomicBool::new(false),
+            settings_from: AtomicU64::new(0),
             signed_in: OnceLock::new(),
         }
     }
@@ -302,6 +305,17 @@ impl Session {
             chat.read = chat.read.max(told.seq);
         }
         self.put(frame.clone());
+    }
+
+    /// Tells a device of a setting of its user, unless it was told this or a later one: a fold that tells again
+    /// must not put it back. True when it was told now.
+    pub(crate) fn push_setting(&self, origin: Offset, frame: &Bytes) -> bool {
+        let next = origin.next().0;
+        if self.settings_from.fetch_max(next, Ordering::Relaxed) >= next {
+            return false;
+        }
+        self.put(frame.clone());
+        true
     }
 
     /// Live records may have been left out: the session resumes as if it had just come.

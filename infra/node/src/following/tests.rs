@@ -3,6 +3,7 @@
 use compact_str::CompactString;
 use infra_ports::memory::{Chances, Executor, MemoryLog, MemoryStore, Node};
 use infra_ports::{EventLog, Mutation};
+use parking_lot::Mutex;
 use projectors::engine::checkpoints::NO_BUILD;
 use projectors::{Ports, Share};
 use schemas::position::Version;
@@ -130,6 +131,35 @@ fn readers_move_once_the_other_generation_has_all_that_theirs_had() {
             !scene.is_in_the_tables(8).await,
             "the old one counts no more"
         );
+        scene.end.send_replace(true);
+    });
+}
+
+#[test]
+fn who_began_to_wait_before_readers_moved_is_answered_for_what_they_read_then() {
+    run(|runtime| async move {
+        let scene = Scene::begin(runtime, &[]).await;
+        scene.until(|| scene.live.get() == Some(ONE)).await;
+        scene.checkpoint(ONE, 7).await;
+        scene.checkpoint(TWO, 7).await;
+        let applied = Arc::clone(&scene.applied);
+        let answer = Arc::new(Mutex::new(None));
+        let answered = Arc::clone(&answer);
+        let waits = async move {
+            let (place, offset) = (Partition(0), Offset(9));
+            let waits = applied.wait_applied("inbox", place, offset, 60 * SECOND);
+            let applied = waits.await;
+            *answered.lock() = Some(applied);
+        };
+        scene.runtime.spawn("waits", Box::pin(waits));
+        scene.point_at(TWO).await;
+        scene.until(|| scene.live.get() == Some(TWO)).await;
+        scene.checkpoint(ONE, 9).await;
+        scene.runtime.sleep(3 * SECOND).await;
+        assert_eq!(*answer.lock(), None, "what is read now lacks it");
+        scene.checkpoint(TWO, 9).await;
+        scene.until(|| answer.lock().is_some()).await;
+        assert_eq!(*answer.lock(), Some(true));
         scene.end.send_replace(true);
     });
 }

@@ -69,6 +69,22 @@ impl MemoryTail {
         }
     }
 
+    /// Sometimes it hands over in pieces, as a log does that fetches several times: the last record of each
+    /// partition comes apart, behind the others.
+    fn part(&self, batches: &mut Vec<RecordBatch>) {
+        let several = batches.iter().any(|batch| batch.records.len() > 1);
+        if !several || self.log.faults.choose("log.tail.apart", 2) == 0 {
+            return;
+        }
+        let divided = batches.iter_mut().filter(|batch| batch.records.len() > 1);
+        let apart = divided.map(|batch| RecordBatch {
+            partition: batch.partition,
+            records: batch.records.pop().into_iter().collect(),
+        });
+        let apart: Vec<_> = apart.collect();
+        batches.extend(apart);
+    }
+
     /// Moves on past what is handed over; the partitions served come last next time, so that a
     /// busy one starves nobody.
     fn advance(&mut self, batches: &[RecordBatch]) {
@@ -101,6 +117,7 @@ impl LogTail for MemoryTail {
             let mut batches = self.look(max_records)?;
             if !batches.is_empty() {
                 self.shorten(&mut batches);
+                self.part(&mut batches);
                 self.log.faults.point("log.tail.after").await;
                 drop(self.log.disk()?);
                 self.advance(&batches);

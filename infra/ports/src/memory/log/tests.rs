@@ -177,7 +177,17 @@ fn an_append_can_be_refused_without_effect() {
 
 #[test]
 fn a_tail_that_hands_over_less_hands_over_the_rest_later() {
-    let log = with(Choose("log.tail.short", 2));
+    assert_eq!(tailed(Choose("log.tail.short", 2)), [0, 1, 2]);
+}
+
+#[test]
+fn a_tail_that_hands_over_in_pieces_leaves_nothing_out() {
+    assert_eq!(tailed(Choose("log.tail.apart", 1)), [0, 1, 2]);
+}
+
+/// The offsets of three records, as a tail hands them over.
+fn tailed(choice: Choose) -> Vec<u64> {
+    let log = with(choice);
     run(log.append(
         Topic::Chats,
         Partition(0),
@@ -192,7 +202,7 @@ fn a_tail_that_hands_over_less_hands_over_the_rest_later() {
             offsets.extend(batch.records.iter().map(|record| record.offset.0));
         }
     }
-    assert_eq!(offsets, [0, 1, 2]);
+    offsets
 }
 
 /// Stops each call at one site until it is let through.
