@@ -167,11 +167,46 @@ fn a_session_whose_worker_lost_records_resumes_as_if_it_had_just_come() {
     // Retention overtakes the worker: a record in between is never delivered.
     scene.fill(&chat, "bob", 1..=3);
     scene.inbox("ada", &chat, 3, 1);
-    let gateway = scene.delivery.gateway.gateway_for_tests();
-    infra_ports::link::Deliveries::detached(&*gateway, &[schemas::position::Partition(0)]);
+    lose_worker(&scene);
     assert_eq!(seqs(&scene.frames(&client)), [2, 3]);
     scene.tell(4, &message(&chat, "bob", "4"), &["ada"]);
     assert_eq!(seqs(&scene.frames(&client)), [4]);
+}
+
+/// The worker of everybody is lost, and another one has begun to read behind what was told meanwhile.
+fn lose_worker(scene: &Scene) {
+    let gateway = scene.delivery.gateway.gateway_for_tests();
+    infra_ports::link::Deliveries::detached(&*gateway, &[schemas::position::Partition(0)]);
+}
+
+#[test]
+fn a_session_without_marks_misses_nothing_however_much_a_lost_worker_left_out() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = chat("d.ada.bob");
+    scene.tell(1, &message(&chat, "bob", "1"), &["ada"]);
+    assert_eq!(seqs(&scene.frames(&client)), [1]);
+    scene.fill(&chat, "bob", 1..=200);
+    scene.inbox("ada", &chat, 200, 1);
+    lose_worker(&scene);
+    let expected: Vec<u64> = (2..=200).collect();
+    assert_eq!(seqs(&scene.frames(&client)), expected);
+}
+
+#[test]
+fn what_a_lost_worker_left_out_comes_from_chats_too_that_a_new_device_was_not_sent() {
+    let mut scene = Scene::new();
+    for n in 10..35 {
+        let chat = chat(&format!("d.ada.b{n}"));
+        scene.fill(&chat, "bob", 1..=80);
+        scene.inbox("ada", &chat, 80, n);
+    }
+    let (client, _) = scene.connect("ada/phone");
+    let oldest = chat("d.ada.b10");
+    scene.fill(&oldest, "bob", 81..=81);
+    scene.inbox("ada", &oldest, 81, 11);
+    lose_worker(&scene);
+    assert_eq!(seqs(&scene.frames(&client)), [81]);
 }
 
 #[test]

@@ -133,6 +133,8 @@ pub(crate) enum Phase {
 pub(crate) struct Track {
     user: UserId,
     pub(crate) phase: Phase,
+    /// It was found out before what the device has.
+    served: bool,
     /// Grows whenever everything must be looked at again.
     pub(crate) round: u64,
     chats: BTreeMap<ChatId, ChatTrack>,
@@ -174,6 +176,7 @@ impl Track {
         Self {
             user,
             phase: Phase::Loading,
+            served: false,
             round: 0,
             chats: BTreeMap::new(),
             resume: VecDeque::new(),
@@ -233,6 +236,7 @@ impl Track {
 
     /// Everything must be looked at again: live entries may have been left out.
     pub(crate) fn reload(&mut self) {
+        self.served |= self.phase == Phase::Serving;
         self.phase = Phase::Loading;
         self.round += 1;
         self.resume.clear();
@@ -240,11 +244,14 @@ impl Track {
     }
 
     /// The device has everything of a chat up to `sent` (or need not get it); there is more up to
-    /// `head`. To be called for all chats of the inbox, those with the newest activity first.
+    /// `head`. To be called for all chats of the inbox, those with the newest activity first. What a device
+    /// need not get is decided when it comes: of a chat that it is served already nothing is left out.
     pub(crate) fn known(&mut self, id: ChatId, sent: Seq, head: Seq, origin: Offset) {
         let chat = self.chats.entry(id).or_default();
         chat.forget_join();
-        chat.sent = chat.sent.max(sent);
+        if !self.served || chat.sent == Seq(0) {
+            chat.sent = chat.sent.max(sent);
+        }
         if head > chat.sent {
             let behind = chat.behind.get_or_insert_default();
             behind.want = behind.want.max(head);
