@@ -1,4 +1,4 @@
-//! A hundred thousand sockets on one machine: idle at eight gateways of one platform, and then each of them
+//! Many sockets on one machine, a hundred thousand of them: idle at eight gateways of one platform, and then each of them
 //! is reached, by a message of its neighbour's that went through the log, the projectors and a worker.
 
 use std::path::Path;
@@ -15,7 +15,6 @@ use crate::scenarios::cost::resident_bytes;
 use crate::scenarios::idle;
 use crate::scenarios::stage::{Place, SETTINGS, Stage};
 
-const SOCKETS: usize = 100_000;
 /// A process may have 20,000 files at most.
 const GATEWAYS: usize = 8;
 /// So many that each has far fewer sockets than it may have files, as its gateway has.
@@ -39,18 +38,19 @@ pub(super) fn measure(options: &Options) -> anyhow::Result<Found> {
     };
     let stage = Stage::set_up(&place)?;
     let before = resident(&mut platform.cluster, &gateways)?;
-    let holds = idle::hold(&stage, SOCKETS, LOADS, RATE)?;
+    let sockets = options.sockets;
+    let holds = idle::hold(&stage, sockets, LOADS, RATE)?;
     let held = resident(&mut platform.cluster, &gateways)?;
     let reached = holds.go()?.delivered(0).count;
     // Its tables are those of a hundred thousand chats: compared with the log elsewhere.
     drop(platform);
-    let a_socket = held.saturating_sub(before) as f64 / SOCKETS as f64;
+    let a_socket = held.saturating_sub(before) as f64 / sockets as f64;
     let figures = [
         Figure::alone(
-            &format!("{SOCKETS} sockets held by {GATEWAYS} gateways: reached"),
+            &format!("{sockets} sockets held by {GATEWAYS} gateways: reached"),
             "sockets",
             &[reached as f64],
-            Some(Goal::AtLeast(SOCKETS as f64)),
+            Some(Goal::AtLeast(sockets as f64)),
         ),
         Figure::alone(
             "idle socket with the network link: its gateway's memory",

@@ -35,6 +35,9 @@ pub struct Options {
     /// Where results are written
     #[arg(long, default_value = "bench/results")]
     results: PathBuf,
+    /// Sockets that are held
+    #[arg(long, default_value_t = 100_000)]
+    sockets: usize,
     /// The program of the node; without it, the `cursus` built beside this one
     #[arg(long)]
     program: Option<PathBuf>,
@@ -56,7 +59,7 @@ enum Area {
     Link,
     /// How long messages stand still when a process goes and comes back
     Pauses,
-    /// A hundred thousand sockets, each of which is reached
+    /// Many sockets, each of which is reached
     Held,
 }
 
