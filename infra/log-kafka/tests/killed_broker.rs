@@ -79,6 +79,8 @@ impl Case {
             brokers: servers.kafka().to_owned(),
             partitions: PARTITIONS,
             append_within: Duration::from_secs(60),
+            // Three brokers that have just been started, on a busy machine, may be slow to make a topic.
+            answer_within: Duration::from_secs(60),
             ..Config::default()
         };
         let log = Arc::new(KafkaLog::connect(config).await.unwrap());
