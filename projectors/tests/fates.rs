@@ -105,6 +105,13 @@ impl Bench {
         let _halt = self.executor.run_for(Duration::from_secs(5));
     }
 
+    /// Tells it to stop, and says how it ended.
+    fn stop(mut self) -> Result<(), Stop> {
+        let projectors = self.projectors;
+        let stopped = async move { projectors.stop().await };
+        self.executor.block_on(Node(5), stopped).unwrap()
+    }
+
     fn heads(&self) -> Vec<(&'static str, Bytes, Bytes, Bytes)> {
         let all = rows(&self.store, LIVE).into_iter();
         all.filter(|(table, ..)| *table == "messages").collect()
@@ -178,16 +185,16 @@ fn newer_rules_stop_the_projection_and_what_stands_before_is_complete() {
     );
 }
 
-/// A log that hands a partition over in pieces.
-struct InPieces;
+/// Everything goes wrong at once that this says goes wrong.
+struct Wrong<F>(F);
 
-impl Faults for InPieces {
+impl<F: Fn(&'static str) -> bool + Send + Sync> Faults for Wrong<F> {
     fn point(&self, _site: &'static str) -> BoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
     }
 
     fn choose(&self, site: &'static str, _options: u32) -> u32 {
-        u32::from(site == "log.tail.apart")
+        u32::from((self.0)(site))
     }
 }
 
@@ -196,7 +203,8 @@ fn what_is_read_behind_newer_rules_waits_for_the_upgrade_whatever_piece_it_comes
     let (log, ada) = (empty_log(), user(0));
     let newer = send_under(2, DIRECT, &ada, 1);
     append(&log, &[send(DIRECT, &ada, 0), newer, send(DIRECT, &ada, 2)]);
-    let log = log.reopen(Arc::new(InPieces));
+    let in_pieces = Wrong(|site| site == "log.tail.apart");
+    let log = log.reopen(Arc::new(in_pieces));
     let mut bench = bench(log, MemoryStore::new());
     bench.run();
     let status = bench.projectors.status("chats").unwrap();
@@ -269,63 +277,42 @@ fn a_store_that_fails_for_good_stops_the_projection() {
     );
 }
 
-/// A store that can be read but takes no writes until there is room again.
-#[derive(Clone, Default)]
-struct Full {
-    has_room: Arc<AtomicBool>,
-}
-
-impl Faults for Full {
-    fn point(&self, _site: &'static str) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::ready(()))
-    }
-
-    fn choose(&self, site: &'static str, _options: u32) -> u32 {
-        u32::from(site == "store.write" && !self.has_room.load(Ordering::Relaxed))
-    }
-}
-
-/// One message for a store that takes no writes, and how the projectors end that are told to stop
-/// while they wait for it.
-fn stopped_before(full: &Full, and_then: impl FnOnce()) -> Result<(), Stop> {
+/// One message, and projectors that wait for a store which can be read but takes no writes until there is
+/// room; and what makes room.
+fn waits_for_room() -> (Bench, Arc<AtomicBool>) {
     let (log, ada) = (empty_log(), user(0));
     append(&log, &[send(DIRECT, &ada, 0)]);
-    let mut bench = bench(log, MemoryStore::with_faults(Arc::new(full.clone())));
+    let has_room = Arc::new(AtomicBool::new(false));
+    let looks = Arc::clone(&has_room);
+    let full = Wrong(move |site| site == "store.write" && !looks.load(Ordering::Relaxed));
+    let mut bench = bench(log, MemoryStore::with_faults(Arc::new(full)));
     bench.run();
     let health = bench.chats_health();
     assert!(matches!(health, Health::Retrying { .. }), "{health:?}");
     let chats = bench.projectors.status("chats").unwrap();
     assert_eq!(chats.applied(home(DIRECT)), Some(Offset(0)));
-    and_then();
-    let projectors = bench.projectors;
-    bench
-        .executor
-        .block_on(Node(5), async move { projectors.stop().await })
-        .unwrap()
+    (bench, has_room)
 }
 
 #[test]
 fn a_store_that_does_not_answer_is_waited_for_until_told_to_stop() {
-    let stopped = stopped_before(&Full::default(), || ());
+    let (bench, _) = waits_for_room();
+    let stopped = bench.stop();
     assert!(matches!(stopped, Err(Stop::GaveUp(_))), "{stopped:?}");
 }
 
 #[test]
 fn a_store_that_is_back_when_told_to_stop_is_written_to_once_more() {
-    let full = Full::default();
-    let stopped = stopped_before(&full, || full.has_room.store(true, Ordering::Relaxed));
+    let (bench, has_room) = waits_for_room();
+    has_room.store(true, Ordering::Relaxed);
+    let stopped = bench.stop();
     assert!(stopped.is_ok(), "{stopped:?}");
 }
 
 #[test]
 fn who_is_dropped_while_a_store_does_not_answer_tries_once_more_and_ends() {
-    let (log, ada) = (empty_log(), user(0));
-    append(&log, &[send(DIRECT, &ada, 0)]);
-    let full = Full::default();
-    let mut bench = bench(log, MemoryStore::with_faults(Arc::new(full)));
-    bench.run();
+    let (mut bench, _) = waits_for_room();
     let status = bench.projectors.status("chats").unwrap();
-    assert!(matches!(status.health(), Health::Retrying { .. }));
     drop(bench.projectors);
     let _halt = bench.executor.run_for(Duration::from_secs(5));
     let health = status.health();

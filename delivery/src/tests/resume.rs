@@ -4,6 +4,7 @@ use infra_ports::EventLog;
 use infra_ports::memory::Chances;
 use infra_ports::memory::transport::{Received, Socket};
 use schemas::frames::{Frame, decode_frame};
+use schemas::ids::ChatId;
 
 use crate::Config;
 use crate::testing::*;
@@ -38,14 +39,20 @@ fn a_device_gets_what_it_missed_in_batches_newest_chats_first_then_live() {
     assert_eq!(batches, expected);
 }
 
-#[test]
-fn a_new_device_gets_the_newest_50_of_the_newest_20_chats() {
+/// More chats than a new device is sent, each with more entries: `d.ada.b34` is the newest.
+fn with_25_chats() -> Scene {
     let mut scene = Scene::new();
     for n in 10..35 {
         let chat = chat(&format!("d.ada.b{n}"));
         scene.fill(&chat, "bob", 1..=80);
         scene.inbox("ada", &chat, 80, n);
     }
+    scene
+}
+
+#[test]
+fn a_new_device_gets_the_newest_50_of_the_newest_20_chats() {
+    let mut scene = with_25_chats();
     let (client, frames) = scene.connect("ada/phone");
     let batches = entries(&frames);
     assert_eq!(batches.len(), 20);
@@ -157,50 +164,45 @@ fn what_is_told_while_a_device_resumes_follows_without_gap_or_duplicate() {
     }
 }
 
-#[test]
-fn a_session_whose_worker_lost_records_resumes_as_if_it_had_just_come() {
-    let mut scene = Scene::new();
-    let client = scene.live("ada/phone");
-    let chat = chat("d.ada.bob");
-    scene.tell(1, &message(&chat, "bob", "1"), &["ada"]);
-    assert_eq!(seqs(&scene.frames(&client)), [1]);
-    // Retention overtakes the worker: a record in between is never delivered.
-    scene.fill(&chat, "bob", 1..=3);
-    scene.inbox("ada", &chat, 3, 1);
-    lose_worker(&scene);
-    assert_eq!(seqs(&scene.frames(&client)), [2, 3]);
-    scene.tell(4, &message(&chat, "bob", "4"), &["ada"]);
-    assert_eq!(seqs(&scene.frames(&client)), [4]);
-}
-
 /// The worker of everybody is lost, and another one has begun to read behind what was told meanwhile.
 fn lose_worker(scene: &Scene) {
     let gateway = scene.delivery.gateway.gateway_for_tests();
     infra_ports::link::Deliveries::detached(&*gateway, &[schemas::position::Partition(0)]);
 }
 
-#[test]
-fn a_session_without_marks_misses_nothing_however_much_a_lost_worker_left_out() {
+/// A live device that got the first entry of a chat and marked none, when those behind it up to `through` were
+/// lost with a worker.
+fn after_a_loss(through: u64) -> (Scene, Client, ChatId) {
     let mut scene = Scene::new();
     let client = scene.live("ada/phone");
     let chat = chat("d.ada.bob");
     scene.tell(1, &message(&chat, "bob", "1"), &["ada"]);
     assert_eq!(seqs(&scene.frames(&client)), [1]);
-    scene.fill(&chat, "bob", 1..=200);
-    scene.inbox("ada", &chat, 200, 1);
+    // Retention overtakes the worker: a record in between is never delivered.
+    scene.fill(&chat, "bob", 1..=through);
+    scene.inbox("ada", &chat, through, 1);
     lose_worker(&scene);
+    (scene, client, chat)
+}
+
+#[test]
+fn a_session_whose_worker_lost_records_resumes_as_if_it_had_just_come() {
+    let (mut scene, client, chat) = after_a_loss(3);
+    assert_eq!(seqs(&scene.frames(&client)), [2, 3]);
+    scene.tell(4, &message(&chat, "bob", "4"), &["ada"]);
+    assert_eq!(seqs(&scene.frames(&client)), [4]);
+}
+
+#[test]
+fn a_session_without_marks_misses_nothing_however_much_a_lost_worker_left_out() {
+    let (mut scene, client, _) = after_a_loss(200);
     let expected: Vec<u64> = (2..=200).collect();
     assert_eq!(seqs(&scene.frames(&client)), expected);
 }
 
 #[test]
 fn what_a_lost_worker_left_out_comes_from_chats_too_that_a_new_device_was_not_sent() {
-    let mut scene = Scene::new();
-    for n in 10..35 {
-        let chat = chat(&format!("d.ada.b{n}"));
-        scene.fill(&chat, "bob", 1..=80);
-        scene.inbox("ada", &chat, 80, n);
-    }
+    let mut scene = with_25_chats();
     let (client, _) = scene.connect("ada/phone");
     let oldest = chat("d.ada.b10");
     scene.fill(&oldest, "bob", 81..=81);

@@ -1,12 +1,11 @@
-//! Many sockets on one machine, a hundred thousand of them: idle at eight gateways of one platform, and then each of them
-//! is reached, by a message of its neighbour's that went through the log, the projectors and a worker.
+//! Many sockets on one machine, a hundred thousand of them: idle at eight gateways of one platform, and then
+//! each is reached, by a message of its neighbour's that went through the log, the projectors and a worker.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use infra_servers::Servers;
 use infra_testkit::cluster::Cluster;
-use infra_testkit::process::beside;
 use infra_testkit::torture::apart::Stage as Platform;
 
 use super::{Found, Options};
@@ -24,8 +23,7 @@ const LOADS: usize = 8;
 const RATE: u64 = 250;
 
 pub(super) fn measure(options: &Options) -> anyhow::Result<Found> {
-    let program = options.program.clone();
-    let program = program.map_or_else(|| beside("cursus"), Ok)?;
+    let program = options.program()?;
     let servers = Arc::new(Servers::start(&["kafka", "cassandra", "redis"])?);
     let gateways: Vec<String> = (1..=GATEWAYS).map(|n| format!("gateway-{n}")).collect();
     let mut platform = set_up(servers, &program, &gateways)?;

@@ -1,7 +1,7 @@
 //! Measures on real servers of this machine: appending to Kafka, rows into Cassandra, messages from
 //! client to client over Kafka, and the link between worker and gateway. Each beside the bare loop of
-//! the same work, in the same run. And how long messages stand still when a process
-//! goes, and how many sockets all of it holds.
+//! the same work, in the same run. And how long messages stand still when a process goes, and how many
+//! sockets all of it holds.
 //!
 //! One file a measure. Servers are started for each of them and gone after it. A run that loses or
 //! doubles something gives no figure.
@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use infra_testkit::process::beside;
 
 use crate::figure::Figure;
 use crate::inside::cassandra;
@@ -44,6 +45,12 @@ pub struct Options {
     /// Where data is kept while measuring: a folder on a real disk
     #[arg(long, default_value = "target/load-data")]
     scratch: PathBuf,
+}
+
+impl Options {
+    fn program(&self) -> anyhow::Result<PathBuf> {
+        self.program.clone().map_or_else(|| beside("cursus"), Ok)
+    }
 }
 
 /// An area of measures, one results file each.

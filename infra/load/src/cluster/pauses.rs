@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use infra_servers::Servers;
-use infra_testkit::process::beside;
 use infra_testkit::torture::apart::{
     self, Hit, Outcome, PROCESSES, Plan, Round, Silences, Stage, kind,
 };
@@ -118,8 +117,7 @@ const STOOD_BY: Pause = Pause {
 };
 
 pub(super) async fn measure(options: &Options) -> anyhow::Result<Found> {
-    let program = options.program.clone();
-    let program = program.map_or_else(|| beside("cursus"), Ok)?;
+    let program = options.program()?;
     let servers = tokio::task::block_in_place(apart::servers)?;
     let runs = options.runs;
     let hits = HITS.iter().cycle().take(runs).flatten().copied();

@@ -71,6 +71,14 @@ impl Scene {
         scene
     }
 
+    /// Of a process that only reads, and whose tables are at 7.
+    async fn begin_at_7(runtime: Arc<dyn Runtime>) -> Self {
+        let scene = Self::begin(runtime, &[]).await;
+        scene.until(|| scene.live.get() == Some(ONE)).await;
+        scene.checkpoint(ONE, 7).await;
+        scene
+    }
+
     async fn checkpoint(&self, generation: Generation, offset: u64) {
         let row = CheckpointRow {
             projection: CompactString::const_new("inbox"),
@@ -112,9 +120,7 @@ fn run<F: Future<Output = ()> + Send + 'static>(test: impl FnOnce(Arc<dyn Runtim
 #[test]
 fn readers_move_once_the_other_generation_has_all_that_theirs_had() {
     run(|runtime| async move {
-        let scene = Scene::begin(runtime, &[]).await;
-        scene.until(|| scene.live.get() == Some(ONE)).await;
-        scene.checkpoint(ONE, 7).await;
+        let scene = Scene::begin_at_7(runtime).await;
         assert!(scene.is_in_the_tables(7).await);
         scene.checkpoint(TWO, 5).await;
         scene.point_at(TWO).await;
@@ -138,9 +144,7 @@ fn readers_move_once_the_other_generation_has_all_that_theirs_had() {
 #[test]
 fn who_began_to_wait_before_readers_moved_is_answered_for_what_they_read_then() {
     run(|runtime| async move {
-        let scene = Scene::begin(runtime, &[]).await;
-        scene.until(|| scene.live.get() == Some(ONE)).await;
-        scene.checkpoint(ONE, 7).await;
+        let scene = Scene::begin_at_7(runtime).await;
         scene.checkpoint(TWO, 7).await;
         let applied = Arc::clone(&scene.applied);
         let answer = Arc::new(Mutex::new(None));
@@ -167,9 +171,7 @@ fn who_began_to_wait_before_readers_moved_is_answered_for_what_they_read_then() 
 #[test]
 fn readers_stay_when_the_pointer_moves_back_before_they_could_follow() {
     run(|runtime| async move {
-        let scene = Scene::begin(runtime, &[]).await;
-        scene.until(|| scene.live.get() == Some(ONE)).await;
-        scene.checkpoint(ONE, 7).await;
+        let scene = Scene::begin_at_7(runtime).await;
         scene.point_at(TWO).await;
         scene.runtime.sleep(3 * SECOND).await;
         assert!(!scene.is_in_the_tables(7).await, "2 has nothing");

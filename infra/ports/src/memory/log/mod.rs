@@ -9,8 +9,9 @@
 //! `log.append.after`, `log.sync.before`, `log.sync.after`, `log.read.before`, `log.tail.before`,
 //! `log.tail.after`, `log.close.before`. Choices: `log.append` (1 full, 2 unavailable and nothing written,
 //! 3 unavailable but written), `log.sync` (1 unavailable and not synced, 2 unavailable but synced), `log.read`
-//! (1 unavailable), `log.tail` (1 unavailable), `log.tail.short` (how many records fewer), `log.tail.apart` (1 in pieces), `log.crash.lost`
-//! (how many unsynced batches of a topic are lost). An fsync that fails is [`MemoryLog::poison`].
+//! (1 unavailable), `log.tail` (1 unavailable), `log.tail.short` (how many records fewer), `log.tail.apart`
+//! (1 in pieces), `log.crash.lost` (how many unsynced batches of a topic are lost). An fsync that fails is
+//! [`MemoryLog::poison`].
 
 mod around;
 mod disk;
