@@ -67,7 +67,9 @@ pub enum Event {
     Settings(Settings),
     /// The server knows who this is.
     Welcome(Welcome),
-    /// Everything missed has been sent.
+    /// Everything missed has been sent. Of a connection that was live before: the server may have left
+    /// something out and has sent the entries since then, but not hints, marks and settings; the list
+    /// of chats has those.
     Live,
     /// The connection is gone; the next attempt comes by itself.
     Disconnected {

@@ -26,7 +26,7 @@ pub struct Config {
     pub commands: Rate,
     /// Marks of one device of one user, after the gateway has merged them.
     pub marks: Rate,
-    /// Reads of one device of one user, over frames and HTTP.
+    /// Reads of one device of one user, over frames and HTTP, and marks that the tables must be asked for.
     pub reads: Rate,
     /// HTTP requests and handshakes of one address, before any token is looked at.
     pub addresses: Rate,

@@ -70,6 +70,9 @@ impl Session {
     }
 
     fn went_live(&mut self, now: Moment) {
+        if self.is_live() {
+            return self.live_anew(now);
+        }
         self.link.live();
         let unheard =
             |(chat, order): (&ChatId, &super::Order)| order.last().is_none().then(|| chat.clone());
@@ -82,6 +85,14 @@ impl Session {
             self.heads.begin(now, self.orders.keys().cloned().collect());
         }
         self.ask_gaps(now);
+    }
+
+    /// The server may have left something out, and has sent since then whatever of that was an entry.
+    /// A refusal is none: who waits for one asks again.
+    fn live_anew(&mut self, now: Moment) {
+        self.tell(Event::Live);
+        self.outbox.ask_again();
+        self.write_commands(now);
     }
 
     fn heads(&mut self, now: Moment, page: Chats) {

@@ -236,6 +236,17 @@ impl Outbox {
         }
     }
 
+    /// What became of a logged command may have been told and never come: all those that were put on
+    /// the socket are put on it again.
+    pub(super) fn ask_again(&mut self) {
+        let flying = |(ticket, outgoing): (&Ticket, &Outgoing)| {
+            let asked = outgoing.key.is_some() && outgoing.stage != Stage::Waiting;
+            (asked && !self.again.contains(ticket)).then_some(*ticket)
+        };
+        let flying = self.commands.iter().filter_map(flying);
+        self.ready.extend(flying);
+    }
+
     fn look(&mut self, now: Moment) {
         let mut next = None;
         for (ticket, outgoing) in &self.commands {

@@ -146,6 +146,30 @@ fn a_mark_on_what_another_session_was_sent_is_not_refused_for_good_while_the_tab
 }
 
 #[test]
+fn a_mark_that_the_tables_must_be_asked_for_counts_as_a_read() {
+    let mut scene = Scene::new();
+    let (mine, other) = (chat("d.ada.bob"), chat("d.ada.cyd"));
+    scene.fill(&mine, "bob", 1..=3);
+    scene.fill(&other, "cyd", 1..=3);
+    let client = scene.live("ada/phone");
+    *scene.commands.reads_left.lock() = 1;
+    scene.command(&client, "r", &delivered(&mine, 2));
+    assert_eq!(settled(&scene.frames(&client)), 1);
+    scene.command(&client, "r", &delivered(&other, 2));
+    assert_eq!(errors(&scene.frames(&client)), [Code::RateLimited]);
+    // What the session knows itself costs no read.
+    let told = chat("d.ada.dan");
+    scene.tell(1, &message(&told, "dan", "1"), &["ada"]);
+    scene.frames(&client);
+    scene.command(&client, "r", &delivered(&told, 1));
+    let frames = scene.frames(&client);
+    assert_eq!((settled(&frames), errors(&frames)), (1, vec![]));
+    *scene.commands.reads_left.lock() = 1;
+    scene.command(&client, "r", &delivered(&other, 2));
+    assert_eq!(settled(&scene.frames(&client)), 1, "it may be sent again");
+}
+
+#[test]
 fn a_mark_on_what_was_resumed_is_stamped_from_the_timeline() {
     let mut scene = Scene::new();
     let chat = chat("d.ada.bob");

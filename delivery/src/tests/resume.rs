@@ -188,7 +188,9 @@ fn after_a_loss(through: u64) -> (Scene, Client, ChatId) {
 #[test]
 fn a_session_whose_worker_lost_records_resumes_as_if_it_had_just_come() {
     let (mut scene, client, chat) = after_a_loss(3);
-    assert_eq!(seqs(&scene.frames(&client)), [2, 3]);
+    let frames = scene.frames(&client);
+    assert_eq!(seqs(&frames), [2, 3]);
+    assert!(matches!(frames.last(), Some(Frame::Live {})), "{frames:?}");
     scene.tell(4, &message(&chat, "bob", "4"), &["ada"]);
     assert_eq!(seqs(&scene.frames(&client)), [4]);
 }

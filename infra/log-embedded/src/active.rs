@@ -3,12 +3,18 @@
 //! An fdatasync is cheapest over blocks that were written before. So a background thread writes
 //! zeros ahead of the end. It claims a range first; the writer never writes into a range that is
 //! being zeroed, it waits for the zeros, which happens only when it has outrun them.
+//!
+//! The kernel tells of pages that it could not write once per opening of the file. So records and
+//! zeros are synced through openings of their own: what befell a record is never told to the keeper
+//! alone, while the committer's fdatasync behind it is called a success.
 
 use std::io;
 use std::sync::Arc;
 
+use infra_ports::log::LogError;
 use parking_lot::{Condvar, Mutex};
 
+use crate::poison::Poison;
 use crate::segment::Segment;
 use crate::storage::{StorageFile, write_zeros};
 
@@ -29,13 +35,22 @@ struct Zeros {
 pub(crate) struct Active {
     pub(crate) segment: Arc<Segment>,
     pub(crate) file: Arc<dyn StorageFile>,
+    /// The same file, opened once more for zeros.
+    ahead: Arc<dyn StorageFile>,
+    /// Held by who syncs `file`, until everybody knows when that failed.
+    syncing: Mutex<()>,
     zeros: Mutex<Zeros>,
     free: Condvar,
 }
 
 impl Active {
-    /// A segment in whose file everything after the end of the frames is zero up to `until`.
-    pub(crate) fn new(segment: Arc<Segment>, file: Arc<dyn StorageFile>, until: u64) -> Self {
+    /// A segment in whose file, opened once for records and once for zeros, everything after the end
+    /// of the frames is zero up to `until`.
+    pub(crate) fn new(
+        segment: Arc<Segment>,
+        [file, ahead]: [Arc<dyn StorageFile>; 2],
+        until: u64,
+    ) -> Self {
         let zeros = Mutex::new(Zeros {
             until,
             asked: false,
@@ -44,9 +59,19 @@ impl Active {
         Self {
             segment,
             file,
+            ahead,
+            syncing: Mutex::default(),
             zeros,
             free: Condvar::new(),
         }
+    }
+
+    /// Makes durable what was written before the call; a failure poisons.
+    pub(crate) fn sync(&self, poison: &Poison) -> Result<(), LogError> {
+        let _alone = self.syncing.lock();
+        poison.check()?;
+        let synced = self.file.sync_data();
+        synced.map_err(|error| poison.spread("sync", &self.segment.path, &error))
     }
 
     /// Takes the room up to `end` for a write; returns up to where the file was zeroed before.
@@ -107,10 +132,10 @@ impl Active {
     }
 
     fn put_zeros(&self, from: u64, to: u64) -> Result<(), ZeroError> {
-        let written = self.file.allocate(from, to - from);
-        let written = written.and_then(|()| write_zeros(&*self.file, from, to));
+        let written = self.ahead.allocate(from, to - from);
+        let written = written.and_then(|()| write_zeros(&*self.ahead, from, to));
         written.map_err(ZeroError::Write)?;
-        self.file.sync_data().map_err(ZeroError::Sync)
+        self.ahead.sync_data().map_err(ZeroError::Sync)
     }
 }
 
@@ -118,8 +143,7 @@ impl Active {
 pub(crate) enum ZeroError {
     /// They could not be written: the file grows with each write.
     Write(io::Error),
-    /// They could not be synced. The kernel tells of each failure once only, so this may have been
-    /// that of a record.
+    /// They could not be synced; this may have been a record's failure.
     Sync(io::Error),
 }
 
@@ -133,10 +157,14 @@ mod tests {
     use super::*;
     use crate::format::header::Header;
 
-    /// A file that does nothing but what is to be done when room is made in it.
-    struct Making<F>(F);
+    /// A file that does nothing but what is to be done when room is made in it, and when it is synced.
+    struct Doing<M, S>(M, S);
 
-    impl<F: Fn(u64, u64) -> io::Result<()> + Send + Sync> StorageFile for Making<F> {
+    impl<M, S> StorageFile for Doing<M, S>
+    where
+        M: Fn(u64, u64) -> io::Result<()> + Send + Sync,
+        S: Fn() -> io::Result<()> + Send + Sync,
+    {
         fn read_at(&self, _buffer: &mut [u8], _position: u64) -> io::Result<usize> {
             Ok(0)
         }
@@ -144,7 +172,7 @@ mod tests {
             Ok(bytes.len())
         }
         fn sync_data(&self) -> io::Result<()> {
-            Ok(())
+            self.1()
         }
         fn length(&self) -> io::Result<u64> {
             Ok(0)
@@ -160,8 +188,13 @@ mod tests {
         }
     }
 
-    /// A segment of 1,000 bytes in such a file.
+    /// A segment of 1,000 bytes in a file that does this when room is made in it.
     fn active(allocate: impl Fn(u64, u64) -> io::Result<()> + Send + Sync + 'static) -> Active {
+        active_in(Doing(allocate, || Ok(())))
+    }
+
+    /// The same in this file.
+    fn active_in(file: impl StorageFile + 'static) -> Active {
         let header = Header {
             topic: Topic::Chats,
             number: 0,
@@ -169,7 +202,8 @@ mod tests {
             base: vec![0],
         };
         let segment = Arc::new(Segment::new(header, std::path::Path::new("/")));
-        Active::new(segment, Arc::new(Making(allocate)), 1_000)
+        let file: Arc<dyn StorageFile> = Arc::new(file);
+        Active::new(segment, [Arc::clone(&file), file], 1_000)
     }
 
     #[test]
@@ -201,6 +235,43 @@ mod tests {
             }
             go_on.wait();
             assert_eq!(writer.join().unwrap(), 1500);
+        });
+    }
+
+    #[test]
+    fn who_syncs_while_another_does_hears_of_that_one_s_failure() {
+        let failing = Arc::new((AtomicBool::new(true), Barrier::new(2), Barrier::new(2)));
+        let inside = Arc::clone(&failing);
+        let active = active_in(Doing(
+            |_, _| Ok(()),
+            // As the kernel does: told once, then forgotten.
+            move || match inside.0.swap(false, Ordering::SeqCst) {
+                true => {
+                    inside.1.wait();
+                    inside.2.wait();
+                    Err(io::Error::other("the disk did not take it"))
+                }
+                false => Ok(()),
+            },
+        ));
+        let (poison, answered) = (Poison::default(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| active.sync(&poison));
+            failing.1.wait();
+            let second = scope.spawn(|| {
+                let synced = active.sync(&poison);
+                answered.store(true, Ordering::SeqCst);
+                synced
+            });
+            for _ in 0..20_000 {
+                std::thread::yield_now();
+            }
+            let early = answered.load(Ordering::SeqCst);
+            failing.2.wait();
+            assert!(!early, "it knows too little yet");
+            for synced in [first.join().unwrap(), second.join().unwrap()] {
+                assert!(matches!(synced, Err(LogError::Poisoned(_))), "{synced:?}");
+            }
         });
     }
 

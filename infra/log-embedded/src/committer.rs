@@ -78,13 +78,11 @@ impl TopicLog {
 
     /// Syncs what was written; returns how long that took, if there was anything.
     fn make_durable(&self, mark: Option<Mark>) -> Result<Option<Duration>, LogError> {
-        self.shared.poison.check()?;
         let Some(Mark { active, place }) = mark else {
-            return Ok(None);
+            return self.shared.poison.check().map(|()| None);
         };
         let begun = Instant::now();
-        let synced = active.file.sync_data();
-        synced.map_err(|e| self.shared.poison.spread("sync", &active.segment.path, &e))?;
+        active.sync(&self.shared.poison)?;
         let mut writer = self.writer.lock();
         let mut is_far = false;
         if Arc::ptr_eq(&writer.active, &active) {

@@ -83,9 +83,9 @@ pub(crate) fn recover(
     let Some(last) = segments.pop() else {
         return create(storage, config, directory, topic);
     };
-    let file = storage
-        .open(&last.path, false)
-        .map_err(OpenError::io("open", &last.path))?;
+    let open = || storage.open(&last.path, false);
+    let opened = open().and_then(|file| Ok((file, open()?)));
+    let (file, ahead) = opened.map_err(OpenError::io("open", &last.path))?;
     let every = config.index_every_bytes;
     let known = Checkpoint::load(storage, directory, &last.header, &*file, every);
     let known = known.unwrap_or_else(|| Checkpoint::start(&last.header, every));
@@ -112,7 +112,8 @@ pub(crate) fn recover(
         records,
         ..
     } = scan;
-    let active = Arc::new(Active::new(Arc::clone(&last), file, length.max(good)));
+    let until = length.max(good);
+    let active = Arc::new(Active::new(Arc::clone(&last), [file, ahead], until));
     segments.push(last);
     if let Some(cut) = &cut {
         tracing::warn!(%topic, file = %cut.file.display(), position = cut.position,
@@ -151,7 +152,7 @@ fn create(
         base: ends.clone(),
     };
     let active = make_file(storage, directory, 0, 0)
-        .and_then(|(file, until)| begin(directory, file, until, header))
+        .and_then(|(file, until)| begin(storage, directory, file, until, header))
         .map_err(OpenError::io("begin", &directory.join(segment_name(0))))?;
     let index = SparseIndex::new(&active.segment.header, config.index_every_bytes);
     let position = active.segment.header.end();

@@ -122,19 +122,19 @@ pub(crate) fn make_file(
 
 /// Writes the head of a segment, durable when it returns, and makes it one to write to.
 pub(crate) fn begin(
+    storage: &dyn Storage,
     directory: &std::path::Path,
     file: Arc<dyn StorageFile>,
     zeroed_until: u64,
     header: Header,
 ) -> io::Result<Active> {
-    write_full(&*file, &header.encode(), 0)?;
-    file.sync_data()?;
     let until = zeroed_until.max(header.end());
-    Ok(Active::new(
-        Arc::new(Segment::new(header, directory)),
-        file,
-        until,
-    ))
+    let head = header.encode();
+    let segment = Arc::new(Segment::new(header, directory));
+    let ahead = storage.open(&segment.path, false)?;
+    write_full(&*file, &head, 0)?;
+    file.sync_data()?;
+    Ok(Active::new(segment, [file, ahead], until))
 }
 
 /// A number that nobody who writes records can know.
@@ -145,14 +145,13 @@ pub(crate) fn draw_salt() -> u64 {
 impl TopicLog {
     /// Seals the active segment and goes on to the next one.
     pub(crate) fn roll(&self, writer: &mut Writer) -> Result<(), LogError> {
-        let old = Arc::clone(&writer.active);
         if writer.is_dirty() {
-            let synced = old.file.sync_data();
-            synced.map_err(|e| self.shared.poison.spread("sync", &old.segment.path, &e))?;
+            writer.active.sync(&self.shared.poison)?;
             writer.claim = writer.position;
             self.view.lock().mark_durable(&writer.ends);
             self.durable.notify_waiters();
         }
+        let old = Arc::clone(&writer.active);
         let active = self.next_segment(writer)?;
         let every = self.shared.config.index_every_bytes;
         let fresh = SparseIndex::new(&active.segment.header, every);
@@ -188,7 +187,7 @@ impl TopicLog {
             .spare
             .take(number)
             .map_or_else(|| make_file(storage, &self.directory, number, 0), Ok)
-            .and_then(|(file, until)| begin(&self.directory, file, until, header));
+            .and_then(|(file, until)| begin(storage, &self.directory, file, until, header));
         match begun {
             Ok(active) => Ok(Arc::new(active)),
             Err(error) if is_full(&error) => {

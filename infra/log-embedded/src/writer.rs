@@ -228,6 +228,9 @@ impl TopicLog {
         }
         match wipe(active, position, end, zeroed_until) {
             Ok(()) => {
+                // What of it the disk has already must not be found after a power cut.
+                active.sync(&self.shared.poison)?;
+                active.give_back(zeroed_until);
                 tracing::warn!(topic = %self.topic, %error, "no room: appends are refused");
                 Err(LogError::Full(error.to_string()))
             }
@@ -241,7 +244,5 @@ fn wipe(active: &Active, position: u64, end: u64, zeroed_until: u64) -> io::Resu
     if active.file.length()? > zeroed_until {
         active.file.set_length(zeroed_until.max(position))?;
     }
-    write_zeros(&*active.file, position, end.min(zeroed_until))?;
-    active.give_back(zeroed_until);
-    Ok(())
+    write_zeros(&*active.file, position, end.min(zeroed_until))
 }

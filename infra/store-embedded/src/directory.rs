@@ -1,7 +1,8 @@
 //! The store's directory: its lock against a second process, and its format.
 //!
 //! The format is written before the first table and never changed. Small files are renamed into
-//! their places, so they are there whole or not at all.
+//! their places, so they are there whole or not at all; so is fjall's own directory: fjall (3.1.13)
+//! does not open again what a kill left of a database half made.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -40,6 +41,7 @@ pub fn hold(path: &Path) -> Result<Held, OpenError> {
 pub(crate) struct Directory {
     /// Where the tables are.
     pub(crate) tables: PathBuf,
+    path: PathBuf,
     _lock: File,
 }
 
@@ -52,9 +54,38 @@ impl Directory {
         check_format(path, &tables)?;
         Ok(Self {
             tables,
+            path: path.to_owned(),
             _lock: lock,
         })
     }
+
+    /// Has the place of the tables made, whole or not at all, when it is not there. What `make`
+    /// returns is dropped first.
+    pub(crate) fn make_tables<T>(
+        &self,
+        make: impl FnOnce(&Path) -> fjall::Result<T>,
+    ) -> Result<(), OpenError> {
+        if self.tables.exists() {
+            return Ok(());
+        }
+        let new = self.path.join("tables.new");
+        match fs::remove_dir_all(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(file(&new, error)),
+            Ok(()) | Err(_) => {}
+        }
+        let made = make(&new).map(drop);
+        made.map_err(|source| OpenError::Tables {
+            path: self.path.clone(),
+            source: Box::new(source),
+        })?;
+        let placed = fs::rename(&new, &self.tables).and_then(|()| sync(&self.path));
+        placed.map_err(|source| file(&self.tables, source))
+    }
+}
+
+/// Makes the names in a directory durable.
+fn sync(directory: &Path) -> std::io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 fn file(path: &Path, source: std::io::Error) -> OpenError {
@@ -126,7 +157,7 @@ pub(crate) fn replace(path: &Path, name: &str, text: &str) -> std::io::Result<()
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, path.join(name))?;
-    File::open(path)?.sync_all()
+    sync(path)
 }
 
 #[cfg(test)]
@@ -176,6 +207,40 @@ mod tests {
             Directory::take(dir.path()),
             Err(OpenError::NotAStore { .. })
         ));
+    }
+
+    #[test]
+    fn tables_half_made_by_who_was_killed_are_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let half = dir.path().join("tables.new");
+        fs::create_dir(&half).unwrap();
+        for name in ["lock", "0.jnl", "version"] {
+            fs::write(half.join(name), "").unwrap();
+        }
+        let directory = Directory::take(dir.path()).unwrap();
+        let database = |place: &Path| fjall::Database::builder(place).open();
+        directory.make_tables(database).unwrap();
+        assert!(!half.exists());
+        database(&directory.tables).unwrap();
+    }
+
+    #[test]
+    fn tables_that_could_not_be_made_are_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::take(dir.path()).unwrap();
+        let failed = directory.make_tables(|place| {
+            fs::create_dir(place).unwrap();
+            Err::<(), _>(fjall::Error::Io(ErrorKind::StorageFull.into()))
+        });
+        assert!(matches!(failed, Err(OpenError::Tables { .. })));
+        assert!(!directory.tables.exists());
+        directory
+            .make_tables(|place| Ok(fs::create_dir(place)?))
+            .unwrap();
+        assert!(directory.tables.exists());
+        directory
+            .make_tables::<()>(|_| panic!("there they are"))
+            .unwrap();
     }
 
     #[test]

@@ -68,6 +68,7 @@ impl Engine {
             path: config.path.clone(),
             source: Box::new(source),
         };
+        directory.make_tables(|place| Database::builder(place).worker_threads(1).open())?;
         let database = Database::builder(&directory.tables)
             .cache_size(config.block_cache_bytes)
             .max_journaling_size(config.journal_limit())

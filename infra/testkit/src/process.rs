@@ -136,23 +136,7 @@ impl NodeProcess {
     /// # Errors
     /// When it ends before or does not serve within a minute, with what it said.
     pub fn start_serving(&self) -> anyhow::Result<RunningNode> {
-        let log = self.data.with_extension("log");
-        let errors = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(&log)?;
-        let mut child = self
-            .command()?
-            .args(["--listen", &self.address.to_string()])
-            .arg("--data")
-            .arg(std::path::absolute(&self.data)?)
-            .args(&self.arguments)
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .with_context(|| format!("cannot start {}", self.program.display()))?;
+        let mut child = self.spawn()?;
         let said = child.stdout.take().context("stdout is piped")?;
         let node = RunningNode {
             child,
@@ -172,8 +156,44 @@ impl NodeProcess {
             Ok(false) => "ended",
             Err(_) => "does not serve",
         };
-        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        let said = std::fs::read_to_string(self.log()).unwrap_or_default();
         anyhow::bail!("the node {ended}: {}", said.trim_end());
+    }
+
+    /// Starts it and kills it (`kill -9`) so much later, wherever it is then.
+    ///
+    /// # Errors
+    /// When it cannot be started, or had ended by itself before.
+    pub fn kill_at_start(&self, after: Duration) -> anyhow::Result<()> {
+        let node = RunningNode {
+            child: self.spawn()?,
+            address: self.address,
+        };
+        std::thread::sleep(after);
+        node.kill()
+    }
+
+    /// Where it says what it does.
+    fn log(&self) -> PathBuf {
+        self.data.with_extension("log")
+    }
+
+    fn spawn(&self) -> anyhow::Result<Child> {
+        let errors = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.log())?;
+        self.command()?
+            .args(["--listen", &self.address.to_string()])
+            .arg("--data")
+            .arg(std::path::absolute(&self.data)?)
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))
     }
 
     /// What of its environment says how a node is configured.

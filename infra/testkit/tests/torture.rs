@@ -11,15 +11,18 @@
 )]
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use infra_testkit::checker::Violation;
+use infra_testkit::process::NodeProcess;
 use infra_testkit::torture::{self, Outcome, Plan};
 
 /// Runs share the machine's two or more cores with nobody: a starved node proves nothing.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 const KILLS: u32 = 20;
+/// Moments of a first start at which a node is killed.
+const FIRST_STARTS: u32 = 20;
 /// Kills of a run with a flaw, and how many runs it may take until chance shows the flaw.
 const KILLS_WITH_FLAW: u32 = 6;
 const ATTEMPTS: u64 = 6;
@@ -72,6 +75,31 @@ async fn twenty_kills_under_load_break_no_promise() {
         "hardly anything was heard: {}",
         outcome.delivered
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_killed_at_any_moment_of_its_first_start_starts_again() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let folder = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_cursus-under-test"));
+    let begun = Instant::now();
+    NodeProcess::new(program, &folder.path().join("whole"), &[])
+        .and_then(|node| node.start())
+        .unwrap();
+    let whole = begun.elapsed();
+    for number in 0..FIRST_STARTS {
+        let data = folder.path().join(number.to_string());
+        let node = NodeProcess::new(program, &data, &[]).unwrap();
+        // The second kill meets what the first one left.
+        for at in [number, FIRST_STARTS - number] {
+            node.kill_at_start(whole * at / FIRST_STARTS).unwrap();
+        }
+        let again = node.start().unwrap_or_else(|error| {
+            panic!("killed {number}/{FIRST_STARTS} of {whole:?} after its start: {error:#}")
+        });
+        let (_, in_order) = again.terminate().unwrap();
+        assert!(in_order, "{number}");
+    }
 }
 
 /// Runs with the flaw until the checker sees the violation that is that flaw's mark.

@@ -27,6 +27,27 @@ fn after_a_restart_heads_show_what_the_marks_were_ahead_of() {
 }
 
 #[test]
+fn what_awaits_its_verdict_is_asked_for_again_when_the_server_says_live_anew() {
+    let mut bench = Bench::live();
+    bench.submit(1, send("c-1"));
+    let (cursor, limit) = (None, None);
+    bench.submit(2, Command::Chats(ChatsQuery { cursor, limit }));
+    bench.submit(3, send("c-3"));
+    let sent = bench.written();
+    assert_eq!(sent.len(), 3);
+    bench.hear(None, Frame::Entry(entry(1, "ada", "c-1")));
+    bench.written();
+    bench.hear(None, Frame::Live {});
+    bench.wait(0);
+    let again = bench.written();
+    assert_eq!(
+        again,
+        sent[2..],
+        "neither what is settled nor a question, and no list"
+    );
+}
+
+#[test]
 fn an_entry_that_was_not_taken_is_not_marked_however_often_it_comes() {
     let mut bench = Bench::live();
     for _ in 0..3 {

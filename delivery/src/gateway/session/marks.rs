@@ -122,13 +122,17 @@ impl Task {
         signed_in.is_some_and(|signed_in| signed_in.marks.lock().is_full())
     }
 
-    /// Begins what the desk left to this session.
+    /// Begins what the desk left to this session. Each is a read of the tables, and counts as one.
     pub(super) fn begin_slow_marks(&mut self) {
         let Some(signed_in) = self.session.signed_in() else {
             return;
         };
         let slow = std::mem::take(&mut signed_in.marks.lock().slow);
         for (subject, wanted) in slow {
+            if let Err(refused) = self.gateway.commands.may_read(&signed_in.identity) {
+                self.session.answer_mark(&wanted, &Err(refused));
+                continue;
+            }
             let (gateway, session) = (Arc::clone(&self.gateway), Arc::clone(&self.session));
             self.others
                 .push(Box::pin(settle(gateway, session, subject, wanted)));

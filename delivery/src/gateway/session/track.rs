@@ -144,7 +144,7 @@ pub(crate) struct Track {
     gaps: VecDeque<ChatId>,
     /// The next step is a gap's, when there is one: both lines go on.
     gap_next: bool,
-    /// `live` was said.
+    /// `live` was said, and holds.
     pub(crate) live: bool,
     recent: Recent,
 }
@@ -234,10 +234,12 @@ impl Track {
         }
     }
 
-    /// Everything must be looked at again: live entries may have been left out.
+    /// Everything must be looked at again: live entries may have been left out, and what is no entry
+    /// with them. So `live` is said anew.
     pub(crate) fn reload(&mut self) {
         self.served |= self.phase == Phase::Serving;
         self.phase = Phase::Loading;
+        self.live = false;
         self.round += 1;
         self.resume.clear();
         self.gaps.clear();

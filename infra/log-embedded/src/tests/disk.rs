@@ -1,11 +1,13 @@
 //! A disk in memory that forgets what was not synced when the power goes: contents by sectors, names
 //! by directories. It can keep the state of one moment, to be taken for that of a crash. An fdatasync
-//! that fails leaves its pages clean, as the kernel does: the next one does not write them.
+//! that fails leaves its pages clean, as the kernel does: the next one does not write them. And as the
+//! kernel does, it tells of that once per opening of the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -19,6 +21,8 @@ struct Content {
     durable: Vec<u8>,
     /// Sectors that the next fdatasync writes.
     dirty: BTreeSet<usize>,
+    /// How often pages were not written.
+    failures: u64,
 }
 
 #[derive(Clone, Default)]
@@ -31,6 +35,8 @@ struct State {
     /// What the test has seen acknowledged.
     acknowledged: usize,
     sync_fails: bool,
+    /// Bytes that may still be written, when they are bounded.
+    room: Option<usize>,
 }
 
 /// Numbers from a seed.
@@ -60,7 +66,11 @@ impl Disk {
     }
 
     fn of(state: State, keep_at: u64) -> Self {
-        let state = State { calls: 0, ..state };
+        let state = State {
+            calls: 0,
+            room: None,
+            ..state
+        };
         Self {
             state: Arc::new(Mutex::new(state)),
             kept: Arc::default(),
@@ -75,6 +85,11 @@ impl Disk {
     /// The next fdatasync fails.
     pub(super) fn fail_sync(&self) {
         self.state.lock().sync_fails = true;
+    }
+
+    /// Takes so many bytes more. When they are used up, what was written is written back.
+    pub(super) fn leave_room(&self, bytes: usize) {
+        self.state.lock().room = Some(bytes);
     }
 
     /// What a crash leaves that takes everything that was not synced.
@@ -158,7 +173,17 @@ impl Content {
         Self {
             current: bytes.clone(),
             durable: bytes,
-            dirty: BTreeSet::new(),
+            ..Self::default()
+        }
+    }
+
+    /// Writes what is dirty.
+    fn write_back(&mut self) {
+        self.durable.resize(self.current.len(), 0);
+        for sector in std::mem::take(&mut self.dirty) {
+            let to = ((sector + 1) * SECTOR).min(self.current.len());
+            let sector = (sector * SECTOR).min(to)..to;
+            self.durable[sector.clone()].copy_from_slice(&self.current[sector]);
         }
     }
 }
@@ -178,9 +203,11 @@ impl Storage for Disk {
             })
         });
         let content = content.ok_or(io::ErrorKind::NotFound)?;
+        let failures = self.state.lock().contents[content].failures;
         Ok(Arc::new(DiskFile {
             disk: self.clone(),
             content,
+            told: AtomicU64::new(failures),
         }))
     }
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
@@ -234,12 +261,32 @@ impl Storage for Disk {
 struct DiskFile {
     disk: Disk,
     content: usize,
+    /// The failures that this opening was told of.
+    told: AtomicU64,
 }
 
 impl DiskFile {
     fn effect<R>(&self, effect: impl FnOnce(&mut Content) -> R) -> R {
         self.disk
             .effect(|state| effect(&mut state.contents[self.content]))
+    }
+
+    /// What there is room for; zeros come over what was there before.
+    fn what_fits<'a>(&self, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
+        let mut state = self.disk.state.lock();
+        let Some(room) = &mut state.room else {
+            return Ok(bytes);
+        };
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Ok(bytes);
+        }
+        if *room == 0 {
+            state.contents[self.content].write_back();
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let (fits, _) = bytes.split_at(bytes.len().min(*room));
+        *room -= fits.len();
+        Ok(fits)
     }
 }
 
@@ -253,6 +300,7 @@ impl StorageFile for DiskFile {
         Ok(count)
     }
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
+        let bytes = self.what_fits(bytes)?;
         self.effect(|content| {
             let (from, to) = (position as usize, position as usize + bytes.len());
             if content.current.len() < to {
@@ -268,17 +316,16 @@ impl StorageFile for DiskFile {
     fn sync_data(&self) -> io::Result<()> {
         self.disk.effect(|state| {
             let content = &mut state.contents[self.content];
-            let dirty = std::mem::take(&mut content.dirty);
             if std::mem::take(&mut state.sync_fails) {
-                return Err(io::Error::other("the disk did not take it"));
+                content.dirty.clear();
+                content.failures += 1;
             }
-            content.durable.resize(content.current.len(), 0);
-            for sector in dirty {
-                let to = ((sector + 1) * SECTOR).min(content.current.len());
-                let sector = (sector * SECTOR).min(to)..to;
-                content.durable[sector.clone()].copy_from_slice(&content.current[sector]);
+            content.write_back();
+            let failures = content.failures;
+            match self.told.swap(failures, Ordering::Relaxed) < failures {
+                true => Err(io::Error::other("the disk did not take it")),
+                false => Ok(()),
             }
-            Ok(())
         })
     }
     fn length(&self) -> io::Result<u64> {

@@ -4,6 +4,11 @@ use proptest::prelude::*;
 
 use super::disk::Disk;
 use super::*;
+use crate::active::ZeroError;
+use crate::format::header::Header;
+use crate::poison::Poison;
+use crate::spare::{begin, make_file};
+use crate::storage::write_full;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -169,6 +174,53 @@ fn what_a_failed_fsync_left_on_clean_pages_is_written_again_when_opening() {
     let log = open(&disk.forget(), &config);
     let held = values(&log, Topic::Chats, 0, Visibility::Durable);
     assert_eq!(held, found, "what was readable as durable stays");
+}
+
+#[test]
+fn what_befell_a_record_is_told_to_its_committer_whoever_synced_before() {
+    let disk = Disk::new(u64::MAX);
+    let directory = std::path::Path::new("/disk/log");
+    let header = Header {
+        topic: Topic::Chats,
+        number: 0,
+        salt: 0,
+        base: vec![0],
+    };
+    let (file, until) = make_file(&disk, directory, 0, 0).unwrap();
+    let active = begin(&disk, directory, file, until, header).unwrap();
+    active.take(1_000);
+    write_full(&*active.file, b"a record", 900).unwrap();
+    disk.fail_sync();
+    let zeroed = active.zero_ahead(4_096, u64::MAX);
+    assert!(matches!(zeroed, Err(ZeroError::Sync(_))));
+    // Not poisoned yet: the keeper has its answer and is about to say so.
+    let synced = active.sync(&Poison::default());
+    assert!(matches!(synced, Err(LogError::Poisoned(_))), "{synced:?}");
+}
+
+#[test]
+fn what_a_full_disk_refused_is_not_there_after_a_power_cut() {
+    for zero_ahead_bytes in [0, 4096] {
+        let config = Config {
+            directory: "/disk/log".into(),
+            partitions: PARTITIONS,
+            zero_ahead_bytes,
+            ..Config::default()
+        };
+        let disk = Disk::new(u64::MAX);
+        let log = open(&disk, &config);
+        append(&log, Topic::Chats, 0, "kept").unwrap();
+        disk.leave_room(300);
+        let batches = vec![
+            (Partition(0), vec![record("small")]),
+            (Partition(1), vec![record("l".repeat(500))]),
+        ];
+        let refused = run(log.append_all(Topic::Chats, batches));
+        assert!(matches!(refused, Err(LogError::Full(_))), "{refused:?}");
+        let log = open(&disk.forget(), &config);
+        let found = values(&log, Topic::Chats, 0, Visibility::Durable);
+        assert_eq!(found, ["kept"], "{zero_ahead_bytes}");
+    }
 }
 
 proptest! {

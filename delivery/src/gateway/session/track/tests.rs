@@ -82,6 +82,7 @@ fn gaps_and_the_resume_take_turns() {
 #[test]
 fn a_reload_keeps_what_was_sent() {
     let (mut track, chat) = serving(7);
+    assert!(track.goes_live());
     track.offer(&pushed(8));
     track.reload();
     assert_eq!(track.offer(&pushed(10)), Offer::Wait);
@@ -89,4 +90,7 @@ fn a_reload_keeps_what_was_sent() {
     assert!(track.loaded(std::slice::from_ref(&chat)).is_empty());
     let (_, from, through, _) = track.next_to_fill().unwrap();
     assert_eq!((from, through), (Seq(9), Seq(9)));
+    assert!(!track.goes_live(), "9 is missing");
+    assert_eq!(track.filled(&chat, through).len(), 1, "10");
+    assert!(track.goes_live(), "anew");
 }
