@@ -78,7 +78,8 @@ pub struct SessionConfig {
     pub marking: Marking,
     /// How long a connection may take to open, and then to say `welcome`.
     pub greeting_ms: u64,
-    /// A command that has no verdict is sent again after so long, even on a healthy connection.
+    /// A command that has no verdict is sent again after so long, even on a healthy connection; then after
+    /// twice as long each time, up to 32 times as long.
     pub resend_ms: u64,
     /// After each connect, ask for the chat list and fill what the resume did not bring: of known chats
     /// everything, of those not in [`Progress`] the newest page. For users who keep their progress:

@@ -24,6 +24,7 @@ use infra_ports::{BoxFuture, EventLog, TableStore};
 use projectors::{Config, Ports, Share, Status, rebuild};
 use proptest::prelude::*;
 use schemas::position::{Generation, Partition};
+use schemas::tables::TableDef;
 use schemas::topics::{TOPICS, Topic};
 
 use world::script::script;
@@ -90,7 +91,7 @@ impl Around for Counted {
         &self.0
     }
 
-    fn reads(&self) -> &dyn TableStore {
+    fn reads(&self, _table: &'static TableDef) -> &dyn TableStore {
         self.1.fetch_add(1, Ordering::Relaxed);
         &self.0
     }

@@ -15,12 +15,14 @@
 mod world;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use infra_ports::BoxFuture;
-use infra_ports::log::EventLog;
+use infra_ports::log::{EventLog, LogError, NewRecord};
+use infra_ports::memory::log::{Around, AroundLog};
 use infra_ports::memory::{Chances, Executor, Faults, MemoryLog, MemoryStore, Node};
 use infra_ports::store::{Mutation, TableStore};
 use projectors::{Config, Health, Projectors, Stop};
@@ -219,6 +221,60 @@ fn what_is_read_behind_newer_rules_waits_for_the_upgrade_whatever_piece_it_comes
     assert_eq!(bench.heads().len(), 1);
 }
 
+/// Says how much was told at once, at most.
+struct Scale {
+    log: MemoryLog,
+    most: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Around for Scale {
+    fn inner(&self) -> &dyn EventLog {
+        &self.log
+    }
+
+    async fn append_all(
+        &self,
+        topic: Topic,
+        batches: Vec<(Partition, Vec<NewRecord>)>,
+    ) -> Result<Vec<Offset>, LogError> {
+        if topic == Topic::Users {
+            let all = batches.iter().flat_map(|(_, records)| records);
+            let bytes = all.map(|record| record.value.len()).sum();
+            self.most.fetch_max(bytes, Ordering::Relaxed);
+        }
+        self.log.append_all(topic, batches).await
+    }
+}
+
+#[test]
+fn however_much_is_to_be_told_little_of_it_is_in_memory_at_once() {
+    let log = empty_log();
+    let all: Vec<Scripted> = (0..400).map(large).collect();
+    append(&log, &all);
+    let most = Arc::new(AtomicUsize::new(0));
+    let scale = Scale {
+        log: log.clone(),
+        most: Arc::clone(&most),
+    };
+    let mut executor = Executor::seeded(0, Chances::CALM);
+    let mut ports = ports(&log, &MemoryStore::new(), executor.runtime(Node(1)));
+    ports.log = Arc::new(AroundLog(scale));
+    let all = projectors::Share::everything();
+    let projectors = projectors::start(&ports, &Config::default(), LIVE, &all);
+    settle(&mut executor, &log, &projectors);
+    let told = entries(&log);
+    let of = |seq: u64| {
+        told.iter()
+            .filter(|(_, entry)| entry.seq == Seq(seq))
+            .count()
+    };
+    let homes = usize::from(home("u0") != home("u1")) + 1;
+    assert!((1..=400).all(|seq| of(seq) == homes), "each is told once");
+    let most = most.load(Ordering::Relaxed);
+    assert!((16 << 20..17 << 20).contains(&most), "{most} bytes at once");
+}
+
 #[test]
 fn an_unknown_schema_stops_the_projection() {
     let (log, ada) = (empty_log(), user(0));
@@ -280,8 +336,13 @@ fn a_store_that_fails_for_good_stops_the_projection() {
 /// One message, and projectors that wait for a store which can be read but takes no writes until there is
 /// room; and what makes room.
 fn waits_for_room() -> (Bench, Arc<AtomicBool>) {
-    let (log, ada) = (empty_log(), user(0));
-    append(&log, &[send(DIRECT, &ada, 0)]);
+    waits_for_room_with(&[send(DIRECT, &user(0), 0)])
+}
+
+/// The same with these records.
+fn waits_for_room_with(script: &[Scripted]) -> (Bench, Arc<AtomicBool>) {
+    let log = empty_log();
+    append(&log, script);
     let has_room = Arc::new(AtomicBool::new(false));
     let looks = Arc::clone(&has_room);
     let full = Wrong(move |site| site == "store.write" && !looks.load(Ordering::Relaxed));
@@ -292,6 +353,26 @@ fn waits_for_room() -> (Bench, Arc<AtomicBool>) {
     let chats = bench.projectors.status("chats").unwrap();
     assert_eq!(chats.applied(home(DIRECT)), Some(Offset(0)));
     (bench, has_room)
+}
+
+/// A message of 60,000 bytes.
+fn large(id: u64) -> Scripted {
+    chats(&ChatEvent::MessageSent(MessageSent {
+        origin: origin(DIRECT, &user(0), id, 1),
+        body: Body::text("x".repeat(60_000)),
+        reply_to: None,
+    }))
+}
+
+#[test]
+fn while_a_store_takes_nothing_no_more_is_read_than_fits_into_memory() {
+    let all: Vec<Scripted> = (0..2_500).map(large).collect();
+    let (bench, _) = waits_for_room_with(&all);
+    let told = entries(&bench.log);
+    let furthest = told.iter().map(|(_, entry)| entry.seq.0).max().unwrap();
+    // Twice: what is being written, and what waits behind it; and a chunk beyond.
+    let most = (2 * (64 << 20)) / 60_000 + 512;
+    assert!((100..=most).contains(&furthest), "{furthest}, not {most}");
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub(super) struct Outgoing {
     stage: Stage,
     /// Whether it was ever put on a socket.
     pub(super) began: bool,
+    /// How often it was.
+    asked: u32,
     /// Whether the user was told `sent`.
     pub(super) told_sent: bool,
 }
@@ -62,7 +64,7 @@ pub(super) struct Outbox {
     refusals: u32,
     /// True between `welcome` and the end of the connection.
     open: bool,
-    /// How long a command may stay without a verdict before it is written again.
+    /// How long a command may stay without a verdict before it is written again for the first time.
     resend_ms: u64,
     /// When to look next for those that stay too long: never later than the first of them is due.
     look_at: Option<Moment>,
@@ -91,6 +93,7 @@ impl Outbox {
             key,
             stage: Stage::Waiting,
             began: false,
+            asked: 0,
             told_sent: false,
         };
         self.commands.insert(ticket, outgoing);
@@ -120,6 +123,7 @@ impl Outbox {
             self.waiting = self.waiting.saturating_sub(1);
         }
         outgoing.stage = Stage::Flying { since: now };
+        outgoing.asked = outgoing.asked.saturating_add(1);
         self.look_at.get_or_insert(now.after(self.resend_ms));
         Some((ticket, outgoing))
     }
@@ -161,7 +165,7 @@ impl Outbox {
     /// The command has come to its end.
     pub(super) fn settle(&mut self, ticket: Ticket) -> Option<Outgoing> {
         let outgoing = self.commands.remove(&ticket)?;
-        let freed = self.again.remove(&ticket) && self.again.is_empty();
+        let freed = self.again.remove(&ticket) && !self.holds_back();
         self.refusals = 0;
         let waited = outgoing.stage == Stage::Waiting;
         if waited {
@@ -227,7 +231,7 @@ impl Outbox {
                 self.ready.push_back(ticket);
             }
             self.again_at = now.after(ROUND.1);
-            if self.again.is_empty() {
+            if !self.holds_back() {
                 self.fly_all();
             }
         }
@@ -253,10 +257,11 @@ impl Outbox {
             let Stage::Flying { since } = outgoing.stage else {
                 continue;
             };
-            let mut due = since.after(self.resend_ms);
+            let patience = |asked| patience_ms(self.resend_ms, asked);
+            let mut due = since.after(patience(outgoing.asked));
             if due <= now && !self.again.contains(ticket) {
                 self.ready.push_back(*ticket);
-                due = now.after(self.resend_ms);
+                due = now.after(patience(outgoing.asked.saturating_add(1)));
             }
             next = Some(next.map_or(due, |earlier: Moment| earlier.min(due)));
         }
@@ -275,7 +280,7 @@ impl Outbox {
 
     /// Lets waiting commands of a chat go, as far as there is room.
     fn fly(&mut self, chat: &Option<ChatId>) {
-        if !self.open || !self.again.is_empty() {
+        if !self.open || self.holds_back() {
             return;
         }
         let Some(lane) = self.lanes.get_mut(chat) else {
@@ -290,6 +295,13 @@ impl Outbox {
         }
     }
 
+    /// True while a logged command is to be written again, before anything newer. A read that was refused
+    /// holds nothing back.
+    fn holds_back(&self) -> bool {
+        let keyed = |ticket| self.commands.get(ticket).is_some_and(|o| o.key.is_some());
+        self.again.iter().any(keyed)
+    }
+
     fn fly_all(&mut self) {
         let waits = |(chat, lane): (&Option<ChatId>, &Lane)| {
             (!lane.waiting.is_empty() && lane.flying < MAX_UNSETTLED).then(|| chat.clone())
@@ -299,6 +311,12 @@ impl Outbox {
             self.fly(&chat);
         }
     }
+}
+
+/// How long a command that was put on the socket so often may stay without a verdict: each time twice as
+/// long, up to 32 times. Each resend is a record in the log, and while nobody folds it none has an answer.
+fn patience_ms(first: u64, asked: u32) -> u64 {
+    first.saturating_mul(1 << asked.saturating_sub(1).min(5))
 }
 
 /// The key of a logged command; none for settings, marks and reads.

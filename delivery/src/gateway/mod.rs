@@ -337,7 +337,7 @@ impl Gateway {
 
     /// Says `live` once everything missed was sent.
     pub(crate) fn live_if_done(&self, session: &Session, track: &mut Track) {
-        if track.goes_live() {
+        for _ in 0..track.goes_live() {
             session.put(wire(&Frame::Live {}));
         }
     }

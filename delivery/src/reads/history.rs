@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use infra_ports::{ScanRange, StoreError};
 use schemas::errors::Refusal;
 use schemas::events::ChatEvent;
@@ -11,8 +10,8 @@ use schemas::frames::{Entry, History, HistoryQuery, Message, PAGE, WireBody};
 use schemas::ids::{ChatId, UserId};
 use schemas::position::Seq;
 use schemas::tables::{
-    Bucket, BucketPartition, DELETED, EDITED, HiddenPartition, HiddenRow, MessageRow, OverlayKey,
-    OverlayRow, Stay, bucket, encode_cluster_prefix, reaction_author, visible,
+    Bucket, BucketPartition, DELETED, EDITED, HiddenKey, HiddenPartition, HiddenRow, MessageRow,
+    OverlayKey, OverlayRow, Stay, bucket, encode_cluster_prefix, reaction_author, visible,
 };
 
 use super::access::last_visible;
@@ -27,16 +26,16 @@ impl Reads {
     pub async fn history(&self, user: &UserId, query: &HistoryQuery) -> Result<History, Refusal> {
         let limit = page_size(query.limit, PAGE)?;
         let chat = &query.chat;
+        let _turn = self.turn().await?;
         let access = self.access(user, chat).await?;
         let before = query
             .before
             .unwrap_or(Seq(u64::MAX))
             .min(access.head().next());
         let found = async {
-            let hidden = self.hidden(user, chat).await?;
             // One more than asked for tells whether there is another page.
             let rows = self
-                .page(chat, &access.stays, &hidden, before, limit + 1)
+                .page((user, chat), &access.stays, before, limit + 1)
                 .await?;
             let overlays = self.overlays(chat, &rows).await?;
             Ok((rows, overlays))
@@ -58,21 +57,42 @@ impl Reads {
         })
     }
 
-    async fn hidden(&self, user: &UserId, chat: &ChatId) -> Result<BTreeSet<Seq>, StoreError> {
+    /// What a user has hidden of these messages, newest first. Of a chat they may have hidden far more.
+    async fn hidden(
+        &self,
+        (user, chat): (&UserId, &ChatId),
+        rows: &[MessageRow],
+    ) -> Result<BTreeSet<Seq>, StoreError> {
+        let mut hidden = BTreeSet::new();
+        let (Some(highest), Some(lowest)) = (rows.first(), rows.last()) else {
+            return Ok(hidden);
+        };
         let partition = HiddenPartition {
             user: user.clone(),
             chat: chat.clone(),
         };
-        let rows = self.all_rows::<HiddenRow>(&partition, Bytes::new()).await?;
-        Ok(rows.into_iter().map(|row| row.seq).collect())
+        let mut place = Seq(lowest.seq.0.saturating_sub(1));
+        loop {
+            let key = HiddenKey {
+                user: user.clone(),
+                chat: chat.clone(),
+                seq: place,
+            };
+            let range = after::<HiddenRow>(&key, false, PAGE);
+            let found = self.rows::<HiddenRow>(&partition, range).await?;
+            hidden.extend(found.iter().map(|row| row.seq));
+            match found.last() {
+                Some(last) if found.len() == PAGE && last.seq < highest.seq => place = last.seq,
+                Some(_) | None => return Ok(hidden),
+            }
+        }
     }
 
     /// Message rows that are seen, newest first, below `before`.
     async fn page(
         &self,
-        chat: &ChatId,
+        (user, chat): (&UserId, &ChatId),
         stays: &[Stay],
-        hidden: &BTreeSet<Seq>,
         before: Seq,
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
@@ -89,6 +109,7 @@ impl Reads {
             };
             let range = after::<MessageRow>(&message_key(chat, bucket, top.next()), true, limit);
             let rows = self.rows::<MessageRow>(&partition, range).await?;
+            let hidden = self.hidden((user, chat), &rows).await?;
             before = match rows.last() {
                 Some(last) if rows.len() == limit => last.seq,
                 Some(_) | None => bucket.first(),

@@ -25,12 +25,16 @@ use schemas::events::ChatEvent;
 use schemas::frames::MAX_BATCH;
 use schemas::position::Generation;
 use schemas::tables::{Table, encode_partition};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::generation::LiveGeneration;
 
 /// Bytes of events after which a page ends, full or not. As JSON they may be six times as many, and
 /// an answer must fit into an outbox that is half full.
 const PAGE_BYTES: usize = 256 * 1024;
+/// Pages of events that are read at once, in one process: a store cannot end one after so many bytes, so
+/// each may take 6.5 MB until it is cut. Others wait for their turn.
+const PAGES_AT_ONCE: usize = 64;
 /// Rows read at once where all of a partition are wanted.
 const CHUNK: usize = 1_000;
 
@@ -39,12 +43,29 @@ const CHUNK: usize = 1_000;
 pub struct Reads {
     store: Arc<dyn TableStore>,
     live: LiveGeneration,
+    pages: Arc<Semaphore>,
 }
 
 impl Reads {
     /// Reads from the live generation of a store.
     pub fn new(store: Arc<dyn TableStore>, live: LiveGeneration) -> Self {
-        Self { store, live }
+        Self {
+            store,
+            live,
+            pages: Arc::new(Semaphore::new(PAGES_AT_ONCE)),
+        }
+    }
+
+    /// How many may be read at once now.
+    #[cfg(test)]
+    pub(crate) fn turns_left(&self) -> usize {
+        self.pages.available_permits()
+    }
+
+    /// Waits for a place among the pages that are read at once; held until the page is cut.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        let turn = self.pages.acquire().await;
+        turn.map_err(|_| Refusal::plain(Code::ShuttingDown))
     }
 
     fn generation(&self) -> Result<Generation, StoreError> {

@@ -144,6 +144,7 @@ impl Reads {
         through: Seq,
         limit: usize,
     ) -> Result<Entries, Refusal> {
+        let _turn = self.turn().await?;
         let access = self.access(user, chat).await?;
         let mut page = Page {
             entries: Vec::new(),
@@ -222,6 +223,7 @@ impl Reads {
         known: Seq,
         seq: Seq,
     ) -> Result<Option<(Ordinal, Vec<UserId>)>, Refusal> {
+        let _turn = self.turn().await?;
         let Some(ordinal) = self
             .ordinal_at(chat, seq)
             .await

@@ -142,10 +142,14 @@ impl Table {
     }
 
     pub(super) fn subscribe(&mut self, user: &UserId, subscriber: SubscriberId) -> Subscribing {
-        let (mut at, mut standby) = (None, None);
+        let (mut at, mut standby, mut leaving) = (None, None, None);
         if let Some(home) = self.home(user) {
             home.users.insert(user.clone(), subscriber);
-            (at, standby) = (home.at, home.standby.lane());
+            (at, standby, leaving) = (home.at, home.standby.lane(), home.leaving);
+        }
+        if let Some(old) = self.link(leaving) {
+            // It has all users of the partition until it is left. Nobody waits for its answer.
+            drop(old.subscribe(user, subscriber));
         }
         let Some(link) = self.link(at) else {
             return self.waiting.one();

@@ -262,6 +262,28 @@ fn a_worker_that_comes_gets_its_share_and_the_old_one_is_left_once_it_has_told_w
 }
 
 #[test]
+fn who_comes_while_a_partition_moves_is_known_wherever_its_users_are() {
+    let mut scene = Scene::new(&["a"]);
+    scene.know(&["a", "b"]);
+    scene.workers.is_at("a", 5);
+    scene.workers.is_at("b", 9);
+    scene.workers.reach("b", true);
+    scene.wait(200);
+    let moving = scene.homes("b");
+    let late = (1_000..)
+        .map(user)
+        .find(|user| moving.contains(&home(user)));
+    let late = late.unwrap();
+    drop(scene.router.subscribe(&late, SubscriberId(1_000)));
+    assert_eq!(scene.router.subscribers(), 101, "no link lacks anybody");
+    let before = scene.workers.users("b");
+    scene.workers.is_at("a", 9);
+    scene.settle();
+    assert_eq!(scene.workers.users("b"), before);
+    assert_eq!(scene.workers.users("a") + before, 101, "a is left by all");
+}
+
+#[test]
 fn the_old_worker_is_left_once_the_new_one_has_read_what_it_told() {
     let mut scene = Scene::new(&["a"]);
     scene.know(&["a", "b"]);

@@ -1,22 +1,28 @@
 //! Reads over the tables: history with changes, pages, status, who may read; the same over HTTP.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
+use infra_ports::BoxFuture;
+use infra_ports::memory::Faults;
 use schemas::errors::Code;
 use schemas::frames::{
     Chats, ChatsQuery, Command, EntryEvent, Frame, HistoryQuery, Message, StatusQuery,
     TimelineQuery,
 };
-use schemas::ids::{ChatId, DeviceId};
+use schemas::ids::{ChatId, DeviceId, UserId};
 use schemas::position::{Ordinal, Seq, Timestamp};
 use schemas::tables::{HiddenRow, MarkRow, StatusRow, Steps};
 use tower::ServiceExt;
 
 use crate::testing::*;
+use crate::{LiveGeneration, Reads};
 
 fn history(
     scene: &mut Scene,
@@ -37,6 +43,60 @@ fn history(
         .run(async move { reads.history(&who, &query).await })
         .unwrap();
     (page.messages, page.before)
+}
+
+/// A store that answers no read, and counts who waits for it.
+#[derive(Default)]
+struct Stuck(AtomicUsize);
+
+impl Faults for Stuck {
+    fn point(&self, site: &'static str) -> BoxFuture<'static, ()> {
+        if !site.starts_with("store.read") {
+            return Box::pin(std::future::ready(()));
+        }
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(std::future::pending())
+    }
+
+    fn choose(&self, _site: &'static str, _options: u32) -> u32 {
+        0
+    }
+}
+
+#[test]
+fn pages_beyond_so_many_wait_for_their_turn() {
+    let scene = Scene::new();
+    let (chat, who) = (chat("d.ada.bob"), user("ada"));
+    let count = |ask: fn(Reads, ChatId, UserId) -> BoxFuture<'static, ()>| {
+        let stuck = Arc::new(Stuck::default());
+        let store = scene.store.reopen(Arc::clone(&stuck) as Arc<dyn Faults>);
+        let reads = Reads::new(Arc::new(store), LiveGeneration::new(GENERATION));
+        let all = (0..200).map(|_| ask(reads.clone(), chat.clone(), who.clone()));
+        assert!(futures_util::future::join_all(all).now_or_never().is_none());
+        stuck.0.load(Ordering::Relaxed)
+    };
+    let of_history = count(|reads, chat, who| {
+        let (before, limit) = (None, None);
+        let query = HistoryQuery {
+            chat,
+            before,
+            limit,
+        };
+        Box::pin(async move { reads.history(&who, &query).await.map(drop).unwrap() })
+    });
+    let of_timeline = count(|reads, chat, who| {
+        Box::pin(async move {
+            let page = reads.range(&who, &chat, Seq(1), Seq(9), 100).await;
+            page.map(drop).unwrap();
+        })
+    });
+    let of_marks = count(|reads, chat, who| {
+        Box::pin(async move {
+            let covered = reads.covered(&who, &chat, Seq(1), Seq(9)).await;
+            covered.map(drop).unwrap();
+        })
+    });
+    assert_eq!([of_history, of_timeline, of_marks], [64; 3]);
 }
 
 #[test]

@@ -125,6 +125,47 @@ fn a_device_far_behind_gets_everything_at_its_own_pace_while_others_go_on() {
 }
 
 #[test]
+fn a_page_that_is_being_read_for_who_does_not_read_keeps_nobody_waiting() {
+    let config = Config {
+        outbox_bytes: 40_000,
+        ..Config::default()
+    };
+    let mut scene = Scene::with(config);
+    let (far, other) = (chat("d.ada.bob"), chat("d.ada.cyd"));
+    scene.fill(&far, "bob", 1..=10);
+    scene.inbox("ada", &far, 10, 1);
+    scene.cursor("ada", Some("phone"), &far, 0);
+    scene.table_reads.hold_back();
+    let socket = Socket {
+        buffer_bytes: 1_000,
+        ..Socket::default()
+    };
+    let client = scene.socket(Some("ada/phone"), socket);
+    let reads = scene.delivery.gateway.reads().clone();
+    while reads.turns_left() == 64 {
+        scene.table_reads.let_through(1);
+        scene.wait(5);
+    }
+    // Its socket takes no more, and half of what may wait for it waits.
+    for seq in 1..=100 {
+        scene.tell(seq, &message(&other, "cyd", &seq.to_string()), &["ada"]);
+    }
+    scene.wait(100);
+    scene.table_reads.let_through(1_000);
+    scene.wait(1_000);
+    assert_eq!(reads.turns_left(), 64, "others read");
+    let mut came = Vec::new();
+    for _ in 0..10 {
+        came.extend(seqs(&scene.frames(&client)));
+        scene.wait(100);
+    }
+    came.sort_unstable();
+    let mut expected: Vec<u64> = (1..=10).chain(1..=100).collect();
+    expected.sort_unstable();
+    assert_eq!(came, expected, "of both chats, once");
+}
+
+#[test]
 fn an_inbox_that_lags_is_made_up_for_from_the_users_log() {
     let mut scene = Scene::new();
     let chat = chat("d.ada.bob");

@@ -126,8 +126,8 @@ fn entry(bytes: &[u8], place: u64) -> Result<Option<(Entry, &[u8])>, String> {
     let summed = crc32c::crc32c_append(0, bytes.get(4..FRAME_BYTES).unwrap_or_default());
     let summed = crc32c::crc32c_append(crc32c::crc32c_append(summed, key), value);
     if summed != u32::from_le_bytes([c0, c1, c2, c3]) {
-        // The last of all may have been written in part.
-        return match after.is_empty() {
+        // The last of all may have been written in part; or its length only, over zeros.
+        return match after.is_empty() || bytes.iter().all(|byte| *byte == 0) {
             true => Ok(None),
             false => Err(format!("entry {place} is not what was written")),
         };
@@ -244,6 +244,24 @@ mod tests {
         assert_eq!(keys(&path).await, ["a", "b", "d"]);
         std::fs::write(&path, &HEAD[..5]).unwrap();
         assert!(keys(&path).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn zeros_where_a_power_cut_kept_a_length_only_are_no_entries() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let journal = FileJournal::open(&path).unwrap();
+        journal.append(vec![new("a"), new("b")]).await.unwrap();
+        drop(journal);
+        let bytes = std::fs::read(&path).unwrap();
+        for count in [1, 11, 600, 5_000] {
+            std::fs::write(&path, [&bytes[..], &vec![0; count]].concat()).unwrap();
+            assert_eq!(keys(&path).await, ["a", "b"], "{count}");
+        }
+        let again = FileJournal::open(&path).unwrap();
+        again.append(vec![new("c")]).await.unwrap();
+        drop(again);
+        assert_eq!(keys(&path).await, ["a", "b", "c"]);
     }
 
     #[tokio::test]

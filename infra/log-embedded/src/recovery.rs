@@ -100,8 +100,11 @@ pub(crate) fn recover(
         scan.good,
     )
     .map_err(OpenError::io("read", &last.path))?;
-    rewrite(&*file, scan.claim.min(scan.good), scan.good)
-        .map_err(OpenError::io("sync", &last.path))?;
+    let head = last.header.end();
+    let rewritten = rewrite(&*file, 0, head)
+        .and_then(|()| rewrite(&*file, scan.claim.min(scan.good).max(head), scan.good))
+        .and_then(|()| file.sync_data());
+    rewritten.map_err(OpenError::io("sync", &last.path))?;
     let length = file
         .length()
         .map_err(OpenError::io("measure", &last.path))?;
@@ -152,7 +155,7 @@ fn create(
         base: ends.clone(),
     };
     let active = make_file(storage, directory, 0, 0)
-        .and_then(|(file, until)| begin(storage, directory, file, until, header))
+        .and_then(|made| begin(directory, made, header))
         .map_err(OpenError::io("begin", &directory.join(segment_name(0))))?;
     let index = SparseIndex::new(&active.segment.header, config.index_every_bytes);
     let position = active.segment.header.end();
@@ -326,8 +329,8 @@ fn check_place(
     Ok(())
 }
 
-/// Writes a range again and makes it durable: what an earlier run wrote and could not sync is on
-/// its pages, but the kernel may take those for clean.
+/// Writes a range again: what an earlier run wrote and could not sync is on its pages, but the kernel
+/// may take those for clean.
 fn rewrite(file: &dyn StorageFile, from: u64, to: u64) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES.min(narrow(to - from))];
     let mut position = from;
@@ -342,7 +345,7 @@ fn rewrite(file: &dyn StorageFile, from: u64, to: u64) -> io::Result<()> {
         write_full(file, part, position)?;
         position += widen(count);
     }
-    file.sync_data()
+    Ok(())
 }
 
 /// Where a scan stopped.

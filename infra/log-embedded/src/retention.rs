@@ -19,6 +19,8 @@ impl TopicLog {
         let oldest_kept = now
             .0
             .saturating_sub(i64::from(days).saturating_mul(DAY_MILLISECONDS));
+        // One after the other: what is forgotten is counted.
+        let mut forgotten = self.forgotten.lock();
         let view = self.view.lock();
         if view.closed {
             return Err(LogError::Closed);
@@ -33,31 +35,38 @@ impl TopicLog {
             }
             old.push(Arc::clone(segment));
         }
-        if old.is_empty() {
-            return Ok(0);
-        }
         // Readers first: what they no longer see nobody misses.
         self.view.lock().forget(old.len());
-        for segment in &old {
+        forgotten.extend(old);
+        let mut dropped = 0;
+        // The oldest first, and none before it is gone: what is left is always a chain.
+        while let Some(segment) = forgotten.front() {
             self.remove(segment).map_err(|e| failed(&e))?;
+            forgotten.pop_front();
+            dropped += 1;
         }
-        self.shared
-            .storage
-            .sync_directory(&self.directory)
-            .map_err(|e| failed(&e))?;
-        tracing::info!(topic = %self.topic, segments = old.len(), "old segments dropped");
-        Ok(old.len())
+        if dropped > 0 {
+            let storage = &self.shared.storage;
+            let synced = storage.sync_directory(&self.directory);
+            synced.map_err(|e| failed(&e))?;
+            tracing::info!(topic = %self.topic, segments = dropped, "old segments dropped");
+        }
+        Ok(dropped)
     }
 
-    /// Removes a segment's files, oldest first, so that what is left is always a chain.
+    /// Removes a segment's files, which may be gone already.
     fn remove(&self, segment: &Segment) -> std::io::Result<()> {
-        let storage = &self.shared.storage;
         self.sealed.forget(segment.header.number);
-        storage.remove(&segment.path)?;
-        match storage.remove(&self.directory.join(segment.index_name())) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
+        for file in [
+            segment.path.clone(),
+            self.directory.join(segment.index_name()),
+        ] {
+            match self.shared.storage.remove(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
         }
+        Ok(())
     }
 }
 

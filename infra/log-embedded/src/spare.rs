@@ -28,10 +28,18 @@ enum State {
     Wanted(u64),
     /// The keeper is at it.
     Making,
-    /// Number, file, zeroed up to.
-    Ready(u64, Arc<dyn StorageFile>, u64),
+    Ready(u64, Made),
     /// It could not be made; whoever needs it makes it.
     Failed(u64),
+}
+
+/// A file for a segment.
+pub(crate) struct Made {
+    /// It, opened once for records and once for zeros: where there are no more files to be had, a
+    /// segment that is ready can be begun.
+    files: [Arc<dyn StorageFile>; 2],
+    /// There are zeros up to here.
+    until: u64,
 }
 
 /// The file for the next segment, if it is there already.
@@ -66,7 +74,7 @@ impl Spare {
     pub(crate) fn make(
         &self,
         number: u64,
-        maker: impl FnOnce() -> io::Result<(Arc<dyn StorageFile>, u64)>,
+        maker: impl FnOnce() -> io::Result<Made>,
     ) -> io::Result<()> {
         let mut state = self.state.lock();
         if !matches!(*state, State::Wanted(wanted) if wanted == number) {
@@ -75,7 +83,7 @@ impl Spare {
         *state = State::Making;
         drop(state);
         let (next, outcome) = match maker() {
-            Ok((file, until)) => (State::Ready(number, file, until), Ok(())),
+            Ok(made) => (State::Ready(number, made), Ok(())),
             Err(error) => (State::Failed(number), Err(error)),
         };
         *self.state.lock() = next;
@@ -85,13 +93,13 @@ impl Spare {
 
     /// Takes the file for a segment, waiting for it when it is on its way; none when whoever asks
     /// is to make it.
-    fn take(&self, wanted: u64) -> Option<(Arc<dyn StorageFile>, u64)> {
+    fn take(&self, wanted: u64) -> Option<Made> {
         let mut state = self.state.lock();
         while matches!(*state, State::Making) {
             self.made.wait(&mut state);
         }
         match std::mem::replace(&mut *state, State::None) {
-            State::Ready(number, file, until) if number == wanted => Some((file, until)),
+            State::Ready(number, made) if number == wanted => Some(made),
             State::Ready(..)
             | State::None
             | State::Wanted(_)
@@ -107,8 +115,10 @@ pub(crate) fn make_file(
     directory: &std::path::Path,
     number: u64,
     until: u64,
-) -> io::Result<(Arc<dyn StorageFile>, u64)> {
-    let file = storage.open(&directory.join(segment_name(number)), true)?;
+) -> io::Result<Made> {
+    let path = directory.join(segment_name(number));
+    let file = storage.open(&path, true)?;
+    let ahead = storage.open(&path, false)?;
     // What an earlier attempt may have left is gone before the file is used.
     file.set_length(0)?;
     if until > 0 {
@@ -117,24 +127,19 @@ pub(crate) fn make_file(
         file.sync_data()?;
     }
     storage.sync_directory(directory)?;
-    Ok((file, until))
+    let files = [file, ahead];
+    Ok(Made { files, until })
 }
 
 /// Writes the head of a segment, durable when it returns, and makes it one to write to.
-pub(crate) fn begin(
-    storage: &dyn Storage,
-    directory: &std::path::Path,
-    file: Arc<dyn StorageFile>,
-    zeroed_until: u64,
-    header: Header,
-) -> io::Result<Active> {
-    let until = zeroed_until.max(header.end());
-    let head = header.encode();
-    let segment = Arc::new(Segment::new(header, directory));
-    let ahead = storage.open(&segment.path, false)?;
-    write_full(&*file, &head, 0)?;
+pub(crate) fn begin(directory: &std::path::Path, made: Made, header: Header) -> io::Result<Active> {
+    let Made { files, until } = made;
+    let [file, _] = &files;
+    write_full(&**file, &header.encode(), 0)?;
     file.sync_data()?;
-    Ok(Active::new(segment, [file, ahead], until))
+    let until = until.max(header.end());
+    let segment = Arc::new(Segment::new(header, directory));
+    Ok(Active::new(segment, files, until))
 }
 
 /// A number that nobody who writes records can know.
@@ -183,12 +188,18 @@ impl TopicLog {
             base,
         };
         let storage = &*self.shared.storage;
-        let begun = self
-            .spare
-            .take(number)
-            .map_or_else(|| make_file(storage, &self.directory, number, 0), Ok)
-            .and_then(|(file, until)| begin(storage, &self.directory, file, until, header));
-        match begun {
+        let make = || make_file(storage, &self.directory, number, 0);
+        let made = match self.spare.take(number).map_or_else(make, Ok) {
+            // Nothing of its head is there: whoever comes next may try again.
+            Err(error) if !is_full(&error) => {
+                return Err(LogError::Unavailable(format!(
+                    "cannot make {}: {error}",
+                    path.display()
+                )));
+            }
+            made => made,
+        };
+        match made.and_then(|made| begin(&self.directory, made, header)) {
             Ok(active) => Ok(Arc::new(active)),
             Err(error) if is_full(&error) => {
                 // A head that did get there would end the segment before it.

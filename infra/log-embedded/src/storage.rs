@@ -162,19 +162,28 @@ pub(crate) fn read_full(
 
 /// Writes everything.
 pub(crate) fn write_full(file: &dyn StorageFile, bytes: &[u8], position: u64) -> io::Result<()> {
+    write_most(file, bytes, position).1
+}
+
+/// Writes everything, or says how much was written before it failed.
+pub(crate) fn write_most(
+    file: &dyn StorageFile,
+    bytes: &[u8],
+    position: u64,
+) -> (usize, io::Result<()>) {
     let mut done = 0;
     while let Some((_, rest)) = bytes.split_at_checked(done) {
         if rest.is_empty() {
             break;
         }
         match file.write_at(rest, position + widen(done)) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(0) => return (done, Err(io::ErrorKind::WriteZero.into())),
             Ok(count) => done += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return (done, Err(error)),
         }
     }
-    Ok(())
+    (done, Ok(()))
 }
 
 /// Writes zeros over a range.

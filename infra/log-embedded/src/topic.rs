@@ -2,6 +2,7 @@
 //!
 //! Lock order: `writer` before `view`; `queue` and `spare` are never held together with another.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -21,6 +22,7 @@ use crate::metrics;
 use crate::poison::Poison;
 use crate::recovery::Recovered;
 use crate::sealed::SealedCache;
+use crate::segment::Segment;
 use crate::spare::Spare;
 use crate::storage::Storage;
 use crate::view::{Looked, View, Written};
@@ -69,6 +71,9 @@ pub(crate) struct TopicLog {
     here: AtomicUsize,
     pub(crate) spare: Spare,
     pub(crate) sealed: SealedCache,
+    /// Segments that retention has taken from the view and not removed yet, oldest first. Its lock is
+    /// taken before all others.
+    pub(crate) forgotten: Mutex<VecDeque<Arc<Segment>>>,
     /// Something was appended, or the log was closed.
     pub(crate) appended: Notify,
     /// Something became durable, or the log was closed.
@@ -115,6 +120,7 @@ impl TopicLog {
             here: AtomicUsize::new(0),
             spare: Spare::default(),
             sealed: SealedCache::default(),
+            forgotten: Mutex::default(),
             appended: Notify::new(),
             durable: Notify::new(),
         })

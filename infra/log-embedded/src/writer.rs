@@ -13,7 +13,7 @@ use schemas::position::{Offset, Partition};
 use crate::active::Active;
 use crate::format::frame::{self, HEAD_BYTES, OVERHEAD_BYTES, Stamp};
 use crate::format::sums::Summing;
-use crate::storage::{is_full, widen, write_full, write_zeros};
+use crate::storage::{is_full, widen, write_most, write_zeros};
 use crate::topic::TopicLog;
 use crate::view::Written;
 
@@ -162,7 +162,8 @@ impl TopicLog {
             }
             answers.push(Ok(piece.add(writer, *partition, records)));
         }
-        self.flush(writer, piece, &mut answers);
+        // What failed is in the answers.
+        let _written = self.flush(writer, piece, &mut answers);
         answers
     }
 
@@ -185,14 +186,20 @@ impl TopicLog {
             first_answer: answers.len(),
             ..Piece::default()
         };
-        self.flush(writer, std::mem::replace(piece, next), answers);
+        // A segment that is left behind ends with what everybody takes for its end.
+        self.flush(writer, std::mem::replace(piece, next), answers)?;
         self.roll(writer)
     }
 
     /// Writes a piece; when that fails, everything is as before and its batches are answered so.
-    fn flush(&self, writer: &mut Writer, piece: Piece, answers: &mut [Result<Offset, LogError>]) {
+    fn flush(
+        &self,
+        writer: &mut Writer,
+        piece: Piece,
+        answers: &mut [Result<Offset, LogError>],
+    ) -> Result<(), LogError> {
         if piece.buffer.is_empty() {
-            return;
+            return Ok(());
         }
         let position = writer.position;
         match self.put(&writer.active, &piece.buffer, position) {
@@ -201,6 +208,7 @@ impl TopicLog {
                 let written = piece.written(position, sums);
                 writer.position = written.end;
                 self.publish(written);
+                Ok(())
             }
             Err(error) => {
                 for (partition, end) in piece.undo.iter().rev() {
@@ -211,6 +219,7 @@ impl TopicLog {
                 for answer in answers.iter_mut().skip(piece.first_answer) {
                     *answer = Err(error.clone());
                 }
+                Err(error)
             }
         }
     }
@@ -219,14 +228,14 @@ impl TopicLog {
     fn put(&self, active: &Active, bytes: &[u8], position: u64) -> Result<(), LogError> {
         let end = position + widen(bytes.len());
         let zeroed_until = active.take(end);
-        let Err(error) = write_full(&*active.file, bytes, position) else {
+        let (done, Err(error)) = write_most(&*active.file, bytes, position) else {
             return Ok(());
         };
         let path = &active.segment.path;
         if !is_full(&error) {
             return Err(self.shared.poison.spread("write", path, &error));
         }
-        match wipe(active, position, end, zeroed_until) {
+        match wipe(active, position, position + widen(done), zeroed_until) {
             Ok(()) => {
                 // What of it the disk has already must not be found after a power cut.
                 active.sync(&self.shared.poison)?;
@@ -239,7 +248,8 @@ impl TopicLog {
     }
 }
 
-/// Takes the traces of a failed write out of a segment.
+/// Takes the traces of a write that failed at `end` out of a segment. Where nothing was written nothing is:
+/// there may be no room for it.
 fn wipe(active: &Active, position: u64, end: u64, zeroed_until: u64) -> io::Result<()> {
     if active.file.length()? > zeroed_until {
         active.file.set_length(zeroed_until.max(position))?;

@@ -221,6 +221,9 @@ impl Config {
             .set("group.id", format!("{}cursus", self.topic_prefix))
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "error")
+            // A broker whose host is gone answers nothing and closes nothing, and only a fetch that is
+            // not answered shows it. Others lead its partitions long before librdkafka's 60 s.
+            .set("socket.timeout.ms", "10000")
             .set("fetch.queue.backoff.ms", "5")
             .set("fetch.wait.max.ms", FETCH_WAITS_MS)
             .set("fetch.error.backoff.ms", "50")

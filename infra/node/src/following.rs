@@ -220,7 +220,10 @@ impl Follower {
             *promised = Some(self.places(from).await?);
         }
         let now = self.places(to).await?;
-        let has = |(place, offset): (&Place, &Offset)| now.get(place) >= Some(offset);
+        // Where nothing was folded yet there may be no row.
+        let has = |(place, offset): (&Place, &Offset)| {
+            now.get(place).copied().unwrap_or_default() >= *offset
+        };
         Ok(promised.iter().flatten().all(has))
     }
 

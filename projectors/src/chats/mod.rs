@@ -18,7 +18,6 @@ mod unreadable;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use compact_str::CompactString;
 use infra_ports::StoreError;
 use infra_ports::log::MAX_RECORD_BYTES;
 use schemas::avro::{DecodeError, LogEvent};
@@ -26,8 +25,8 @@ use schemas::events::ChatEvent;
 use schemas::ids::ChatId;
 use schemas::position::Seq;
 use schemas::tables::{
-    ChangeRow, ChatPartition, ChatRow, ChatStateKey, ChatStateRow, MemberChatRow, MemberRow,
-    MessageKey, MessageRow, OverlayRow, Table, TableDef, bucket,
+    ChangeRow, ChatPartition, ChatRow, ChatStateRow, MemberChatRow, MemberRow, MessageKey,
+    MessageRow, OverlayRow, Table, TableDef, bucket,
 };
 use schemas::topics::Topic;
 
@@ -101,28 +100,12 @@ impl Projection for Chats {
     }
 
     async fn load(&self, tables: &Tables, chat: &ChatId) -> Result<ChatState, StoreError> {
-        let head = ChatStateKey {
-            chat: chat.clone(),
-            kind: memory::HEAD,
-            id: CompactString::default(),
-        };
         let partition = ChatPartition { chat: chat.clone() };
-        let mut before = tables.get::<ChatStateRow>(&head).await?;
-        loop {
-            let Some((_, version)) = before else {
-                return Ok(ChatState::new(chat));
-            };
-            let rows = tables.scan::<ChatStateRow>(&partition).await?;
-            let after = tables.get::<ChatStateRow>(&head).await?;
-            if after.as_ref().is_some_and(|(_, v)| *v == version) {
-                return memory::read(chat, &rows).map_err(|error| {
-                    let is_newer = matches!(error, blob::BlobError::UnknownFormat(_));
-                    cannot_read(ChatStateRow::DEF, &error, is_newer)
-                });
-            }
-            // Another instance wrote in between: what was read is of two moments.
-            before = after;
-        }
+        let rows = tables.whole::<ChatStateRow>(&partition).await?;
+        memory::read(chat, &rows).map_err(|error| {
+            let is_newer = matches!(error, blob::BlobError::UnknownFormat(_));
+            cannot_read(ChatStateRow::DEF, &error, is_newer)
+        })
     }
 
     fn wants(&self, event: &ChatEvent, state: &ChatState) -> Option<WantedTarget> {
@@ -188,6 +171,10 @@ impl Projection for Chats {
             }
         }
         true
+    }
+
+    fn unwritten(&self, state: &ChatState) -> usize {
+        state.unwritten.members.len() + state.unwritten.verdicts.len()
     }
 
     fn remember(&self, chat: &ChatId, state: &mut ChatState, memory: &mut Memory) {

@@ -13,7 +13,7 @@ use schemas::position::{Offset, Partition};
 use schemas::topics::partition_of;
 
 use super::cache::Cache;
-use super::chunk::{Chunk, Decoded};
+use super::chunk::Decoded;
 use super::projection::{Effects, Memory, Place, Projection, Tables};
 use super::retry::Retry;
 use super::stop::Stop;
@@ -21,6 +21,13 @@ use crate::metrics::Counts;
 
 /// States that are loaded at once.
 const LOADS_AT_ONCE: usize = 32;
+
+/// What users may be told at once, before it is appended: a record of a large group is told in each
+/// partition of its members.
+const TOLD_BYTES: usize = 16 << 20;
+
+/// Rows of one state that are written together: 2 MB, and those of another chunk.
+const STATE_ROWS: usize = 8_192;
 
 /// What a touched state is thought to take, in the cache and as rows.
 const TOUCHED_BYTES: usize = 512;
@@ -36,6 +43,8 @@ pub(crate) struct Folding<P: Projection> {
     cache: Cache<P::Key, P::State>,
     pub(crate) effects: Effects,
     jobs: u64,
+    /// Rows that have to be written of one state, at most.
+    largest: usize,
     counts: Counts,
     /// The tables were empty when folding set out from the first offsets.
     from_nothing: bool,
@@ -56,6 +65,7 @@ impl<P: Projection> Folding<P> {
             retry,
             cache: Cache::new(cache_weight),
             jobs: 0,
+            largest: 0,
             counts: Counts::of(P::NAME),
             from_nothing: false,
         }
@@ -82,34 +92,40 @@ impl<P: Projection> Folding<P> {
         self.from_nothing && !self.cache.has_dropped()
     }
 
-    /// Applies a chunk. `written` says below which offset of a partition all is written.
+    /// Applies records, until much is to be told; says how many. `written` says below which offset of a
+    /// partition all is written.
     ///
     /// Boxed, once a chunk: proving that it is `Send` is then done here, with lifetimes at hand.
     pub(crate) fn fold<'a>(
         &'a mut self,
-        chunk: &'a Chunk<P::Event>,
+        records: &'a [Decoded<P::Event>],
         written: &'a BTreeMap<Partition, Offset>,
-    ) -> BoxFuture<'a, Result<(), Stop>> {
+    ) -> BoxFuture<'a, Result<usize, Stop>> {
         Box::pin(async move {
-            let (keys, ranges) = self.keys_of(chunk);
+            let (keys, ranges) = self.keys_of(records);
             let places = self.bring(&keys).await?;
-            for (one, range) in chunk.records.iter().zip(ranges) {
+            let mut count = 0;
+            for (one, range) in records.iter().zip(ranges) {
                 let keys = keys.get(range.clone()).unwrap_or_default();
                 let places = places.get(range).unwrap_or_default();
                 let written = written.get(&one.partition).copied().unwrap_or_default();
                 self.apply(one, keys, places, written).await?;
+                count += 1;
+                if self.effects.told_bytes() >= TOLD_BYTES {
+                    break;
+                }
             }
-            self.settle()
+            self.settle().map(|()| count)
         })
     }
 
-    /// The keys of a chunk, and which of them are each record's: a run of records that concern the
+    /// The keys of records, and which of them are each record's: a run of records that concern the
     /// same keys, as those of a group whose members all write, shares them.
-    fn keys_of(&self, chunk: &Chunk<P::Event>) -> (Vec<P::Key>, Vec<Range<usize>>) {
-        let mut keys = Vec::with_capacity(chunk.records.len());
-        let mut ranges: Vec<Range<usize>> = Vec::with_capacity(chunk.records.len());
+    fn keys_of(&self, records: &[Decoded<P::Event>]) -> (Vec<P::Key>, Vec<Range<usize>>) {
+        let mut keys = Vec::with_capacity(records.len());
+        let mut ranges: Vec<Range<usize>> = Vec::with_capacity(records.len());
         let mut before: Option<&P::Event> = None;
-        for Decoded { event, .. } in &chunk.records {
+        for Decoded { event, .. } in records {
             let same = before.is_some_and(|before| self.projection.have_same_keys(before, event));
             let range = match ranges.last() {
                 Some(last) if same => last.clone(),
@@ -218,6 +234,7 @@ impl<P: Projection> Folding<P> {
             let effects = &mut self.effects;
             let projection = &self.projection;
             if projection.apply(&place, &one.event, key, state, facts, effects) {
+                self.largest = self.largest.max(projection.unwritten(state));
                 self.cache.touch(*at);
             }
         }
@@ -233,6 +250,7 @@ impl<P: Projection> Folding<P> {
     /// Takes everything that has to be written, and gives the job its number.
     pub(crate) fn hand_over(&mut self) -> (u64, Memory) {
         self.jobs += 1;
+        self.largest = 0;
         let mut memory = Memory::new(self.tables.generation);
         memory.rows = self.effects.take_rows();
         let projection = &self.projection;
@@ -246,6 +264,12 @@ impl<P: Projection> Folding<P> {
     /// Bytes, about, of what has to be written: rows, and touched states.
     pub(crate) fn gathered_bytes(&self) -> usize {
         self.effects.row_bytes() + TOUCHED_BYTES * self.cache.touched()
+    }
+
+    /// True when a state has as many rows to be written as one write may take: it must not be written in
+    /// parts, or who finds it after a crash finds it in part.
+    pub(crate) fn has_large_state(&self) -> bool {
+        self.largest >= STATE_ROWS
     }
 
     /// A job was written: its states may go.
@@ -271,8 +295,9 @@ impl<P: Projection> Folding<P> {
 
     /// Drops all states and everything that has to be written.
     pub(crate) fn start_over(&mut self) {
-        self.effects.told.clear();
+        drop(self.effects.take_told());
         drop(self.effects.take_rows());
+        self.largest = 0;
         self.cache.forget(|_| true);
     }
 

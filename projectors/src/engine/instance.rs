@@ -33,6 +33,10 @@ use crate::metrics::Counts;
 /// How often the log is asked for its ends, for the lag, and the group told how far it is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Bytes of rows and touched states, about, that may wait for the writer, which may have as much again;
+/// beyond, reading waits.
+const GATHERED_BYTES: usize = 64 << 20;
+
 /// One running projection over the partitions of its topic that are its now.
 pub(crate) struct Instance<P: Projection> {
     pub(crate) folding: Folding<P>,
@@ -156,7 +160,9 @@ impl<P: Projection> Instance<P> {
         due: &mut Option<BoxFuture<'static, ()>>,
         look: &mut BoxFuture<'static, ()>,
     ) -> Woken {
-        let room = self.place.gathered < self.config.max_gathered_records;
+        let room = self.place.gathered < self.config.max_gathered_records
+            && self.folding.gathered_bytes() < GATHERED_BYTES
+            && !self.folding.has_large_state();
         let (is_due, may_submit) = (due.is_some(), self.may_submit());
         let is_shared = self.membership.is_shared();
         let due = async {
@@ -180,11 +186,19 @@ impl<P: Projection> Instance<P> {
     async fn take_in(&mut self, batches: Vec<RecordBatch>) -> Result<(), Stop> {
         let partitions = self.log.partitions();
         let chunk = chunk::decode(self.folding.projection(), partitions, batches)?;
-        let begun = self.runtime.elapsed();
-        self.folding.fold(&chunk, &self.place.written).await?;
-        let took = self.runtime.elapsed().saturating_sub(begun);
+        self.bury(&chunk).await?;
+        let (mut rest, mut took) = (&*chunk.records, Duration::ZERO);
+        loop {
+            let begun = self.runtime.elapsed();
+            let count = self.folding.fold(rest, &self.place.written).await?;
+            took += self.runtime.elapsed().saturating_sub(begun);
+            self.emit().await?;
+            rest = rest.get(count..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
+        }
         self.counts.folded(chunk.count, chunk.dead.len(), took);
-        self.emit(&chunk).await?;
         for (partition, next) in &chunk.next {
             self.place.folded.insert(*partition, *next);
             self.place.moved.insert(*partition, *next);
@@ -198,17 +212,22 @@ impl<P: Projection> Instance<P> {
         }
     }
 
-    async fn emit(&mut self, chunk: &Chunk<P::Event>) -> Result<(), Stop> {
+    async fn bury(&self, chunk: &Chunk<P::Event>) -> Result<(), Stop> {
         let log = &*self.log;
         for (partition, letter) in &chunk.dead {
             let append = move || log.append(Topic::DeadLetters, *partition, vec![letter.clone()]);
             self.retry.run("append a dead letter", append).await?;
         }
-        let told = std::mem::take(&mut self.folding.effects.told);
+        Ok(())
+    }
+
+    /// Tells users what follows from what was folded.
+    async fn emit(&mut self) -> Result<(), Stop> {
+        let log = &*self.log;
+        let told = self.folding.effects.take_told();
         if told.is_empty() {
             return Ok(());
         }
-        let told: Vec<_> = told.into_iter().collect();
         let (begun, records) = (
             self.runtime.elapsed(),
             told.iter().map(|(_, r)| r.len()).sum(),

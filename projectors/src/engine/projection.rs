@@ -109,6 +109,11 @@ pub trait Projection: Send + Sync + 'static {
     /// that is told once a chunk, not once a record.
     fn settle(&self, _key: &Self::Key, _state: &mut Self::State, _effects: &mut Effects) {}
 
+    /// How many rows of the state have to be written, together.
+    fn unwritten(&self, _state: &Self::State) -> usize {
+        1
+    }
+
     /// Hands over what has to be written of a touched state.
     fn remember(&self, key: &Self::Key, state: &mut Self::State, memory: &mut Memory);
 
@@ -141,7 +146,8 @@ pub struct Effects {
     pub partitions: u32,
     /// The build of the tables.
     pub generation: Generation,
-    pub(crate) told: BTreeMap<Partition, Vec<NewRecord>>,
+    told: BTreeMap<Partition, Vec<NewRecord>>,
+    told_bytes: usize,
     rows: Vec<Mutation>,
     row_bytes: usize,
     buffer: RowBuffer,
@@ -176,6 +182,7 @@ impl Effects {
             partitions,
             generation,
             told: BTreeMap::new(),
+            told_bytes: 0,
             rows: Vec::new(),
             row_bytes: 0,
             buffer: RowBuffer::default(),
@@ -205,11 +212,12 @@ impl Effects {
             return;
         }
         match event.encode() {
-            Ok(value) => self.told.entry(partition).or_default().push(NewRecord {
-                key: Bytes::new(),
-                value,
-                at,
-            }),
+            Ok(value) => {
+                self.told_bytes += value.len();
+                let key = Bytes::new();
+                let record = NewRecord { key, value, at };
+                self.told.entry(partition).or_default().push(record);
+            }
             Err(error) => self.failed = Some(error),
         }
     }
@@ -219,6 +227,16 @@ impl Effects {
         let row = self.buffer.put(self.generation, row, version);
         self.row_bytes += row.size_bytes();
         self.rows.push(row);
+    }
+
+    /// What users are told, by partition, since the last time.
+    pub(crate) fn take_told(&mut self) -> Vec<(Partition, Vec<NewRecord>)> {
+        self.told_bytes = 0;
+        std::mem::take(&mut self.told).into_iter().collect()
+    }
+
+    pub(crate) fn told_bytes(&self) -> usize {
+        self.told_bytes
     }
 
     pub(crate) fn take_rows(&mut self) -> Vec<Mutation> {
@@ -312,11 +330,35 @@ impl Tables {
         typed.transpose()
     }
 
-    /// All rows of a partition with their versions, page by page: not one moment's picture.
+    /// All rows of a partition with their versions, as they were at one moment. What is written together
+    /// stands in the partition with one newest version.
+    ///
+    /// Nothing of the partition may be read alone beside this: several replicas would be made alike in that
+    /// row only, and a batch that one of them has could be seen in part.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn scan<T: Table>(
+    pub async fn whole<T: Table>(
+        &self,
+        partition: &T::Partition,
+    ) -> Result<Vec<(T, Version)>, StoreError> {
+        let newest = |rows: &[(T, Version)]| rows.iter().map(|(_, version)| *version).max();
+        let mut rows = self.scan::<T>(partition).await?;
+        // One page is of one moment. Between two another instance may write; what was seen of its
+        // batch is whole the next time.
+        while rows.len() >= self.rows_per_read {
+            let again = self.scan::<T>(partition).await?;
+            let same = newest(&again) == newest(&rows);
+            rows = again;
+            if same {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// All rows of a partition with their versions, page by page: not one moment's picture.
+    async fn scan<T: Table>(
         &self,
         partition: &T::Partition,
     ) -> Result<Vec<(T, Version)>, StoreError> {

@@ -184,12 +184,15 @@ impl<P: Projection> Build<P> {
     }
 
     pub(super) async fn fold(&mut self, chunk: &Chunk<P::Event>) -> Result<(), Stop> {
-        self.folding.fold(chunk, &BTreeMap::new()).await
+        // Nobody is told anything, so it is all folded.
+        let folded = self.folding.fold(&chunk.records, &BTreeMap::new()).await;
+        folded.map(drop)
     }
 
     /// True when enough has gathered to be written.
     pub(super) fn is_full(&self) -> bool {
-        self.folding.gathered_bytes() >= self.config.rebuild_bytes
+        let much = self.folding.gathered_bytes() >= self.config.rebuild_bytes;
+        much || self.folding.has_large_state()
     }
 
     /// Writes everything that has gathered, and `also` as checkpoints.

@@ -68,16 +68,7 @@ impl Projection for Receipts {
 
     async fn load(&self, tables: &Tables, chat: &ChatId) -> Result<Marks, StoreError> {
         let partition = ChatPartition { chat: chat.clone() };
-        let mut rows = tables.scan::<MarkRow>(&partition).await?;
-        loop {
-            // Another instance may write between two pages. What was seen of its batch is whole
-            // the next time, so two pictures with the same newest version are one moment's.
-            let again = tables.scan::<MarkRow>(&partition).await?;
-            if newest(&again) == newest(&rows) {
-                return Ok(restored(again));
-            }
-            rows = again;
-        }
+        Ok(restored(tables.whole::<MarkRow>(&partition).await?))
     }
 
     fn wants(&self, _event: &ReceiptEvent, _state: &Marks) -> Option<()> {
@@ -142,6 +133,10 @@ impl Projection for Receipts {
         }
     }
 
+    fn unwritten(&self, marks: &Marks) -> usize {
+        marks.unwritten.len()
+    }
+
     fn remember(&self, chat: &ChatId, marks: &mut Marks, memory: &mut Memory) {
         let version = marks.position;
         let unwritten = std::mem::take(&mut marks.unwritten);
@@ -175,10 +170,6 @@ impl Projection for Receipts {
 
 fn home(user: &UserId, effects: &Effects) -> Partition {
     partition_of(user.as_str().as_bytes(), effects.partitions)
-}
-
-fn newest(rows: &[(MarkRow, Version)]) -> Option<Version> {
-    rows.iter().map(|(_, version)| *version).max()
 }
 
 fn restored(rows: Vec<(MarkRow, Version)>) -> Marks {

@@ -114,6 +114,38 @@ fn a_command_without_verdict_is_written_again_after_a_while() {
 }
 
 #[test]
+fn a_command_without_verdict_is_written_again_after_longer_and_longer_pauses() {
+    let mut outbox = outbox(1);
+    written(&mut outbox, 0);
+    let mut pauses = Vec::new();
+    let mut before = 0;
+    while pauses.len() < 7 {
+        let due = outbox.due().unwrap();
+        outbox.tick(due);
+        if written(&mut outbox, due.0) == [1] {
+            pauses.push(due.0 - before);
+            before = due.0;
+        }
+    }
+    assert_eq!(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 32_000]);
+}
+
+#[test]
+fn a_read_that_is_refused_holds_no_message_back() {
+    let mut outbox = outbox(0);
+    for n in 1..=40 {
+        let (cursor, limit) = (None, None);
+        outbox.push(Ticket(n), Command::Chats(ChatsQuery { cursor, limit }));
+    }
+    written(&mut outbox, 0);
+    for n in 1..=40 {
+        outbox.refused_for_now(Moment(0), Ticket(n), &Refusal::plain(Code::Unavailable));
+    }
+    outbox.push(Ticket(50), send(50));
+    assert_eq!(written(&mut outbox, 0), [50]);
+}
+
+#[test]
 fn nothing_is_due_when_nothing_is_under_way() {
     let mut outbox = outbox(1);
     written(&mut outbox, 0);

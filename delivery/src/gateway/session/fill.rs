@@ -36,7 +36,12 @@ pub(super) async fn fill(gateway: Arc<Gateway>, session: Arc<Session>) {
         signed_in.track.lock().stalled(&chat);
         return;
     }
-    match page(&gateway, signed_in, &chat, from, through).await {
+    let page = page(&gateway, signed_in, &chat, from, through).await;
+    if !session.outbox.has_room() {
+        // It was filled meanwhile: the page is read again when there is room.
+        return;
+    }
+    match page {
         Ok(page) if page.through >= from => {
             sent(&gateway, &session, signed_in, &chat, Some(page));
         }

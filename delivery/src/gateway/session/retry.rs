@@ -114,6 +114,7 @@ impl Gateway {
         }
         let user = &signed_in.identity.user;
         match self.reads.range(user, chat, from, through, MAX_BATCH).await {
+            Ok(_) if !session.outbox.has_room() => {}
             Ok(page) => {
                 metrics::from_timeline(page.entries.len());
                 session.put(wire(&Frame::Entries(page)));

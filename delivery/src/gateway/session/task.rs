@@ -131,7 +131,10 @@ impl Task {
                     self.session.outbox.hang_up();
                 }
             }
-            Life::Open if self.step.is_none() => self.step = self.next_step(),
+            // A step that is begun is gone on with, room or not: it may hold a place among those who read.
+            Life::Open if self.step.is_none() && self.session.outbox.has_room() => {
+                self.step = self.next_step();
+            }
             Life::Open => {}
         }
         true
@@ -169,7 +172,7 @@ impl Task {
                 Woken::Frames(frames)
             }
             answer = joined(&mut self.joining), if joins => Woken::Joined(answer.is_ok()),
-            () = ready(&mut self.step), if self.step.is_some() && has_room => Woken::Stepped,
+            () = ready(&mut self.step), if self.step.is_some() => Woken::Stepped,
             came = self.reader.next(), if reads => Woken::Came(came),
         }
     }

@@ -146,6 +146,8 @@ pub(crate) struct Track {
     gap_next: bool,
     /// `live` was said, and holds.
     pub(crate) live: bool,
+    /// Something may have been left out before it was said for the first time: it is said twice.
+    lost_before: bool,
     recent: Recent,
 }
 
@@ -183,6 +185,7 @@ impl Track {
             gaps: VecDeque::new(),
             gap_next: true,
             live: false,
+            lost_before: false,
             recent: Recent::default(),
         }
     }
@@ -239,6 +242,7 @@ impl Track {
     pub(crate) fn reload(&mut self) {
         self.served |= self.phase == Phase::Serving;
         self.phase = Phase::Loading;
+        self.lost_before |= !self.live;
         self.live = false;
         self.round += 1;
         self.resume.clear();
@@ -319,11 +323,14 @@ impl Track {
         self.phase == Phase::Loading || !self.resume.is_empty() || !self.gaps.is_empty()
     }
 
-    /// True once when everything missed was sent.
-    pub(crate) fn goes_live(&mut self) -> bool {
-        let now = self.phase == Phase::Serving && self.resume.is_empty() && !self.live;
-        self.live |= now;
-        now
+    /// How often `live` is to be said now that everything missed was sent.
+    pub(crate) fn goes_live(&mut self) -> usize {
+        if self.phase != Phase::Serving || !self.resume.is_empty() || self.live {
+            return 0;
+        }
+        self.live = true;
+        // The second says that what is no entry may have been left out.
+        1 + usize::from(std::mem::take(&mut self.lost_before))
     }
 
     /// Everything of a chat up to `through` was sent from the timeline. Answers the live entries

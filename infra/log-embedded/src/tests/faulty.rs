@@ -18,6 +18,14 @@ pub(super) struct Switches {
     pub(super) write_fails: AtomicBool,
     /// Bytes that may still be written, to any file.
     pub(super) room: AtomicU64,
+    /// Bytes that may be written before every write fails as a broken disk does.
+    pub(super) until_broken: AtomicU64,
+    /// There is no room for zeros over what was written before, either.
+    pub(super) zeros_need_room: AtomicBool,
+    /// No file can be opened.
+    pub(super) open_fails: AtomicBool,
+    /// No file can be removed.
+    pub(super) remove_fails: AtomicBool,
     /// Writes and reads take at most so many bytes at a time.
     pub(super) most: AtomicU64,
     /// Bytes read from segment files.
@@ -31,6 +39,10 @@ impl Switches {
             sync_is_full: AtomicBool::new(false),
             write_fails: AtomicBool::new(false),
             room: AtomicU64::new(u64::MAX),
+            until_broken: AtomicU64::new(u64::MAX),
+            zeros_need_room: AtomicBool::new(false),
+            open_fails: AtomicBool::new(false),
+            remove_fails: AtomicBool::new(false),
             most: AtomicU64::new(u64::MAX),
             read: AtomicU64::new(0),
         })
@@ -48,6 +60,9 @@ struct FaultyFile {
 
 impl Storage for Faulty {
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn StorageFile>> {
+        if self.0.open_fails.load(Ordering::Relaxed) {
+            return Err(io::Error::other("too many open files"));
+        }
         let file = FileSystem.open(path, create)?;
         let switches = Arc::clone(&self.0);
         Ok(Arc::new(FaultyFile {
@@ -66,6 +81,9 @@ impl Storage for Faulty {
         FileSystem.rename(from, to)
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
+        if self.0.remove_fails.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         FileSystem.remove(path)
     }
     fn sync_directory(&self, _directory: &Path) -> io::Result<()> {
@@ -74,8 +92,11 @@ impl Storage for Faulty {
 }
 
 impl FaultyFile {
-    /// Zeros over what was written before take no room.
+    /// Zeros over what was written before take no room, unless a copy shares it.
     fn needs_room(&self, bytes: &[u8], position: u64) -> io::Result<bool> {
+        if self.switches.zeros_need_room.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
         let zeros = bytes.iter().all(|byte| *byte == 0);
         Ok(!zeros || position + bytes.len() as u64 > self.file.length()?)
     }
@@ -109,6 +130,15 @@ impl StorageFile for FaultyFile {
             .most
             .load(Ordering::Relaxed)
             .min(bytes.len() as u64);
+        let until_broken = self.switches.until_broken.load(Ordering::Relaxed);
+        if until_broken == 0 {
+            return Err(io::Error::other("the disk is broken"));
+        }
+        if until_broken < u64::MAX {
+            most = most.min(until_broken);
+            let left = until_broken - most;
+            self.switches.until_broken.store(left, Ordering::Relaxed);
+        }
         if self.needs_room(bytes, position)? {
             let room = self.switches.room.load(Ordering::Relaxed);
             if room == 0 {

@@ -186,8 +186,8 @@ fn what_befell_a_record_is_told_to_its_committer_whoever_synced_before() {
         salt: 0,
         base: vec![0],
     };
-    let (file, until) = make_file(&disk, directory, 0, 0).unwrap();
-    let active = begin(&disk, directory, file, until, header).unwrap();
+    let made = make_file(&disk, directory, 0, 0).unwrap();
+    let active = begin(directory, made, header).unwrap();
     active.take(1_000);
     write_full(&*active.file, b"a record", 900).unwrap();
     disk.fail_sync();
@@ -196,6 +196,32 @@ fn what_befell_a_record_is_told_to_its_committer_whoever_synced_before() {
     // Not poisoned yet: the keeper has its answer and is about to say so.
     let synced = active.sync(&Poison::default());
     assert!(matches!(synced, Err(LogError::Poisoned(_))), "{synced:?}");
+}
+
+#[test]
+fn a_head_that_a_failed_fsync_left_on_clean_pages_is_written_again_when_opening() {
+    let config = Config {
+        directory: "/disk/log".into(),
+        // Its head takes more than the sector that the first frame dirties.
+        partitions: 128,
+        segment_bytes: 4096,
+        zero_ahead_bytes: 0,
+        ..Config::default()
+    };
+    let disk = Disk::new(u64::MAX);
+    let log = open(&disk, &config);
+    let large = "l".repeat(2_500);
+    append(&log, Topic::Chats, 0, &large).unwrap();
+    disk.fail_sync();
+    let rolled = append(&log, Topic::Chats, 0, &large);
+    assert!(matches!(rolled, Err(LogError::Poisoned(_))), "{rolled:?}");
+    drop(log);
+    let log = open(&disk, &config);
+    append(&log, Topic::Chats, 0, "after").unwrap();
+    drop(log);
+    let log = open(&disk.forget(), &config);
+    let held = values(&log, Topic::Chats, 0, Visibility::Durable);
+    assert_eq!(held, [&large, "after"]);
 }
 
 #[test]

@@ -249,3 +249,105 @@ fn a_segment_that_could_not_be_begun_does_not_end_the_one_before() {
     assert_eq!(values(&log, Topic::Chats, 0, Visibility::Durable), expected);
     assert_eq!(append(&log, Topic::Chats, 0, &large).unwrap(), 2);
 }
+
+#[test]
+fn a_segment_whose_last_write_failed_is_not_left_behind() {
+    let home = Home::with(Config {
+        segment_bytes: 4096,
+        zero_ahead_bytes: 0,
+        ..Config::default()
+    });
+    let (log, switches) = troubled(&home);
+    append(&log, Topic::Chats, 0, "kept").unwrap();
+    switches.until_broken.store(600, Ordering::Relaxed);
+    let batches = [1_000, 3_500].map(|size| (Partition(0), vec![record("r".repeat(size))]));
+    let failed = run(log.append_all(Topic::Chats, batches.to_vec()));
+    assert!(matches!(failed, Err(LogError::Poisoned(_))), "{failed:?}");
+    assert!(!home.segment(Topic::Chats, 1).exists());
+    drop(log);
+    let log = home.open();
+    assert_eq!(append(&log, Topic::Chats, 0, "next").unwrap(), 1);
+    assert_eq!(
+        values(&log, Topic::Chats, 0, Visibility::Durable),
+        ["kept", "next"]
+    );
+}
+
+#[test]
+fn a_roll_without_a_file_to_be_had_takes_the_spare_or_refuses_and_goes_on_later() {
+    let home = Home::with(Config {
+        segment_bytes: 4096,
+        zero_ahead_bytes: 1024,
+        ..Config::default()
+    });
+    let (log, switches) = troubled(&home);
+    let value = "v".repeat(1_500);
+    let roll = || append(&log, Topic::Chats, 0, &value);
+    roll().unwrap();
+    roll().unwrap();
+    run(async {
+        while !home.segment(Topic::Chats, 1).exists() {
+            tokio::task::yield_now().await;
+        }
+    });
+    switches.open_fails.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        roll().expect("in the spare");
+    }
+    let refused = roll();
+    assert!(
+        matches!(refused, Err(LogError::Unavailable(_))),
+        "{refused:?}"
+    );
+    switches.open_fails.store(false, Ordering::Relaxed);
+    assert_eq!(roll().unwrap(), 4);
+}
+
+#[test]
+fn a_disk_that_is_full_for_zeros_too_refuses_and_is_not_poisoned() {
+    let home = Home::with(Config {
+        zero_ahead_bytes: 4096,
+        ..Config::default()
+    });
+    let (log, switches) = troubled(&home);
+    append(&log, Topic::Chats, 0, "kept").unwrap();
+    switches.zeros_need_room.store(true, Ordering::Relaxed);
+    switches.room.store(0, Ordering::Relaxed);
+    let refused = append(&log, Topic::Chats, 0, "no room");
+    assert!(matches!(refused, Err(LogError::Full(_))), "{refused:?}");
+    switches.room.store(u64::MAX, Ordering::Relaxed);
+    assert_eq!(append(&log, Topic::Chats, 0, "room again").unwrap(), 1);
+}
+
+#[test]
+fn segments_that_could_not_be_removed_are_removed_later_and_leave_a_chain() {
+    let home = Home::with(Config {
+        segment_bytes: 4096,
+        ..Config::default()
+    });
+    let (log, switches) = troubled(&home);
+    let day = 24 * 60 * 60 * 1000;
+    for n in 0..200 {
+        let at = Timestamp(n / 50 * 10 * day);
+        let record = NewRecord {
+            at,
+            ..record("r".repeat(100))
+        };
+        run(log.append(Topic::Users, Partition(0), vec![record])).unwrap();
+    }
+    switches.remove_fails.store(true, Ordering::Relaxed);
+    let failed = log.enforce_retention(Timestamp(18 * day));
+    assert!(
+        matches!(failed, Err(LogError::Unavailable(_))),
+        "{failed:?}"
+    );
+    switches.remove_fails.store(false, Ordering::Relaxed);
+    let dropped = log.enforce_retention(Timestamp(28 * day)).unwrap();
+    assert!(dropped >= 4, "those of both times: {dropped}");
+    assert!(!home.segment(Topic::Users, 0).exists());
+    run(log.sync(Topic::Users)).unwrap();
+    let kept = run(log.positions(Topic::Users, Partition(0))).unwrap();
+    drop(log);
+    let found = run(home.open().positions(Topic::Users, Partition(0))).unwrap();
+    assert_eq!((found.first, found.end), (kept.first, kept.end));
+}

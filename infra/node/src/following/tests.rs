@@ -169,6 +169,19 @@ fn who_began_to_wait_before_readers_moved_is_answered_for_what_they_read_then() 
 }
 
 #[test]
+fn readers_move_to_tables_that_have_no_checkpoint_of_a_partition_without_records() {
+    run(|runtime| async move {
+        let scene = Scene::begin(runtime, &[]).await;
+        scene.until(|| scene.live.get() == Some(ONE)).await;
+        scene.checkpoint(ONE, 0).await;
+        scene.point_at(TWO).await;
+        scene.runtime.sleep(3 * SECOND).await;
+        assert_eq!(scene.live.get(), Some(TWO));
+        scene.end.send_replace(true);
+    });
+}
+
+#[test]
 fn readers_stay_when_the_pointer_moves_back_before_they_could_follow() {
     run(|runtime| async move {
         let scene = Scene::begin_at_7(runtime).await;

@@ -56,11 +56,11 @@ fn what_comes_while_loading_waits_and_is_not_sent_twice() {
         assert_eq!(track.offer(&pushed(seq)), Offer::Wait);
     }
     track.known(chat.clone(), Seq(4), Seq(5), Offset(0));
-    assert!(!track.goes_live());
+    assert_eq!(track.goes_live(), 0);
     assert_eq!(track.loaded(&[chat]).len(), 2, "5 and 6");
     assert!(!track.has_work());
-    assert!(track.goes_live());
-    assert!(!track.goes_live(), "said once");
+    assert_eq!(track.goes_live(), 1);
+    assert_eq!(track.goes_live(), 0, "said once");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn gaps_and_the_resume_take_turns() {
 #[test]
 fn a_reload_keeps_what_was_sent() {
     let (mut track, chat) = serving(7);
-    assert!(track.goes_live());
+    assert_eq!(track.goes_live(), 1);
     track.offer(&pushed(8));
     track.reload();
     assert_eq!(track.offer(&pushed(10)), Offer::Wait);
@@ -90,7 +90,19 @@ fn a_reload_keeps_what_was_sent() {
     assert!(track.loaded(std::slice::from_ref(&chat)).is_empty());
     let (_, from, through, _) = track.next_to_fill().unwrap();
     assert_eq!((from, through), (Seq(9), Seq(9)));
-    assert!(!track.goes_live(), "9 is missing");
+    assert_eq!(track.goes_live(), 0, "9 is missing");
     assert_eq!(track.filled(&chat, through).len(), 1, "10");
-    assert!(track.goes_live(), "anew");
+    assert_eq!(track.goes_live(), 1, "anew");
+}
+
+#[test]
+fn what_was_lost_before_live_is_told_of_by_a_second_one() {
+    let mut track = Track::new(UserId::new("ada").unwrap());
+    track.reload();
+    track.reload();
+    track.loaded(&[]);
+    assert_eq!(track.goes_live(), 2);
+    track.reload();
+    track.loaded(&[]);
+    assert_eq!(track.goes_live(), 1);
 }

@@ -13,8 +13,8 @@ pub trait Around: Send + Sync + 'static {
     /// The store that all else goes to.
     fn inner(&self) -> &dyn TableStore;
 
-    /// The store that answers the next read of a row or of a partition; asked once a read.
-    fn reads(&self) -> &dyn TableStore {
+    /// The store that answers the next read of a row or of a partition of a table; asked once a read.
+    fn reads(&self, _table: &'static TableDef) -> &dyn TableStore {
         self.inner()
     }
 
@@ -66,7 +66,7 @@ impl<A: Around> TableStore for AroundStore<A> {
         partition: &[u8],
         cluster: &[u8],
     ) -> Result<Option<StoredRow>, StoreError> {
-        let store = self.0.reads();
+        let store = self.0.reads(table);
         store.get(table, generation, partition, cluster).await
     }
 
@@ -77,7 +77,7 @@ impl<A: Around> TableStore for AroundStore<A> {
         partition: &[u8],
         range: ScanRange,
     ) -> Result<Vec<StoredRow>, StoreError> {
-        let store = self.0.reads();
+        let store = self.0.reads(table);
         store.scan(table, generation, partition, range).await
     }
 
