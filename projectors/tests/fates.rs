@@ -15,123 +15,27 @@
 mod world;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use infra_ports::BoxFuture;
-use infra_ports::log::{EventLog, LogError, NewRecord};
-use infra_ports::memory::log::{Around, AroundLog};
-use infra_ports::memory::{Chances, Executor, Faults, MemoryLog, MemoryStore, Node};
+use infra_ports::log::EventLog;
+use infra_ports::memory::{MemoryStore, Node};
 use infra_ports::store::{Mutation, TableStore};
-use projectors::{Config, Health, Projectors, Stop};
+use projectors::{Config, Health, Stop};
 use schemas::avro::LogEvent;
-use schemas::events::{
-    Body, ChatCreated, ChatEvent, DeadLetter, EntryTold, MemberRemoved, MessageEdited, MessageSent,
-    Origin, UserEvent,
-};
-use schemas::ids::{ChatId, ClientId, DeviceId, UserId};
-use schemas::position::{Offset, Partition, Seq, Timestamp};
+use schemas::events::{Body, ChatCreated, ChatEvent, DeadLetter, MemberRemoved, MessageEdited};
+use schemas::ids::{ChatId, ClientId, DeviceId};
+use schemas::position::{Offset, Partition, Seq};
 use schemas::tables::{MessageRow, Table};
 use schemas::topics::Topic;
 
-use world::script::{Scripted, home, script, scripted, user};
+use world::bench::*;
+use world::script::{home, script, user};
 use world::{
-    LIVE, PARTITIONS, append, assert_same_rows, empty_log, now, ports, records, rows, run_straight,
+    LIVE, PARTITIONS, append, assert_same_rows, empty_log, now, records, rows, run_straight,
     settle, straight,
 };
-
-const DIRECT: &str = "d.u0.u1";
-
-fn origin(chat: &str, author: &UserId, id: u64, rules: u32) -> Origin {
-    Origin {
-        chat: ChatId::new(chat).unwrap(),
-        author: author.clone(),
-        device: DeviceId::new("phone").unwrap(),
-        client_id: ClientId::new(format!("c{id}")).unwrap(),
-        at: Timestamp(1_000),
-        rules,
-    }
-}
-
-fn chats(event: &ChatEvent) -> Scripted {
-    let chat = event.origin().chat.to_string();
-    scripted(Topic::Chats, &chat, event.encode().unwrap(), 1_000)
-}
-
-fn send_under(rules: u32, chat: &str, author: &UserId, id: u64) -> Scripted {
-    chats(&ChatEvent::MessageSent(MessageSent {
-        origin: origin(chat, author, id, rules),
-        body: Body::text("hello"),
-        reply_to: None,
-    }))
-}
-
-fn send(chat: &str, author: &UserId, id: u64) -> Scripted {
-    send_under(1, chat, author, id)
-}
-
-/// An engine and the executor that runs it.
-struct Bench {
-    executor: Executor,
-    log: MemoryLog,
-    store: MemoryStore,
-    projectors: Projectors,
-}
-
-fn bench(log: MemoryLog, store: MemoryStore) -> Bench {
-    let mut executor = Executor::seeded(0, Chances::CALM);
-    executor.set_step_budget(20_000_000);
-    let ports = ports(&log, &store, executor.runtime(Node(1)));
-    let projectors = projectors::start(
-        &ports,
-        &Config::default(),
-        LIVE,
-        &projectors::Share::everything(),
-    );
-    Bench {
-        executor,
-        log,
-        store,
-        projectors,
-    }
-}
-
-impl Bench {
-    fn chats_health(&self) -> Health {
-        self.projectors.status("chats").unwrap().health()
-    }
-
-    fn run(&mut self) {
-        let _halt = self.executor.run_for(Duration::from_secs(5));
-    }
-
-    /// Tells it to stop, and says how it ended.
-    fn stop(mut self) -> Result<(), Stop> {
-        let projectors = self.projectors;
-        let stopped = async move { projectors.stop().await };
-        self.executor.block_on(Node(5), stopped).unwrap()
-    }
-
-    fn heads(&self) -> Vec<(&'static str, Bytes, Bytes, Bytes)> {
-        let all = rows(&self.store, LIVE).into_iter();
-        all.filter(|(table, ..)| *table == "messages").collect()
-    }
-}
-
-/// Entries that stand in `users`, with their partition.
-fn entries(log: &MemoryLog) -> Vec<(Partition, EntryTold)> {
-    let mut all = Vec::new();
-    for partition in (0..PARTITIONS).map(Partition) {
-        for record in records(log, Topic::Users, partition) {
-            if let UserEvent::EntryTold(told) = UserEvent::decode(&record.value).unwrap() {
-                all.push((partition, told));
-            }
-        }
-    }
-    all
-}
 
 #[test]
 fn an_undecodable_record_becomes_a_dead_letter_and_its_partition_goes_on() {
@@ -187,19 +91,6 @@ fn newer_rules_stop_the_projection_and_what_stands_before_is_complete() {
     );
 }
 
-/// Everything goes wrong at once that this says goes wrong.
-struct Wrong<F>(F);
-
-impl<F: Fn(&'static str) -> bool + Send + Sync> Faults for Wrong<F> {
-    fn point(&self, _site: &'static str) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::ready(()))
-    }
-
-    fn choose(&self, site: &'static str, _options: u32) -> u32 {
-        u32::from((self.0)(site))
-    }
-}
-
 #[test]
 fn what_is_read_behind_newer_rules_waits_for_the_upgrade_whatever_piece_it_comes_in() {
     let (log, ada) = (empty_log(), user(0));
@@ -219,60 +110,6 @@ fn what_is_read_behind_newer_rules_waits_for_the_upgrade_whatever_piece_it_comes
     ));
     assert_eq!(status.applied(home(DIRECT)), Some(Offset(1)));
     assert_eq!(bench.heads().len(), 1);
-}
-
-/// Says how much was told at once, at most.
-struct Scale {
-    log: MemoryLog,
-    most: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl Around for Scale {
-    fn inner(&self) -> &dyn EventLog {
-        &self.log
-    }
-
-    async fn append_all(
-        &self,
-        topic: Topic,
-        batches: Vec<(Partition, Vec<NewRecord>)>,
-    ) -> Result<Vec<Offset>, LogError> {
-        if topic == Topic::Users {
-            let all = batches.iter().flat_map(|(_, records)| records);
-            let bytes = all.map(|record| record.value.len()).sum();
-            self.most.fetch_max(bytes, Ordering::Relaxed);
-        }
-        self.log.append_all(topic, batches).await
-    }
-}
-
-#[test]
-fn however_much_is_to_be_told_little_of_it_is_in_memory_at_once() {
-    let log = empty_log();
-    let all: Vec<Scripted> = (0..400).map(large).collect();
-    append(&log, &all);
-    let most = Arc::new(AtomicUsize::new(0));
-    let scale = Scale {
-        log: log.clone(),
-        most: Arc::clone(&most),
-    };
-    let mut executor = Executor::seeded(0, Chances::CALM);
-    let mut ports = ports(&log, &MemoryStore::new(), executor.runtime(Node(1)));
-    ports.log = Arc::new(AroundLog(scale));
-    let all = projectors::Share::everything();
-    let projectors = projectors::start(&ports, &Config::default(), LIVE, &all);
-    settle(&mut executor, &log, &projectors);
-    let told = entries(&log);
-    let of = |seq: u64| {
-        told.iter()
-            .filter(|(_, entry)| entry.seq == Seq(seq))
-            .count()
-    };
-    let homes = usize::from(home("u0") != home("u1")) + 1;
-    assert!((1..=400).all(|seq| of(seq) == homes), "each is told once");
-    let most = most.load(Ordering::Relaxed);
-    assert!((16 << 20..17 << 20).contains(&most), "{most} bytes at once");
 }
 
 #[test]
@@ -331,48 +168,6 @@ fn a_store_that_fails_for_good_stops_the_projection() {
         matches!(health, Health::Stopped(Stop::Store(_))),
         "{health:?}"
     );
-}
-
-/// One message, and projectors that wait for a store which can be read but takes no writes until there is
-/// room; and what makes room.
-fn waits_for_room() -> (Bench, Arc<AtomicBool>) {
-    waits_for_room_with(&[send(DIRECT, &user(0), 0)])
-}
-
-/// The same with these records.
-fn waits_for_room_with(script: &[Scripted]) -> (Bench, Arc<AtomicBool>) {
-    let log = empty_log();
-    append(&log, script);
-    let has_room = Arc::new(AtomicBool::new(false));
-    let looks = Arc::clone(&has_room);
-    let full = Wrong(move |site| site == "store.write" && !looks.load(Ordering::Relaxed));
-    let mut bench = bench(log, MemoryStore::with_faults(Arc::new(full)));
-    bench.run();
-    let health = bench.chats_health();
-    assert!(matches!(health, Health::Retrying { .. }), "{health:?}");
-    let chats = bench.projectors.status("chats").unwrap();
-    assert_eq!(chats.applied(home(DIRECT)), Some(Offset(0)));
-    (bench, has_room)
-}
-
-/// A message of 60,000 bytes.
-fn large(id: u64) -> Scripted {
-    chats(&ChatEvent::MessageSent(MessageSent {
-        origin: origin(DIRECT, &user(0), id, 1),
-        body: Body::text("x".repeat(60_000)),
-        reply_to: None,
-    }))
-}
-
-#[test]
-fn while_a_store_takes_nothing_no_more_is_read_than_fits_into_memory() {
-    let all: Vec<Scripted> = (0..2_500).map(large).collect();
-    let (bench, _) = waits_for_room_with(&all);
-    let told = entries(&bench.log);
-    let furthest = told.iter().map(|(_, entry)| entry.seq.0).max().unwrap();
-    // Twice: what is being written, and what waits behind it; and a chunk beyond.
-    let most = (2 * (64 << 20)) / 60_000 + 512;
-    assert!((100..=most).contains(&furthest), "{furthest}, not {most}");
 }
 
 #[test]

@@ -392,6 +392,14 @@ impl Table {
             let Some(to) = target.filter(|_| home.at != target && home.leaving.is_none()) else {
                 continue;
             };
+            if home.standby == Standby::Hot(to) {
+                // It tells everything already, whether the other one still answers or not.
+                let left = home.at.replace(to);
+                home.standby = Standby::None;
+                home.moves += 1;
+                self.leave(number, &[left]);
+                continue;
+            }
             (home.leaving, home.at) = (home.at, target);
             let standby = home
                 .standby

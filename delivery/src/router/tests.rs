@@ -1,223 +1,21 @@
 //! A router over workers that the test plays: who is subscribed where, and what each worker says of how
 //! far it has got.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
-use infra_ports::link::{Deliveries, Link, Subscribed, SubscriberId, Subscribing, Told};
-use infra_ports::memory::{Chances, Executor, Halt, Node};
-use infra_ports::registry::{Fence, Lease, NodeName};
-use infra_ports::{Runtime, link::LinkGone};
-use parking_lot::Mutex;
-use schemas::ids::UserId;
+use infra_ports::link::LinkGone;
+use infra_ports::link::{Link, SubscriberId};
+use infra_ports::memory::Halt;
 use schemas::position::{Offset, Partition};
-use schemas::topics::partition_of;
-use tokio::sync::oneshot;
 
-use super::{Dial, Reached, Router, Sharing};
+mod scene;
+
+use self::scene::{Scene, home, user};
+use super::Sharing;
 
 const PARTITIONS: u32 = 16;
 const SHARING: Sharing = Sharing::plain(PARTITIONS);
-
-#[derive(Default)]
-struct State {
-    users: BTreeMap<UserId, SubscriberId>,
-    next: u64,
-    /// Questions are not answered while it is held.
-    held: Option<Vec<(Subscribed, oneshot::Sender<Subscribed>)>>,
-}
-
-/// A worker as its link shows it.
-struct Worker {
-    state: Mutex<State>,
-    deliveries: Arc<dyn Deliveries>,
-    reached: Reached,
-}
-
-impl Link for Worker {
-    fn subscribe(&self, user: &UserId, subscriber: SubscriberId) -> Subscribing {
-        let mut state = self.state.lock();
-        state.users.insert(user.clone(), subscriber);
-        let subscribed = Subscribed {
-            partition: home(user),
-            from: Offset(state.next),
-        };
-        let Some(held) = &mut state.held else {
-            return Subscribing::done(subscribed);
-        };
-        let (tell, told) = oneshot::channel();
-        held.push((subscribed, tell));
-        Subscribing::later(told)
-    }
-
-    fn unsubscribe(&self, user: &UserId) {
-        self.state.lock().users.remove(user);
-    }
-
-    fn subscribers(&self) -> usize {
-        self.state.lock().users.len()
-    }
-}
-
-/// Their workers, by name. One whose name begins with `over` has ended, and says so when it is linked to.
-#[derive(Clone, Default)]
-struct Workers(Arc<Mutex<BTreeMap<String, Arc<Worker>>>>);
-
-impl Dial for Workers {
-    fn dial(
-        &self,
-        worker: &Lease,
-        deliveries: Arc<dyn Deliveries>,
-        reached: Reached,
-    ) -> Option<Arc<dyn Link>> {
-        let link = Arc::new(Worker {
-            state: Mutex::default(),
-            deliveries,
-            reached,
-        });
-        let name = worker.name.to_string();
-        if name.starts_with("over") {
-            (link.reached)(true);
-            link.deliveries.ended();
-        }
-        self.0.lock().insert(name, Arc::clone(&link));
-        Some(link)
-    }
-}
-
-impl Workers {
-    fn one(&self, name: &str) -> Arc<Worker> {
-        Arc::clone(&self.0.lock()[name])
-    }
-
-    fn reach(&self, name: &str, up: bool) {
-        (self.one(name).reached)(up);
-    }
-
-    fn hold(&self, name: &str) {
-        self.one(name).state.lock().held = Some(Vec::new());
-    }
-
-    fn answer(&self, name: &str) {
-        let held = self.one(name).state.lock().held.take();
-        for (subscribed, tell) in held.unwrap_or_default() {
-            tell.send(subscribed).ok();
-        }
-    }
-
-    fn users(&self, name: &str) -> usize {
-        self.one(name).subscribers()
-    }
-
-    fn is_at(&self, name: &str, next: u64) {
-        self.one(name).state.lock().next = next;
-    }
-}
-
-/// A gateway that notes what is detached.
-#[derive(Default)]
-struct Gateway {
-    detached: Mutex<Vec<Partition>>,
-    ended: Mutex<bool>,
-}
-
-impl Deliveries for Gateway {
-    fn deliver(&self, _batch: Vec<Told>) {}
-
-    fn detached(&self, partitions: &[Partition]) {
-        self.detached.lock().extend(partitions);
-    }
-
-    fn ended(&self) {
-        *self.ended.lock() = true;
-    }
-}
-
-struct Scene {
-    executor: Executor,
-    workers: Workers,
-    gateway: Arc<Gateway>,
-    router: Router,
-}
-
-fn home(user: &UserId) -> Partition {
-    partition_of(user.as_str().as_bytes(), PARTITIONS)
-}
-
-fn user(n: u64) -> UserId {
-    UserId::new(format!("u{n}")).unwrap()
-}
-
-fn lease(name: &str) -> Lease {
-    Lease {
-        name: NodeName::new(name).unwrap(),
-        fence: Fence(1),
-        detail: "here".to_owned(),
-    }
-}
-
-impl Scene {
-    /// A router with these workers reached and a hundred users.
-    fn new(names: &[&str]) -> Self {
-        let executor = Executor::seeded(1, Chances::CALM);
-        let runtime: Arc<dyn Runtime> = Arc::new(executor.runtime(Node(1)));
-        let (workers, gateway) = (Workers::default(), Arc::new(Gateway::default()));
-        let dial = Box::new(workers.clone());
-        let deliveries: Arc<dyn Deliveries> = gateway.clone();
-        let router = Router::new(SHARING, Arc::clone(&runtime), dial, &deliveries);
-        drop(deliveries);
-        runtime.spawn("router", Box::pin(router.clone().run()));
-        let mut scene = Self {
-            executor,
-            workers,
-            gateway,
-            router,
-        };
-        scene.know(names);
-        names
-            .iter()
-            .for_each(|name| scene.workers.reach(name, true));
-        for n in 0..100 {
-            drop(scene.router.subscribe(&user(n), SubscriberId(n)));
-        }
-        scene.settle();
-        // What moved at the start has been left long since.
-        (0..2).for_each(|_| scene.know(names));
-        scene
-    }
-
-    fn know(&mut self, names: &[&str]) {
-        let members: Vec<_> = names.iter().map(|name| lease(name)).collect();
-        self.router.workers(&members);
-    }
-
-    fn settle(&mut self) {
-        assert_eq!(self.executor.run_until(|| false), Halt::Idle);
-    }
-
-    /// Lets so many milliseconds pass.
-    fn wait(&mut self, ms: u64) {
-        let halt = self.executor.run_for(Duration::from_millis(ms));
-        assert_eq!(halt, Halt::Done);
-    }
-
-    fn detached(&self) -> Vec<Partition> {
-        let mut detached = self.gateway.detached.lock().clone();
-        detached.sort_unstable();
-        detached.dedup();
-        detached
-    }
-
-    fn homes(&self, name: &str) -> Vec<Partition> {
-        let worker = self.workers.one(name);
-        let mut homes: Vec<_> = worker.state.lock().users.keys().map(home).collect();
-        homes.sort_unstable();
-        homes.dedup();
-        homes
-    }
-}
 
 #[test]
 fn users_are_subscribed_where_their_partition_is_and_nowhere_else() {
@@ -501,6 +299,26 @@ fn a_router_that_is_closed_lets_everything_go() {
     drop(router);
     assert_eq!(executor.run_until(|| false), Halt::Idle);
     assert_eq!(shared.strong_count(), 0, "its task has ended");
+}
+
+#[test]
+fn a_worker_that_stalls_costs_nobody_a_resume_where_another_stands_by() {
+    let hot = Sharing {
+        hot_standby: true,
+        ..SHARING
+    };
+    let mut scene = Scene::with(hot, &["a", "b"]);
+    scene.wait(10_000);
+    (0..2).for_each(|_| scene.know(&["a", "b"]));
+    scene.wait(10_000);
+    scene.workers.hold("a");
+    // Its lease lapses first, its link falls silent later.
+    scene.know(&["b"]);
+    scene.wait(1_000);
+    scene.workers.reach("a", false);
+    scene.wait(1_000);
+    assert!(scene.detached().is_empty(), "b has told them everything");
+    assert_eq!(scene.workers.users("b"), 100);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The gateway's end: keeps a connection to one worker, and hands on what it tells.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use infra_ports::link::{Deliveries, Link, SubscriberId, Subscribing, Told};
 use infra_ports::registry::NodeName;
 use openssl::ssl::SslContext;
@@ -178,9 +180,12 @@ impl Shared {
         *self.state.lock() = State::Linked(version);
         tracing::info!(worker = self.worker, version, "linked to a worker");
         (self.reached)(true);
-        let end = serve(&wire, &outbox, &self.config, |frames| self.take(frames)).await;
-        tracing::warn!(worker = self.worker, %end, "the link to a worker ended");
-        *self.state.lock() = State::Apart(end.to_string());
+        let serves = serve(&wire, &outbox, &self.config, |frames| self.take(frames));
+        // A defect behind it costs this connection: nobody would be told that its worker is gone.
+        let served = AssertUnwindSafe(serves).catch_unwind().await;
+        let end = served.map_or_else(|_| "a defect".to_owned(), |end| end.to_string());
+        tracing::warn!(worker = self.worker, end, "the link to a worker ended");
+        *self.state.lock() = State::Apart(end);
         let partitions = self.subscribers.lock().broken();
         (self.reached)(false);
         if !partitions.is_empty() {

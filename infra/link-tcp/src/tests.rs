@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -239,6 +240,43 @@ async fn a_slow_gateway_is_cut_and_resumes_while_the_others_go_on() {
         expected,
         "the other got all, in order, and was not cut"
     );
+}
+
+/// A gateway that panics over the first thing that it is told.
+#[derive(Default)]
+struct Clumsy {
+    gateway: LawGateway,
+    fell: AtomicBool,
+}
+
+impl Deliveries for Clumsy {
+    fn deliver(&self, batch: Vec<Told>) {
+        assert!(self.fell.swap(true, Ordering::Relaxed), "a test: a defect");
+        self.gateway.deliver(batch);
+    }
+
+    fn detached(&self, partitions: &[Partition]) {
+        self.gateway.detached(partitions);
+    }
+
+    fn ended(&self) {
+        self.gateway.ended();
+    }
+}
+
+#[tokio::test]
+async fn a_defect_behind_a_link_ends_the_connection_and_its_users_are_told_so() {
+    let (feed, clumsy) = (Arc::new(LawFeed::default()), Arc::new(Clumsy::default()));
+    let server = serve(&feed, patient());
+    let link = link(server.address(), clumsy.clone(), patient());
+    let ada = user(1);
+    link.subscribe(&ada, SubscriberId(1)).await.unwrap();
+    feed.tell(&ada);
+    until("detached", || clumsy.gateway.got() == [Got::Detached]).await;
+    let from = link.subscribe(&ada, SubscriberId(1)).await.unwrap().from;
+    feed.tell(&ada);
+    let told = [Got::Detached, Got::Record(SubscriberId(1), from)];
+    until("told", || clumsy.gateway.got() == told).await;
 }
 
 #[tokio::test]

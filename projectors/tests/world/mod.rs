@@ -7,6 +7,7 @@
     reason = "each test binary uses a part of this"
 )]
 
+pub mod bench;
 pub mod crowd;
 pub mod machine;
 pub mod script;
