@@ -9,7 +9,7 @@ use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
-use infra_ports::BoxFuture;
+use infra_ports::{BoxFuture, Mutation};
 use infra_ports::memory::Faults;
 use schemas::errors::Code;
 use schemas::frames::{
@@ -17,7 +17,7 @@ use schemas::frames::{
     TimelineQuery,
 };
 use schemas::ids::{ChatId, DeviceId, UserId};
-use schemas::position::{Ordinal, Seq, Timestamp};
+use schemas::position::{Ordinal, Seq, Timestamp, Version};
 use schemas::tables::{HiddenRow, MarkRow, StatusRow, Steps};
 use tower::ServiceExt;
 
@@ -97,6 +97,30 @@ fn pages_beyond_so_many_wait_for_their_turn() {
         })
     });
     assert_eq!([of_history, of_timeline, of_marks], [64; 3]);
+}
+
+#[test]
+fn a_page_reads_what_concerns_it_however_much_its_reader_has_hidden() {
+    let mut scene = Scene::new();
+    let (chat, who) = (chat("d.ada.bob"), user("ada"));
+    scene.fill(&chat, "bob", 1..=3);
+    let hide = |seq: u64| {
+        let row = HiddenRow {
+            user: who.clone(),
+            chat: chat.clone(),
+            seq: Seq(seq),
+            at: Timestamp(0),
+        };
+        Mutation::put(GENERATION, &row, Version(seq))
+    };
+    let all = [2].into_iter().chain(10..5_000).map(hide).collect();
+    scene.write(all);
+    let before = scene.table_reads.count();
+    let (messages, _) = history(&mut scene, "ada", &chat, None);
+    let seqs: Vec<u64> = messages.iter().map(|message| message.entry.seq.0).collect();
+    assert_eq!(seqs, [3, 1]);
+    let reads = scene.table_reads.count() - before;
+    assert!(reads <= 5, "{reads} reads");
 }
 
 #[test]
