@@ -280,7 +280,7 @@ impl Session {
             return;
         }
         while let Some((ticket, outgoing)) = self.outbox.pop(now) {
-            let first = !std::mem::replace(&mut outgoing.began, true);
+            let first = outgoing.is_first();
             let key = outgoing.key.clone().filter(|_| first);
             let text = encode_command(Some(&command_ref(ticket)), &outgoing.command);
             if let Some((chat, client_id)) = key {

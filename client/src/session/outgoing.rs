@@ -35,9 +35,7 @@ pub(super) struct Outgoing {
     pub(super) command: Command,
     pub(super) key: Option<Key>,
     stage: Stage,
-    /// Whether it was ever put on a socket.
-    pub(super) began: bool,
-    /// How often it was.
+    /// How often it was put on a socket.
     asked: u32,
     /// Whether the user was told `sent`.
     pub(super) told_sent: bool,
@@ -47,6 +45,13 @@ pub(super) struct Outgoing {
 struct Lane {
     flying: usize,
     waiting: VecDeque<Ticket>,
+}
+
+impl Outgoing {
+    /// True when it was put on a socket once only.
+    pub(super) fn is_first(&self) -> bool {
+        self.asked == 1
+    }
 }
 
 /// All commands under way.
@@ -92,7 +97,6 @@ impl Outbox {
             command,
             key,
             stage: Stage::Waiting,
-            began: false,
             asked: 0,
             told_sent: false,
         };

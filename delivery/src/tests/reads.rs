@@ -9,8 +9,8 @@ use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
-use infra_ports::{BoxFuture, Mutation};
 use infra_ports::memory::Faults;
+use infra_ports::{BoxFuture, Mutation};
 use schemas::errors::Code;
 use schemas::frames::{
     Chats, ChatsQuery, Command, EntryEvent, Frame, HistoryQuery, Message, StatusQuery,
