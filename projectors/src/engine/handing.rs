@@ -1,12 +1,14 @@
-//! How an instance hands what it folded to its writer, and what it does when that is written.
+//! How an instance hands what it folded to its writer, once all that follows from it is told, and what it
+//! does when that is written.
 
+use super::emitting::Appended;
 use super::instance::Instance;
 use super::projection::Projection;
 use super::remember::{Done, Job};
 use super::stop::Stop;
 
 impl<P: Projection> Instance<P> {
-    /// Hands what has gathered to the writer.
+    /// Hands what has gathered to the writer, when all of it is told.
     pub(super) async fn submit(&mut self) -> Result<(), Stop> {
         let (number, memory) = self.folding.hand_over();
         let job = Job {
@@ -21,8 +23,32 @@ impl<P: Projection> Instance<P> {
             self.runtime.elapsed(),
         );
         self.place.under_way = true;
+        self.place.waiting = Some((self.emitting.chunk(), job));
+        self.hand_on().await
+    }
+
+    /// Emit, then remember: the job that waits goes to the writer when what it told is appended.
+    async fn hand_on(&mut self) -> Result<(), Stop> {
+        let told = |(chunk, _): &mut (u64, Job)| self.emitting.has_told(*chunk);
+        let Some((_, job)) = self.place.waiting.take_if(told) else {
+            return Ok(());
+        };
         let sent = self.jobs.send(job).await;
         sent.map_err(|_| Stop::Broken("the writer has ended".into()))
+    }
+
+    /// Something was appended to `users`.
+    pub(super) async fn appended(&mut self, appended: Appended) -> Result<(), Stop> {
+        self.counts.emitted(appended.records, appended.took);
+        self.say_what_is_told();
+        self.hand_on().await
+    }
+
+    /// Tells others how far users are told what follows.
+    pub(super) fn say_what_is_told(&mut self) {
+        for (partition, next) in self.emitting.told() {
+            self.board.folded(partition, next);
+        }
     }
 
     pub(super) fn remembered(&mut self, done: Option<Result<Done, Stop>>) -> Result<(), Stop> {
@@ -42,6 +68,11 @@ impl<P: Projection> Instance<P> {
     /// What the writer has is remembered; what gathered since is not handed over.
     pub(super) async fn wait_for_the_writer(&mut self) -> Result<(), Stop> {
         while self.place.under_way {
+            if self.place.waiting.is_some() {
+                let appended = self.emitting.appended().await?;
+                self.appended(appended).await?;
+                continue;
+            }
             let done = self.done.recv().await;
             self.remembered(done)?;
         }

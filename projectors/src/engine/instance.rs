@@ -1,8 +1,9 @@
 //! The loop of a projection: read what waits, fold it, append what follows from it at once, and
 //! have it remembered beside.
 //!
-//! One task on a thread of its own folds and emits; a second one remembers. At most one job is
-//! being remembered while the next one gathers; when too much has gathered, reading waits.
+//! One task on a thread of its own folds and emits, and reads on while what it told is being appended; a
+//! second one remembers what was told in full. At most one job is being remembered while the next one
+//! gathers; when too much has gathered or is on its way, reading waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tracing::{Instrument, Span};
 use super::checkpoints::Checkpoints;
 use super::chunk::{self, Chunk};
 use super::config::EngineConfig;
+use super::emitting::{Appended, Emitting};
 use super::folding::Folding;
 use super::membership::Membership;
 use super::projection::Projection;
@@ -46,6 +48,7 @@ pub(crate) struct Instance<P: Projection> {
     pub(crate) config: EngineConfig,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) retry: Retry,
+    pub(crate) emitting: Emitting,
     pub(crate) membership: Membership,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) jobs: mpsc::Sender<Job>,
@@ -67,9 +70,11 @@ pub(crate) struct Places {
     pub(super) moved: BTreeMap<Partition, Offset>,
     /// Records folded and not handed over.
     pub(super) gathered: usize,
-    /// Something was appended to `users` since the last job.
+    /// Users were told something since the last job.
     pub(super) emitted: bool,
-    /// A job is being remembered.
+    /// A job that waits until all before this chunk is told.
+    pub(super) waiting: Option<(u64, Job)>,
+    /// A job waits for that, or is being remembered.
     pub(super) under_way: bool,
     /// The records of the last job, and when it was handed over.
     pub(super) submitted: (usize, Duration),
@@ -80,6 +85,7 @@ enum Woken {
     ToldToStop,
     Changed(Result<Change, GroupError>),
     Remembered(Option<Result<Done, Stop>>),
+    Appended(Result<Appended, Stop>),
     Due,
     Look,
     Read(Result<Vec<RecordBatch>, LogError>),
@@ -120,6 +126,7 @@ impl<P: Projection> Instance<P> {
                     self.follow(change, &mut tail).await?;
                 }
                 Woken::Remembered(done) => self.remembered(done)?,
+                Woken::Appended(appended) => self.appended(appended?).await?,
                 Woken::Due => {
                     due = None;
                     self.submit().await?;
@@ -162,7 +169,8 @@ impl<P: Projection> Instance<P> {
     ) -> Woken {
         let room = self.place.gathered < self.config.max_gathered_records
             && self.folding.gathered_bytes() < GATHERED_BYTES
-            && !self.folding.has_large_state();
+            && !self.folding.has_large_state()
+            && !self.emitting.is_full();
         let (is_due, may_submit) = (due.is_some(), self.may_submit());
         let is_shared = self.membership.is_shared();
         let due = async {
@@ -175,6 +183,7 @@ impl<P: Projection> Instance<P> {
             _ = self.stop.wait_for(|stop| *stop) => Woken::ToldToStop,
             change = self.membership.change(), if is_shared => Woken::Changed(change),
             done = self.done.recv(), if self.place.under_way => Woken::Remembered(done),
+            appended = self.emitting.appended(), if self.emitting.is_busy() => Woken::Appended(appended),
             () = due, if is_due => Woken::Due,
             () = self.board.hurried(), if may_submit => Woken::Due,
             () = look => Woken::Look,
@@ -197,14 +206,19 @@ impl<P: Projection> Instance<P> {
             if rest.is_empty() {
                 break;
             }
+            while self.emitting.is_full() {
+                let appended = self.emitting.appended().await?;
+                self.appended(appended).await?;
+            }
         }
         self.counts.folded(chunk.count, chunk.dead.len(), took);
         for (partition, next) in &chunk.next {
             self.place.folded.insert(*partition, *next);
             self.place.moved.insert(*partition, *next);
-            self.board.folded(*partition, *next);
         }
         self.place.gathered += chunk.count;
+        self.emitting.close(chunk.next);
+        self.say_what_is_told();
         match chunk.stop {
             None => Ok(()),
             // What stands before the record that this build does not know is complete.
@@ -212,7 +226,7 @@ impl<P: Projection> Instance<P> {
         }
     }
 
-    async fn bury(&self, chunk: &Chunk<P::Event>) -> Result<(), Stop> {
+    async fn bury(&mut self, chunk: &Chunk<P::Event>) -> Result<(), Stop> {
         let log = &*self.log;
         for (partition, letter) in &chunk.dead {
             let append = move || log.append(Topic::DeadLetters, *partition, vec![letter.clone()]);
@@ -221,24 +235,17 @@ impl<P: Projection> Instance<P> {
         Ok(())
     }
 
-    /// Tells users what follows from what was folded.
+    /// Tells users what follows from what was folded; where that is done at once, it is done then.
     async fn emit(&mut self) -> Result<(), Stop> {
-        let log = &*self.log;
         let told = self.folding.effects.take_told();
         if told.is_empty() {
             return Ok(());
         }
-        let (begun, records) = (
-            self.runtime.elapsed(),
-            told.iter().map(|(_, r)| r.len()).sum(),
-        );
-        // A try that failed may have appended a part: again from the first, so that no record
-        // comes before one it follows. Readers take what comes twice once.
-        let append = move || log.append_all(Topic::Users, told.clone());
-        self.retry.run("append to users", append).await?;
-        let took = self.runtime.elapsed().saturating_sub(begun);
-        self.counts.emitted(records, took);
         self.place.emitted = true;
+        self.emitting.tell(told);
+        while let Some(appended) = self.emitting.appended_by_now() {
+            self.appended(appended?).await?;
+        }
         // Whoever hands out what was appended may share this thread: before the next chunk.
         let_others_run().await;
         Ok(())

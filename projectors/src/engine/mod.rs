@@ -14,6 +14,7 @@ pub(crate) mod cache;
 pub mod checkpoints;
 pub(crate) mod chunk;
 pub mod config;
+mod emitting;
 pub(crate) mod folding;
 mod handing;
 mod instance;
@@ -34,6 +35,7 @@ use tokio::sync::mpsc;
 use crate::metrics::Counts;
 use checkpoints::{Checkpoints, NO_BUILD};
 use config::EngineConfig;
+use emitting::Emitting;
 use folding::Folding;
 use instance::{Instance, Places};
 use membership::{Group, Membership};
@@ -129,6 +131,7 @@ pub(crate) fn start<P: Projection>(
         board: board.clone(),
         config: config.clone(),
         checkpoints,
+        emitting: Emitting::new(ports.log.clone(), ports.runtime.clone(), retry.clone()),
         retry,
         membership: Membership::new(group, ports.runtime.clone()),
         stop: told_to_stop,

@@ -123,10 +123,15 @@ impl<P: Projection> Instance<P> {
     }
 
     /// Partitions are another's already: of what is folded nothing more is handed to the writer. What
-    /// it has is waited for, so that no state is loaded while it is being written. Partitions that
-    /// stay are folded again from where they are written.
+    /// it has is waited for, so that no state is loaded while it is being written; as is what is on its way to
+    /// `users`, or it would come behind what is told again. Partitions that stay are folded again from where
+    /// they are written.
     async fn lose(&mut self, lost: &[Partition]) -> Result<(), Stop> {
         self.wait_for_the_writer().await?;
+        while self.emitting.is_busy() {
+            let appended = self.emitting.appended().await?;
+            self.appended(appended).await?;
+        }
         self.folding.start_over();
         self.place.moved.clear();
         self.place.gathered = 0;
@@ -139,7 +144,7 @@ impl<P: Projection> Instance<P> {
 
     /// Has the tail read what is gained, and no more of what is lost; the others go on.
     async fn turn(
-        &self,
+        &mut self,
         tail: &mut Tail,
         gained: &[(Partition, Offset)],
         lost: &[Partition],
@@ -151,7 +156,7 @@ impl<P: Projection> Instance<P> {
     }
 
     /// A new tail, of all that is the instance's from where it is folded.
-    pub(super) async fn tail(&self) -> Result<Tail, Stop> {
+    pub(super) async fn tail(&mut self) -> Result<Tail, Stop> {
         let folded = self.place.folded.iter();
         let from: Vec<(Partition, Offset)> = folded.map(|(p, o)| (*p, *o)).collect();
         let log = &*self.log;
@@ -160,7 +165,7 @@ impl<P: Projection> Instance<P> {
     }
 
     /// After a failed read: from where folding stopped, nothing twice and nothing left out.
-    pub(super) async fn tail_again(&self, error: LogError) -> Result<Tail, Stop> {
+    pub(super) async fn tail_again(&mut self, error: LogError) -> Result<Tail, Stop> {
         if let LogError::OutOfRange {
             topic,
             partition,
