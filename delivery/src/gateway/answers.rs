@@ -67,3 +67,43 @@ impl Gateway {
         answered
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::frames::{Command, Frame, Send, WireBody};
+    use schemas::ids::ClientId;
+
+    use super::*;
+    use crate::testing::{Scene, chat};
+
+    #[test]
+    fn a_commit_of_many_is_answered_in_one_go_whatever_tokio_lets_a_task_do() {
+        let mut scene = Scene::new();
+        let client = scene.live("ada/phone");
+        *scene.commands.held.lock() = Some(Vec::new());
+        for peer in ["bob", "cyd"] {
+            for n in 0..200 {
+                let send = Command::Send(Send {
+                    chat: chat(&format!("d.ada.{peer}")),
+                    client_id: ClientId::new(format!("{peer}-{n}")).unwrap(),
+                    body: WireBody::text("x"),
+                    reply_to: None,
+                });
+                scene.command(&client, &n.to_string(), &send);
+            }
+        }
+        scene.wait(100);
+        let gateway = Arc::clone(&scene.delivery.gateway.gateway);
+        let held = scene.commands.held.lock().take().unwrap();
+        assert_eq!(held.len(), 400);
+        held.into_iter().for_each(|tells| tells.send(()).unwrap());
+
+        // As on its thread in production: a task of tokio, which may do so much until it has to yield.
+        let tokio = tokio::runtime::Builder::new_current_thread().build();
+        let answered = tokio.unwrap().block_on(async { gateway.answer_ready() });
+        answered.iter().for_each(|session| session.flush());
+        let frames = scene.frames(&client);
+        let sent = frames.iter().filter(|one| matches!(one, Frame::Sent(_)));
+        assert_eq!(sent.count(), 400);
+    }
+}

@@ -38,7 +38,7 @@ pub struct GatewayPorts {
 /// A gateway: sessions, watches and reads. A clone is the same one.
 #[derive(Clone)]
 pub struct GatewayRole {
-    gateway: Arc<Gateway>,
+    pub(crate) gateway: Arc<Gateway>,
     stop: Arc<watch::Sender<bool>>,
 }
 

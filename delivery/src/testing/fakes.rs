@@ -12,6 +12,7 @@ use schemas::errors::{Code, Refusal};
 use schemas::frames::{Accepted, Command, Receipt, Settled};
 use schemas::ids::{DeviceId, Identity, MessageId};
 use schemas::position::{Offset, Partition, Timestamp};
+use tokio::sync::oneshot;
 
 use super::user;
 use crate::{Applied, Commands, StampedMark};
@@ -74,6 +75,8 @@ pub(crate) struct FakeCommands {
     pub(crate) rounds: Mutex<Vec<usize>>,
     pub(crate) round_takes: Mutex<Duration>,
     pub(crate) refuse: Mutex<Option<Code>>,
+    /// When there, commands are through once these are told so, all at once.
+    pub(crate) held: Mutex<Option<Vec<oneshot::Sender<()>>>>,
     /// So many reads, and requests of any address, are let through.
     pub(crate) reads_left: Mutex<u32>,
     pub(crate) requests_left: Mutex<u32>,
@@ -131,6 +134,14 @@ impl Commands for FakeCommands {
             client_id,
             at: Timestamp(1),
         };
+        if let Some(held) = &mut *self.held.lock() {
+            let (tells, is_told) = oneshot::channel();
+            held.push(tells);
+            return Box::pin(async move {
+                is_told.await.unwrap();
+                Ok(Receipt::Sent(accepted))
+            });
+        }
         Box::pin(async move {
             {
                 let mut at_once = at_once.lock();

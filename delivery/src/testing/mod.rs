@@ -78,6 +78,7 @@ impl Scene {
             rounds: Mutex::default(),
             round_takes: Mutex::default(),
             refuse: Mutex::default(),
+            held: Mutex::default(),
             reads_left: Mutex::new(u32::MAX),
             requests_left: Mutex::new(u32::MAX),
         });

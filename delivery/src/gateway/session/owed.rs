@@ -6,6 +6,7 @@
 //! woken for an answer.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -13,6 +14,7 @@ use infra_ports::runtime::BoxFuture;
 use parking_lot::Mutex;
 use schemas::errors::Refusal;
 use schemas::frames::{Frame, Receipt};
+use tokio::task::unconstrained;
 
 use super::unsettled::CommandName;
 use super::{Session, SignedIn, answer, refusal};
@@ -87,7 +89,10 @@ impl Pending {
             return false;
         };
         let waker = Waker::from(Arc::clone(self));
-        let Poll::Ready(outcome) = taking.as_mut().poll(&mut Context::from_waker(&waker)) else {
+        // A commit answers thousands at once. Were they on tokio's budget of a task, all beyond the first
+        // hundred or so would say that they are not ready, be called again, and so again and again.
+        let taking = pin!(unconstrained(taking.as_mut()));
+        let Poll::Ready(outcome) = taking.poll(&mut Context::from_waker(&waker)) else {
             return false;
         };
         *progress = Progress::Through(outcome);
