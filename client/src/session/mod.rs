@@ -210,7 +210,7 @@ impl Session {
         progress
     }
 
-    /// How many commands wait for a place among the unsettled: the shell stops taking more.
+    /// How many commands wait to be begun: the shell stops taking more.
     pub fn waiting(&self) -> usize {
         self.outbox.waiting()
     }

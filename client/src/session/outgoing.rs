@@ -1,5 +1,5 @@
-//! Commands from the user's wish to their end: in order, at most 256 unsettled a chat, put on every
-//! new connection again until settled.
+//! Commands from the user's wish to their end: in order, no further from the oldest unsettled one of
+//! their chat than the server remembers, put on every new connection again until settled.
 //!
 //! Decides what is to be written and when; writes nothing. Three kinds of command: *logged* ones
 //! have a client id and are settled by a verdict; settings and reads are settled by their answer.
@@ -18,12 +18,18 @@ const RETRY_MS: (u64, u64) = (200, 5_000);
 /// How many refused commands are tried again at once, and the pause between two such rounds.
 const ROUND: (usize, u64) = (32, 20);
 
+/// How many commands of a chat may be begun from its oldest unsettled one on, that one included (ADR 0036).
+/// The fold knows a resend by the last 256 commands that it has judged. Since it judged an unsettled one it
+/// may have judged all that were begun after it, settled ones too, and all before it that were refused at
+/// first: twice 127. The gateway counts as many; what is sent again while its entry comes counts there once more.
+const SPAN: usize = MAX_UNSETTLED / 2;
+
 /// What names a logged command: the chat (none where the command makes it) and its client id.
 pub(super) type Key = (Option<ChatId>, ClientId);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Waits for a place among the unsettled of its chat.
+    /// Waits for a place in the order of its chat.
     Waiting,
     /// Was put on a socket, now or earlier.
     Flying { since: Moment },
@@ -41,10 +47,30 @@ pub(super) struct Outgoing {
     pub(super) told_sent: bool,
 }
 
+/// The commands of one chat.
 #[derive(Debug, Default)]
 struct Lane {
-    flying: usize,
+    /// Those that were begun, from the oldest unsettled one on; none where one is settled.
+    begun: VecDeque<Option<Ticket>>,
     waiting: VecDeque<Ticket>,
+}
+
+impl Lane {
+    fn has_room(&self) -> bool {
+        self.begun.len() < SPAN
+    }
+
+    /// The command is settled: its place is given up once no older one is unsettled.
+    fn leave(&mut self, ticket: Ticket) {
+        if let Some(begun) = self.begun.iter_mut().find(|begun| **begun == Some(ticket)) {
+            *begun = None;
+            while self.begun.front() == Some(&None) {
+                self.begun.pop_front();
+            }
+        } else {
+            self.waiting.retain(|waiting| *waiting != ticket);
+        }
+    }
 }
 
 impl Outgoing {
@@ -171,13 +197,12 @@ impl Outbox {
         let outgoing = self.commands.remove(&ticket)?;
         let freed = self.again.remove(&ticket) && !self.holds_back();
         self.refusals = 0;
-        let waited = outgoing.stage == Stage::Waiting;
-        if waited {
+        if outgoing.stage == Stage::Waiting {
             self.waiting = self.waiting.saturating_sub(1);
         }
         if let Some(key) = &outgoing.key {
             self.keys.remove(key);
-            self.leave_lane(&key.0, ticket, waited);
+            self.leave_lane(&key.0, ticket);
             self.fly(&key.0);
         }
         if freed {
@@ -186,16 +211,12 @@ impl Outbox {
         Some(outgoing)
     }
 
-    fn leave_lane(&mut self, chat: &Option<ChatId>, ticket: Ticket, waited: bool) {
+    fn leave_lane(&mut self, chat: &Option<ChatId>, ticket: Ticket) {
         let Some(lane) = self.lanes.get_mut(chat) else {
             return;
         };
-        let find = |lane: &Lane| lane.waiting.iter().position(|other| *other == ticket);
-        match waited.then(|| find(lane)).flatten() {
-            Some(place) => drop(lane.waiting.remove(place)),
-            None => lane.flying = lane.flying.saturating_sub(1),
-        }
-        if lane.flying == 0 && lane.waiting.is_empty() {
+        lane.leave(ticket);
+        if lane.begun.is_empty() && lane.waiting.is_empty() {
             self.lanes.remove(chat);
         }
     }
@@ -290,11 +311,11 @@ impl Outbox {
         let Some(lane) = self.lanes.get_mut(chat) else {
             return;
         };
-        while lane.flying < MAX_UNSETTLED {
+        while lane.has_room() {
             let Some(ticket) = lane.waiting.pop_front() else {
                 return;
             };
-            lane.flying += 1;
+            lane.begun.push_back(Some(ticket));
             self.ready.push_back(ticket);
         }
     }
@@ -308,7 +329,7 @@ impl Outbox {
 
     fn fly_all(&mut self) {
         let waits = |(chat, lane): (&Option<ChatId>, &Lane)| {
-            (!lane.waiting.is_empty() && lane.flying < MAX_UNSETTLED).then(|| chat.clone())
+            (!lane.waiting.is_empty() && lane.has_room()).then(|| chat.clone())
         };
         let chats: Vec<_> = self.lanes.iter().filter_map(waits).collect();
         for chat in chats {

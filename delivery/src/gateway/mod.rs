@@ -337,7 +337,11 @@ impl Gateway {
 
     /// Says `live` once everything missed was sent.
     pub(crate) fn live_if_done(&self, session: &Session, track: &mut Track) {
-        for _ in 0..track.goes_live() {
+        let times = track.goes_live();
+        if times > 0 && track.has_lost() {
+            session.forget_answered();
+        }
+        for _ in 0..times {
             session.put(wire(&Frame::Live {}));
         }
     }

@@ -11,6 +11,7 @@ use schemas::frames::{
 use schemas::ids::{ChatId, ClientId};
 use schemas::position::Seq;
 
+use super::resume::lose_worker;
 use crate::Config;
 use crate::testing::*;
 
@@ -134,6 +135,23 @@ fn the_257th_unsettled_command_of_a_chat_is_refused_until_one_is_settled() {
     scene.tell(1, &message(&chat, "ada", "0"), &["ada"]);
     scene.wait(10);
     scene.command(&client, "again", &send(&chat, MAX_UNSETTLED));
+    assert_eq!(sent(&scene.frames(&client)), ["256"]);
+}
+
+#[test]
+fn what_a_lost_worker_may_have_settled_is_counted_no_longer_once_live_is_said_anew() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = chat("d.ada.bob");
+    for n in 0..MAX_UNSETTLED {
+        scene.command(&client, &n.to_string(), &send(&chat, n));
+    }
+    assert_eq!(sent(&scene.frames(&client)).len(), MAX_UNSETTLED);
+    lose_worker(&scene);
+    let frames = scene.frames(&client);
+    assert!(matches!(frames[..], [Frame::Live {}]), "{frames:?}");
+    // All of them may be settled for the client, by entries that it had already.
+    scene.command(&client, "next", &send(&chat, MAX_UNSETTLED));
     assert_eq!(sent(&scene.frames(&client)), ["256"]);
 }
 

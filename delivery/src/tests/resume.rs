@@ -206,7 +206,7 @@ fn what_is_told_while_a_device_resumes_follows_without_gap_or_duplicate() {
 }
 
 /// The worker of everybody is lost, and another one has begun to read behind what was told meanwhile.
-fn lose_worker(scene: &Scene) {
+pub(super) fn lose_worker(scene: &Scene) {
     let gateway = scene.delivery.gateway.gateway_for_tests();
     infra_ports::link::Deliveries::detached(&*gateway, &[schemas::position::Partition(0)]);
 }

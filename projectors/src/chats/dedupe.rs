@@ -1,7 +1,8 @@
 //! The settled commands of one device in one chat: a ring of the last 256 verdicts.
 //!
-//! A client holds at most 256 unsettled commands a chat, so a resend always finds its verdict here
-//! and never becomes a second message. No time limit, no clock.
+//! Refused ones take a place too. A client begins at most 128 commands of a chat from its oldest
+//! unsettled one on, so a resend always finds its verdict here and never becomes a second message
+//! (ADR 0036). No time limit, no clock.
 
 use std::collections::VecDeque;
 

@@ -41,5 +41,6 @@ pub const PAGE: usize = 50;
 pub const MAX_MEMBERS: u32 = 1024;
 /// Members of a group unless its creator says otherwise.
 pub const DEFAULT_MEMBERS: u32 = 256;
-/// Unsettled commands a device may have in one chat; the fold remembers as many verdicts.
+/// Unsettled commands of a chat that a socket may have; the fold remembers as many verdicts of a device,
+/// and a client that sends again stays within half of it.
 pub const MAX_UNSETTLED: usize = 256;

@@ -268,6 +268,13 @@ impl Session {
         self.put(answer(reference.as_deref(), &Frame::Sent(accepted)));
     }
 
+    /// Counts no command any longer of which only the verdict is awaited.
+    pub(crate) fn forget_answered(&self) {
+        if let Some(signed_in) = self.signed_in() {
+            signed_in.unsettled.lock().forget_answered();
+        }
+    }
+
     /// Tells the author's own device what became of a command; false when this is another one.
     pub(crate) fn push_verdict(&self, told: &VerdictTold, frame: &Bytes) -> bool {
         let Some(signed_in) = self.signed_in() else {

@@ -318,6 +318,11 @@ impl Track {
         ))
     }
 
+    /// True when something may have been left out, now or earlier, since the session began.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.round > 0
+    }
+
     /// True when there is something to read from the tables.
     pub(crate) fn has_work(&self) -> bool {
         self.phase == Phase::Loading || !self.resume.is_empty() || !self.gaps.is_empty()

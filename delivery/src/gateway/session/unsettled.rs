@@ -1,5 +1,6 @@
 //! Commands of a session that wait for their entry or verdict: at most 256 a chat, as many as the
-//! fold remembers. What a session does not know of (sent over another socket) does not count here.
+//! fold remembers. What a session does not know of (sent over another socket) does not count here,
+//! nor what was settled while an older one was not: to stay in the fold's memory is the client's part.
 //!
 //! An entry may be told before its command's own append is answered. `sent` still comes first:
 //! whoever is first says it, under the lock of this.
@@ -75,6 +76,15 @@ impl Unsettled {
             Some(Waiting::LateAnswer) | None => {}
             Some(Waiting::Verdict) => drop(self.forget(chat, client_id)),
         }
+    }
+
+    /// Verdicts may have been lost on their way. The client hears `live` anew and sends again what it waits for;
+    /// what it sent again while the entry came it does not wait for, and nothing would ever settle that here.
+    pub(crate) fn forget_answered(&mut self) {
+        for waiting in self.0.values_mut() {
+            waiting.retain(|_, owed| *owed != Waiting::Verdict);
+        }
+        self.0.retain(|_, waiting| !waiting.is_empty());
     }
 
     /// Its entry came, or it was refused before it was appended. Answers what was still owed.
