@@ -113,6 +113,19 @@ fn run_on(store: impl TableStore, log: &MemoryLog, seed: u64, config: &Config) {
 
 #[test]
 fn a_batch_that_one_replica_has_is_seen_whole_or_not_at_all() {
+    for_replicas(&Config::default());
+}
+
+/// A read that is one row of one page may have made them alike in that row, or page, and no other.
+#[test]
+fn of_a_batch_that_one_replica_has_no_page_is_taken_without_the_others() {
+    let mut config = Config::default();
+    config.chats.rows_per_read = 16;
+    config.receipts.rows_per_read = 2;
+    for_replicas(&config);
+}
+
+fn for_replicas(config: &Config) {
     let script = script(21, 240);
     let (_, expected) = straight(&script);
     let expected = rows(&expected, LIVE);
@@ -123,7 +136,7 @@ fn a_batch_that_one_replica_has_is_seen_whole_or_not_at_all() {
             late: late.clone(),
             dice: Mutex::new(Dice(seed)),
         });
-        run_on(store, &log, seed, &Config::default());
+        run_on(store, &log, seed, config);
         assert_same_rows(&rows(&late, LIVE), &expected, &format!("seed {seed}"));
     }
 }

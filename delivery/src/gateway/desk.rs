@@ -5,18 +5,28 @@
 //! The desk rests for as long as its last round took: where an append is dear (each partition of a Kafka
 //! topic is a request of its own), fewer of them bear more.
 //!
+//! On a log whose partitions have leaders a round is one append a partition, and one that is late is
+//! waited for no longer: its partition has no other under way until it is through. What is wanted of that
+//! meanwhile stays with the sessions, where the largest mark stands for all. So a partition that takes
+//! nothing, as one without a leader, holds up no other.
+//!
 //! What needs the tables is left to the session's own task, so that nobody waits for another's
 //! reads.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::{FutureExt, future};
+use infra_ports::BoxFuture;
 use parking_lot::Mutex;
 use schemas::errors::{Code, Refusal};
 use schemas::events::MarkKind;
 use schemas::frames::Settled;
 use schemas::ids::{ChatId, Identity};
-use schemas::position::Seq;
+use schemas::position::{Partition, Seq};
+use schemas::topics::partition_of;
 use tokio::sync::Notify;
 
 use super::Gateway;
@@ -29,6 +39,9 @@ const MAX_TOGETHER: usize = 1_024;
 
 /// The desk rests no longer than this, or than a tick.
 const LONGEST_REST: Duration = Duration::from_millis(100);
+
+/// An append that takes longer is late.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Where sessions say that they have marks.
 #[derive(Default)]
@@ -59,81 +72,193 @@ struct OnItsWay {
     wanted: Wanted,
 }
 
-/// Marks that go together.
+/// Marks that are appended in one go: those of a partition where it has a leader, else all.
 #[derive(Default)]
-struct Round {
+struct Batch {
     marks: Vec<(Identity, StampedMark)>,
     owners: Vec<OnItsWay>,
 }
+
+/// A batch that is through.
+struct Done {
+    /// The round it was of.
+    round: u64,
+    home: Partition,
+    owners: Vec<OnItsWay>,
+    answers: Vec<Result<Settled, Refusal>>,
+}
+
+/// What goes out in one round.
+#[derive(Default)]
+struct Round {
+    /// Batches that are as large as they may be.
+    full: Vec<(Partition, Batch)>,
+    open: BTreeMap<Partition, Batch>,
+}
+
+/// The partitions that have a batch under way, each with the sessions that hold marks of it back.
+type Busy = BTreeMap<Partition, Vec<Arc<Session>>>;
 
 impl Gateway {
     /// Serves the desk for ever; to be run beside everything else.
     pub(crate) async fn serve_desk(&self) {
         let tick = self.config.mark_tick;
-        let mut took = Duration::ZERO;
+        let mut under_way = FuturesUnordered::new();
+        let mut busy = Busy::new();
+        // The last round: its number, when it began, how many of its batches are waited for.
+        let (mut round, mut begun, mut left) = (0, Duration::ZERO, 0_usize);
+        let (mut bell, mut took) = (None, Duration::ZERO);
         loop {
-            self.desk.called.notified().await;
-            self.runtime.sleep(took.min(LONGEST_REST).max(tick)).await;
-            let begun = self.runtime.elapsed();
-            let callers = std::mem::take(&mut *self.desk.callers.lock());
-            let mut round = Round::default();
-            for session in &callers {
-                self.fetch(session, &mut round);
-                if round.marks.len() >= MAX_TOGETHER {
-                    self.carry_out(std::mem::take(&mut round)).await;
+            tokio::select! {
+                biased;
+                Some(first) = under_way.next() => {
+                    // Those that came with it are answered with it.
+                    let more = std::iter::from_fn(|| under_way.next().now_or_never().flatten());
+                    let done: Vec<Done> = std::iter::once(first).chain(more).collect();
+                    let of_round = done.iter().filter(|one| one.round == round).count();
+                    self.conclude(done, &mut busy);
+                    if left > 0 && of_round >= left {
+                        took = self.runtime.elapsed().saturating_sub(begun);
+                        bell = None;
+                    }
+                    left = left.saturating_sub(of_round);
+                }
+                () = self.desk.called.notified(), if bell.is_none() => {
+                    bell = Some(self.runtime.sleep(took.min(LONGEST_REST).max(tick)));
+                }
+                () = ring(&mut bell) => {
+                    bell = None;
+                    if std::mem::take(&mut left) > 0 {
+                        // It is late: who called meanwhile waits for it no longer.
+                        continue;
+                    }
+                    (round, begun) = (round + 1, self.runtime.elapsed());
+                    for (home, batch) in self.gather(&mut busy) {
+                        under_way.push(self.carry_out(round, home, batch));
+                        left += 1;
+                    }
+                    if left > 0 {
+                        bell = Some(self.runtime.sleep(PATIENCE));
+                    }
                 }
             }
-            self.carry_out(round).await;
-            callers.iter().for_each(|session| session.flush());
-            took = self.runtime.elapsed().saturating_sub(begun);
         }
     }
 
-    /// Fetches a session's marks: answered at once where nothing is new, put into the round where
-    /// the session knows enough, left to it otherwise.
-    fn fetch(&self, session: &Arc<Session>, round: &mut Round) {
+    /// Fetches the marks of all who called, in batches. Their partitions are busy from now on.
+    fn gather(&self, busy: &mut Busy) -> Vec<(Partition, Batch)> {
+        let callers = std::mem::take(&mut *self.desk.callers.lock());
+        let mut round = Round::default();
+        for session in &callers {
+            self.fetch(session, busy, &mut round);
+        }
+        let Round { full, open } = round;
+        busy.extend(open.keys().map(|home| (*home, Vec::new())));
+        full.into_iter().chain(open).collect()
+    }
+
+    /// The partition of a chat's marks; one for all where no partition can hold up another.
+    fn desk_of(&self, chat: &ChatId) -> Partition {
+        match self.log.has_leaders() {
+            true => partition_of(chat.as_str().as_bytes(), self.log.partitions()),
+            false => Partition(0),
+        }
+    }
+
+    /// Fetches a session's marks: answered at once where nothing is new, held back where their partition is
+    /// busy, put into a batch where the session knows enough, left to it otherwise.
+    fn fetch(&self, session: &Arc<Session>, busy: &mut Busy, round: &mut Round) {
         let Some(signed_in) = session.signed_in() else {
             return;
         };
         let wanted = signed_in.marks.lock().take();
-        let mut is_left = false;
+        let (mut is_left, mut is_answered) = (false, false);
         for ((chat, kind), wanted) in wanted {
             let seq = wanted.seq;
             let Some(new) = news(signed_in, &chat, kind, seq) else {
                 session.answer_mark(&wanted, &Ok(Settled { chat }));
+                is_answered = true;
                 continue;
             };
+            let home = self.desk_of(&chat);
+            if let Some(holders) = busy.get_mut(&home) {
+                if signed_in.marks.lock().hold(home, (chat, kind), wanted) {
+                    holders.push(Arc::clone(session));
+                }
+                continue;
+            }
             let Some(stamped) = stamp::at_once(self, signed_in, &chat, new, seq) else {
                 signed_in.marks.lock().leave((chat, kind), wanted);
                 is_left = true;
                 continue;
             };
-            round.marks.push((signed_in.identity.clone(), stamped));
-            round.owners.push(OnItsWay {
+            let batch = round.open.entry(home).or_default();
+            batch.marks.push((signed_in.identity.clone(), stamped));
+            batch.owners.push(OnItsWay {
                 session: Arc::clone(session),
                 chat,
                 kind: new,
                 seq,
                 wanted,
             });
+            if batch.marks.len() >= MAX_TOGETHER {
+                round.full.extend(round.open.remove_entry(&home));
+                busy.insert(home, Vec::new());
+            }
         }
         if is_left {
             session.wake();
         }
+        if is_answered {
+            session.flush();
+        }
     }
 
-    async fn carry_out(&self, round: Round) {
-        if round.marks.is_empty() {
-            return;
-        }
-        let answers = self.commands.mark_all(round.marks).await;
-        let missing = || Err(Refusal::plain(Code::Internal));
-        let answers = answers.into_iter().chain(std::iter::repeat_with(missing));
-        for (owner, done) in round.owners.into_iter().zip(answers) {
-            if let (Ok(_), Some(signed_in)) = (&done, owner.session.signed_in()) {
-                note(self, signed_in, &owner.chat, owner.kind, owner.seq);
+    fn carry_out(&self, round: u64, home: Partition, batch: Batch) -> BoxFuture<'_, Done> {
+        let Batch { marks, owners } = batch;
+        Box::pin(async move {
+            let answers = self.commands.mark_all(marks).await;
+            Done {
+                round,
+                home,
+                owners,
+                answers,
             }
-            owner.session.answer_mark(&owner.wanted, &done);
+        })
+    }
+
+    /// Answers the marks of batches that are through, and has what was held back for them fetched.
+    fn conclude(&self, done: Vec<Done>, busy: &mut Busy) {
+        let mut answered = Vec::new();
+        for one in done {
+            let missing = || Err(Refusal::plain(Code::Internal));
+            let answers = one.answers.into_iter();
+            let answers = answers.chain(std::iter::repeat_with(missing));
+            for (owner, done) in one.owners.into_iter().zip(answers) {
+                if let (Ok(_), Some(signed_in)) = (&done, owner.session.signed_in()) {
+                    note(self, signed_in, &owner.chat, owner.kind, owner.seq);
+                }
+                owner.session.answer_mark(&owner.wanted, &done);
+                answered.push(owner.session);
+            }
+            for session in busy.remove(&one.home).unwrap_or_default() {
+                let signed_in = session.signed_in();
+                let is_first = signed_in.map(|of| of.marks.lock().release(one.home));
+                if is_first == Some(true) {
+                    self.desk.call(&session);
+                }
+            }
         }
+        answered.sort_unstable_by_key(|session: &Arc<Session>| session.id);
+        answered.dedup_by_key(|session| session.id);
+        answered.iter().for_each(|session| session.flush());
+    }
+}
+
+/// Waits for the bell, if one is set.
+async fn ring(due: &mut Option<BoxFuture<'static, ()>>) {
+    match due {
+        Some(bell) => bell.await,
+        None => future::pending().await,
     }
 }

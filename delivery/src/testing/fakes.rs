@@ -10,7 +10,7 @@ use infra_ports::{BoxFuture, Runtime};
 use parking_lot::Mutex;
 use schemas::errors::{Code, Refusal};
 use schemas::frames::{Accepted, Command, Receipt, Settled};
-use schemas::ids::{DeviceId, Identity, MessageId};
+use schemas::ids::{ChatId, DeviceId, Identity, MessageId};
 use schemas::position::{Offset, Partition, Timestamp};
 use tokio::sync::oneshot;
 
@@ -74,6 +74,9 @@ pub(crate) struct FakeCommands {
     /// How many marks came together, each time, and how long that takes.
     pub(crate) rounds: Mutex<Vec<usize>>,
     pub(crate) round_takes: Mutex<Duration>,
+    /// A chat whose partition takes no marks, and what those that wait are refused with in the end.
+    pub(crate) no_marks_of: Mutex<Option<ChatId>>,
+    pub(crate) refuse_marks: Mutex<Option<Code>>,
     pub(crate) refuse: Mutex<Option<Code>>,
     /// When there, commands are through once these are told so, all at once.
     pub(crate) held: Mutex<Option<Vec<oneshot::Sender<()>>>>,
@@ -166,6 +169,15 @@ impl Commands for FakeCommands {
         self.rounds.lock().push(marks.len());
         let takes = *self.round_takes.lock();
         self.runtime.sleep(takes).await;
+        let is_stuck = |chat: &ChatId| marks.iter().any(|(_, mark)| mark.chat == *chat);
+        let mut was_stuck = false;
+        while self.no_marks_of.lock().as_ref().is_some_and(is_stuck) {
+            was_stuck = true;
+            self.runtime.sleep(Duration::from_millis(10)).await;
+        }
+        if let Some(code) = self.refuse_marks.lock().filter(|_| was_stuck) {
+            return marks.iter().map(|_| Err(Refusal::plain(code))).collect();
+        }
         let name = |who: &Identity| format!("{}/{}", who.user, who.device);
         let named = marks.into_iter().map(|(who, mark)| (name(&who), mark));
         self.marks.lock().extend(named);

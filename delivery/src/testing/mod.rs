@@ -61,12 +61,30 @@ impl Scene {
     }
 
     pub(crate) fn seeded(config: Config, seed: u64, chances: Chances) -> Self {
+        Self::over(
+            MemoryLog::new(1),
+            |log| Arc::new(log),
+            config,
+            seed,
+            chances,
+        )
+    }
+
+    /// Over this log, which delivery sees as it is `seen`. What users are told is appended to its first
+    /// partition.
+    pub(crate) fn over(
+        log: MemoryLog,
+        seen: fn(MemoryLog) -> Arc<dyn EventLog>,
+        config: Config,
+        seed: u64,
+        chances: Chances,
+    ) -> Self {
         let mut executor = Executor::seeded(seed, chances);
         let runtime: Arc<dyn Runtime> = Arc::new(executor.runtime(NODE));
         // The test's own handles never fail; those of delivery do as the seed says.
-        let (log, store) = (MemoryLog::new(1), MemoryStore::new());
+        let store = MemoryStore::new();
         let log_reads = Reads::of_log(Arc::new(executor.faults(NODE)));
-        let faulty_log = log.reopen(Arc::clone(&log_reads) as _);
+        let faulty_log = seen(log.reopen(Arc::clone(&log_reads) as _));
         let table_reads = Reads::of_tables(Arc::new(executor.faults(NODE)));
         let faulty_store = store.reopen(Arc::clone(&table_reads) as _);
         let commands = Arc::new(FakeCommands {
@@ -77,6 +95,8 @@ impl Scene {
             marks: Mutex::default(),
             rounds: Mutex::default(),
             round_takes: Mutex::default(),
+            no_marks_of: Mutex::default(),
+            refuse_marks: Mutex::default(),
             refuse: Mutex::default(),
             held: Mutex::default(),
             reads_left: Mutex::new(u32::MAX),
@@ -96,7 +116,7 @@ impl Scene {
                     .unwrap();
                 store.create_tables(&TABLES, GENERATION).await.unwrap();
                 let (log, store, live) = (
-                    Arc::new(faulty_log),
+                    faulty_log,
                     Arc::new(faulty_store),
                     LiveGeneration::new(GENERATION),
                 );

@@ -2,6 +2,7 @@
 
 mod chat_list;
 mod commands;
+mod desk;
 mod lifecycle;
 mod live;
 mod marks;

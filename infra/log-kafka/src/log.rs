@@ -122,6 +122,10 @@ impl EventLog for KafkaLog {
         self.config.partitions
     }
 
+    fn has_leaders(&self) -> bool {
+        true
+    }
+
     async fn append(
         &self,
         topic: Topic,

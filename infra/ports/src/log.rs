@@ -164,6 +164,12 @@ pub trait EventLog: Send + Sync + 'static {
     /// Partitions of every topic of this log; fixed when it was created.
     fn partitions(&self) -> u32;
 
+    /// Whether a partition may hold up what is appended to it while others take what they are given:
+    /// each is led by some server. Else appends to several of them are best made in one go.
+    fn has_leaders(&self) -> bool {
+        false
+    }
+
     /// Appends records to one partition, together and in order, and returns the offset of the
     /// first. Durable when it returns for `EachAppend` topics. An empty batch is answered with the
     /// end. An error other than `Poisoned` and `Unavailable` means that nothing was written.

@@ -18,6 +18,9 @@ pub(super) enum BlobError {
     /// Too short, or no text where a text should be.
     #[error("damaged state at {0}")]
     Damaged(&'static str),
+    /// Rows that do not belong together.
+    #[error("rows of several moments")]
+    Torn,
 }
 
 /// Puts fields.
@@ -68,6 +71,12 @@ impl<'a> Reader<'a> {
         let (head, rest) = self.0.split_first_chunk().ok_or(BlobError::Damaged(what))?;
         self.0 = rest;
         Ok(u64::from_le_bytes(*head))
+    }
+
+    /// A number that builds before did not put; nothing may come behind it.
+    pub(super) fn last_number(&mut self, what: &'static str) -> Result<Option<u64>, BlobError> {
+        let is_there = !self.0.is_empty();
+        is_there.then(|| self.number(what)).transpose()
     }
 
     pub(super) fn signed(&mut self, what: &'static str) -> Result<i64, BlobError> {

@@ -11,6 +11,8 @@ use schemas::errors::Code;
 use schemas::ids::ClientId;
 use schemas::position::{Seq, Version};
 
+use super::sum;
+
 /// How many verdicts are remembered for each (chat, user, device).
 pub const RING: usize = 256;
 
@@ -46,9 +48,21 @@ pub(super) struct Ring {
     hashes: Vec<u32>,
     /// How many there ever were.
     count: u64,
+    /// What stands for its device in [`Self::sum`].
+    owner: u64,
+    /// What its verdicts add up to.
+    sum: u64,
 }
 
 impl Ring {
+    /// That of a device which [`sum::of_owner`] stands for.
+    pub(super) fn of(owner: u64) -> Self {
+        Self {
+            owner,
+            ..Self::default()
+        }
+    }
+
     /// The verdict on a command.
     pub(super) fn find(&self, client: &ClientId) -> Option<&Verdict> {
         let hash = hash_of(client);
@@ -65,10 +79,13 @@ impl Ring {
 
     /// Adds a verdict, forgets the oldest beyond [`RING`], and returns the verdict's count, from 0.
     pub(super) fn push(&mut self, client: ClientId, verdict: Verdict, version: Version) -> u64 {
-        if self.settled.len() == RING {
-            self.settled.pop_front();
-        }
         let nth = self.count;
+        if self.settled.len() == RING
+            && let Some(gone) = self.settled.pop_front()
+        {
+            let gone = sum::of_verdict(self.owner, nth.wrapping_sub(RING as u64), &gone);
+            self.sum = self.sum.wrapping_sub(gone);
+        }
         let settled = Settled {
             client,
             verdict,
@@ -87,6 +104,8 @@ impl Ring {
         if let Some(hash) = self.hashes.get_mut(place) {
             *hash = hash_of(&settled.client);
         }
+        let more = sum::of_verdict(self.owner, nth, &settled);
+        self.sum = self.sum.wrapping_add(more);
         self.settled.push_back(settled);
         self.count = nth + 1;
     }
@@ -96,6 +115,16 @@ impl Ring {
         let oldest = self.count.checked_sub(self.settled.len() as u64)?;
         let place = usize::try_from(nth.checked_sub(oldest)?).ok()?;
         self.settled.get(place)
+    }
+
+    /// The count of the next verdict.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// What its verdicts add up to.
+    pub(super) fn sum(&self) -> u64 {
+        self.sum
     }
 
     /// How many are remembered.

@@ -117,6 +117,9 @@ fn accept(state: &mut ChatState, event: &ChatEvent, offset: Offset) -> Accepted 
     };
     change_details(state, event, first);
     let (stays, removed) = membership::carry_out(state, event, first);
+    if !stays.is_empty() {
+        state.members_sum = None;
+    }
     for (user, stay) in &stays {
         state.unwritten.members.insert(user.clone(), stay.clone());
     }

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!  kind       id                       state
-//!  head       ""                       position, rules, head, ordinal, time, details
+//!  head       ""                       position, rules, head, ordinal, time, details, sum
 //!  member     <user>                   stay (kept after leaving, with `until`: nothing is deleted)
 //!  verdict    <user>/<device>/<place>  count, client id, verdict; 256 places, used in turn
 //! ```
 //!
 //! Each row's version is the record that changed it last, so its content follows from its version
-//! and an instance that lags can write again what it likes.
+//! and an instance that lags can write again what it likes. The head says what the others add up to
+//! (see `sum`), so that a state which is read in pages is of one moment or is not taken.
 
 use bytes::Bytes;
 use compact_str::{CompactString, ToCompactString, format_compact};
@@ -31,10 +32,11 @@ const VERDICT: CompactString = CompactString::const_new("verdict");
 /// Writes what changed since the last time, the head always.
 pub(super) fn write(
     chat: &ChatId,
-    state: &ChatState,
+    state: &mut ChatState,
     unwritten: &Unwritten,
     batch: &mut StateBatch<'_>,
 ) {
+    let sum = state.sum();
     let mut put = |kind: CompactString, id: CompactString, state: Vec<u8>, version: Version| {
         let row = ChatStateRow {
             chat: chat.clone(),
@@ -63,21 +65,23 @@ pub(super) fn write(
     put(
         HEAD,
         CompactString::default(),
-        head_bytes(state),
+        head_bytes(state, sum),
         state.position,
     );
 }
 
-/// The state from the rows of a partition, and the new state of a chat where there are none.
+/// The state from the rows of a partition, and the new state of a chat where there are none. Rows
+/// that are not of one moment are refused as torn.
 pub(super) fn read(
     chat: &ChatId,
     rows: &[(ChatStateRow, Version)],
 ) -> Result<ChatState, BlobError> {
     let mut state = ChatState::new(chat);
     let mut verdicts: Vec<(&str, u64, Settled)> = Vec::new();
+    let mut said = None;
     for (row, version) in rows {
         if row.kind == HEAD {
-            read_head(&mut state, &row.state)?;
+            said = Some(read_head(&mut state, &row.state)?);
         } else if row.kind == MEMBER {
             read_member(&mut state, row, *version)?;
         } else if row.kind == VERDICT {
@@ -89,11 +93,25 @@ pub(super) fn read(
         }
     }
     verdicts.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+    let mut has_gaps = false;
     for (owner, nth, settled) in verdicts {
         let (user, device) = owner.split_once('/').ok_or(BlobError::Damaged("owner"))?;
         let user = UserId::new(user).map_err(|_| BlobError::Damaged("owner"))?;
         let device = DeviceId::new(device).map_err(|_| BlobError::Damaged("owner"))?;
-        state.ring(&user, &device).restore(nth, settled);
+        let ring = state.ring(&user, &device);
+        has_gaps |= ring.len() > 0 && ring.count() != nth;
+        ring.restore(nth, settled);
+    }
+    let rings = || state.rings.values().flatten().map(|(_, ring)| ring);
+    has_gaps |= rings().any(|ring| ring.len() as u64 != ring.count().min(RING as u64));
+    state.verdicts_sum = rings().map(Ring::sum).fold(0, u64::wrapping_add);
+    match said {
+        None if rows.is_empty() => {}
+        // A head is written with everything.
+        None => return Err(BlobError::Torn),
+        Some(None) => state.is_torn = has_gaps,
+        Some(sum) if state.sum() != sum => return Err(BlobError::Torn),
+        Some(_) => {}
     }
     Ok(state)
 }
@@ -103,25 +121,30 @@ fn ring_of<'a>(state: &'a ChatState, user: &UserId, device: &DeviceId) -> Option
     devices.iter().find(|(d, _)| d == device).map(|(_, r)| r)
 }
 
-fn head_bytes(state: &ChatState) -> Vec<u8> {
+fn head_bytes(state: &ChatState, sum: Option<u64>) -> Vec<u8> {
     let head = Writer::new()
         .number(state.position.0)
         .number(u64::from(state.rules))
         .number(state.head.0)
         .number(state.ordinal.0)
         .signed(state.at.0);
-    let Some(details) = &state.details else {
-        return head.number(0).finish();
+    let head = match &state.details {
+        None => head.number(0),
+        Some(details) => head
+            .number(1)
+            .text(&details.title)
+            .text(&details.description)
+            .signed(details.created_at.0)
+            .number(u64::from(details.max_members)),
     };
-    head.number(1)
-        .text(&details.title)
-        .text(&details.description)
-        .signed(details.created_at.0)
-        .number(u64::from(details.max_members))
-        .finish()
+    match sum {
+        None => head.finish(),
+        Some(sum) => head.number(sum).finish(),
+    }
 }
 
-fn read_head(state: &mut ChatState, bytes: &[u8]) -> Result<(), BlobError> {
+/// Reads the head, and what it says of the other rows.
+fn read_head(state: &mut ChatState, bytes: &[u8]) -> Result<Option<u64>, BlobError> {
     let mut from = Reader::new(bytes)?;
     state.position = Version(from.number("position")?);
     state.rules = from.small("rules")?;
@@ -137,7 +160,7 @@ fn read_head(state: &mut ChatState, bytes: &[u8]) -> Result<(), BlobError> {
             max_members: from.small("max_members")?,
         }),
     };
-    Ok(())
+    from.last_number("sum")
 }
 
 fn read_member(
@@ -182,7 +205,7 @@ fn read_stay(bytes: &[u8], version: Version) -> Result<Stay, BlobError> {
     })
 }
 
-fn role_word(role: Role) -> &'static str {
+pub(super) fn role_word(role: Role) -> &'static str {
     match role {
         Role::Member => "member",
         Role::Admin => "admin",

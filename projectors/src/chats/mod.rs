@@ -11,8 +11,11 @@ mod membership;
 mod memory;
 mod rows;
 pub mod state;
+mod sum;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod torn;
 #[cfg(test)]
 mod unreadable;
 
@@ -40,6 +43,9 @@ use state::{ChatState, Target};
 /// The projection of the topic `chats`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Chats;
+
+/// How often a state is read, at once, whose rows are not of one moment.
+const TRIES: usize = 4;
 
 /// A message that an event names and the state does not have at hand.
 #[derive(Debug)]
@@ -101,11 +107,20 @@ impl Projection for Chats {
 
     async fn load(&self, tables: &Tables, chat: &ChatId) -> Result<ChatState, StoreError> {
         let partition = ChatPartition { chat: chat.clone() };
-        let rows = tables.whole::<ChatStateRow>(&partition).await?;
-        memory::read(chat, &rows).map_err(|error| {
-            let is_newer = matches!(error, blob::BlobError::UnknownFormat(_));
-            cannot_read(ChatStateRow::DEF, &error, is_newer)
-        })
+        for _ in 0..TRIES {
+            let rows = tables.whole::<ChatStateRow>(&partition).await?;
+            match memory::read(chat, &rows) {
+                Ok(state) => return Ok(state),
+                Err(blob::BlobError::Torn) => {}
+                Err(error) => {
+                    let is_newer = matches!(error, blob::BlobError::UnknownFormat(_));
+                    return Err(cannot_read(ChatStateRow::DEF, &error, is_newer));
+                }
+            }
+        }
+        // To be tried again like a store that does not answer: replicas come to agree.
+        let reason = format!("replicas do not agree on the state of chat {chat}, in chat_states");
+        Err(StoreError::Unavailable(reason))
     }
 
     fn wants(&self, event: &ChatEvent, state: &ChatState) -> Option<WantedTarget> {

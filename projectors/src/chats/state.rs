@@ -13,6 +13,7 @@ use schemas::position::{Offset, Ordinal, Partition, Seq, Timestamp, Version};
 
 use super::dedupe::{Ring, Verdict};
 use super::fan_out::Routes;
+use super::sum;
 
 /// Facts of messages are kept in memory at least this long, so that a reaction to a fresh message
 /// costs no read.
@@ -88,6 +89,13 @@ pub struct ChatState {
     pub(super) routes: Option<Routes>,
     pub(super) everyone: Option<Arc<[UserId]>>,
     recent: VecDeque<(Offset, Seq, Option<Target>)>,
+    /// What its members add up to; none when they changed since that was worked out.
+    pub(super) members_sum: Option<u64>,
+    /// What its verdicts add up to.
+    pub(super) verdicts_sum: u64,
+    /// It was read of rows that say no sum and do not fit together: what is in the store beside it
+    /// nobody knows.
+    pub(super) is_torn: bool,
 }
 
 impl ChatState {
@@ -116,7 +124,10 @@ impl ChatState {
     pub(super) fn settle(&mut self, origin: &Origin, verdict: Verdict) {
         let version = self.position;
         let ring = self.ring(&origin.author, &origin.device);
+        let before = ring.sum();
         let nth = ring.push(origin.client_id.clone(), verdict, version);
+        let more = ring.sum().wrapping_sub(before);
+        self.verdicts_sum = self.verdicts_sum.wrapping_add(more);
         let place = (origin.author.clone(), origin.device.clone(), nth);
         self.unwritten.verdicts.push(place);
     }
@@ -125,11 +136,18 @@ impl ChatState {
         let devices = self.rings.entry(user.clone()).or_default();
         let place = devices.iter().position(|(d, _)| d == device);
         let place = place.unwrap_or_else(|| {
-            devices.push((device.clone(), Ring::default()));
+            devices.push((device.clone(), Ring::of(sum::of_owner(user, device))));
             devices.len() - 1
         });
         let (_, ring) = devices.get_mut(place).expect("found or pushed just now");
         ring
+    }
+
+    /// What everything that has rows of its own adds up to; none when that cannot be said.
+    pub(super) fn sum(&mut self) -> Option<u64> {
+        let members = || sum::of_members(&self.members);
+        let members = *self.members_sum.get_or_insert_with(members);
+        (!self.is_torn).then(|| members.wrapping_add(self.verdicts_sum))
     }
 
     /// Keeps the facts of an accepted entry at hand; `None` for what is no message.

@@ -453,7 +453,7 @@ fn a_state_that_was_written_and_read_again_is_the_same() {
     world.send("stranger").unwrap_err();
     let unwritten = std::mem::take(&mut world.state.unwritten);
     let mut memory = Memory::new(Generation(1));
-    memory.state(|batch| super::memory::write(&world.chat, &world.state, &unwritten, batch));
+    memory.state(|batch| super::memory::write(&world.chat, &mut world.state, &unwritten, batch));
     let rows: Vec<_> = memory.states[0]
         .iter()
         .map(|m| {

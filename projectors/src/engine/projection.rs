@@ -330,11 +330,12 @@ impl Tables {
         typed.transpose()
     }
 
-    /// All rows of a partition with their versions, as they were at one moment. What is written together
-    /// stands in the partition with one newest version.
+    /// All rows of a partition with their versions, as they were at one moment, whoever else writes. What is
+    /// written together stands in the partition with one newest version.
     ///
-    /// Nothing of the partition may be read alone beside this: several replicas would be made alike in that
-    /// row only, and a batch that one of them has could be seen in part.
+    /// Of several replicas each page is of one moment only: of a batch that one of them has, and that nobody
+    /// was told of, one page may show its part and another not; so may a page of what was read alone
+    /// before. Who needs more than pages must see it in the rows.
     ///
     /// # Errors
     /// Those of the store.

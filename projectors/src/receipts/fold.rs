@@ -61,7 +61,7 @@ pub struct OwnRead {
 /// The marks of one chat.
 #[derive(Debug, Default)]
 pub struct Marks {
-    /// The newest mark that changed anything; what is not newer is skipped.
+    /// The newest mark that changed anything: what rows are written as.
     pub position: Version,
     by_user: BTreeMap<UserId, BTreeMap<Seq, BTreeMap<DeviceId, DeviceMarks>>>,
     delivered: Steps,
@@ -83,10 +83,12 @@ impl Marks {
     }
 
     /// Applies a mark. Returns whether anything grew.
+    ///
+    /// What was applied before grows nothing. So no mark is skipped by its place: of marks that were
+    /// written together, and are in one replica of the store only, a load may see the newest and not
+    /// the others; they come again, since no checkpoint is beyond them. Rows are written as of the
+    /// mark that grew them now, be there newer ones: those of the store stay.
     pub fn apply(&mut self, mark: &Mark, offset: Offset) -> bool {
-        if Version::from(offset) <= self.position {
-            return false;
-        }
         let who = (mark.user.clone(), mark.device.clone(), mark.since);
         let reached = Reached {
             seq: mark.seq,

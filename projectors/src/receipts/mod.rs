@@ -1,7 +1,7 @@
 //! receipts: folds the topic `receipts` into marks, cursors and status counters, and tells users.
 //!
-//! `marks` of a chat are the fold's state: written last, in one batch; their newest version is the
-//! position. Cursors and counters follow from them. Authors are told of new counters once a chunk
+//! `marks` of a chat are the fold's state: written last, in one batch. They need no position: a mark
+//! that is applied again changes nothing. Cursors and counters follow from them. Authors are told of new counters once a chunk
 //! and chat, a user's own devices of what was read: hints, so that a group in which a thousand read
 //! one message costs a thousand marks and a few records.
 

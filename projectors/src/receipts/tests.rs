@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use schemas::events::{Mark, MarkKind};
 use schemas::ids::{ChatId, DeviceId, UserId};
-use schemas::position::{Offset, Ordinal, Seq, Timestamp};
+use schemas::position::{Offset, Ordinal, Seq, Timestamp, Version};
 
-use super::fold::Marks;
+use super::fold::{DeviceMarks, Marks, Who};
 
 fn user(n: u64) -> UserId {
     UserId::new(format!("u{n}")).unwrap()
@@ -79,13 +79,53 @@ fn a_lower_mark_changes_nothing() {
 }
 
 #[test]
-fn a_mark_that_was_applied_is_skipped() {
-    let mut state = folded(&[
-        mark(1, 1, MarkKind::Read, 0, 2),
+fn a_mark_that_was_applied_changes_nothing() {
+    let marks = [
+        mark(1, 1, MarkKind::Delivered, 0, 2),
         mark(1, 1, MarkKind::Read, 0, 3),
-    ]);
-    assert!(!state.apply(&mark(1, 1, MarkKind::Read, 0, 99), Offset(1)));
+    ];
+    let mut state = folded(&marks);
+    for (offset, mark) in (0..).zip(&marks) {
+        assert!(!state.apply(mark, Offset(offset)));
+    }
+    assert_eq!(state.position, Version(2));
     assert!(state.apply(&mark(1, 1, MarkKind::Read, 0, 99), Offset(2)));
+}
+
+/// Users, each with a device, and how far it has got.
+fn rows(state: &Marks) -> Vec<(Who, DeviceMarks)> {
+    let who = |n| (user(n), device(1), Seq(0));
+    (0..4).map(|n| (who(n), state.of(&who(n)))).collect()
+}
+
+#[test]
+fn marks_that_a_load_did_not_see_are_applied_again() {
+    let before = [
+        mark(0, 1, MarkKind::Delivered, 0, 2),
+        mark(1, 1, MarkKind::Read, 0, 2),
+    ];
+    let together = [
+        mark(2, 1, MarkKind::Read, 0, 4),
+        mark(0, 1, MarkKind::Read, 0, 5),
+        mark(1, 1, MarkKind::Delivered, 0, 5),
+        mark(3, 1, MarkKind::Delivered, 0, 5),
+    ];
+    let (early, late) = (folded(&before), folded(&[&before[..], &together].concat()));
+    for seen in 0..16 {
+        let mut state = Marks::default();
+        for (nth, (old, new)) in rows(&early).into_iter().zip(rows(&late)).enumerate() {
+            let (of, (who, marks)) = match seen >> nth & 1 {
+                0 => (&early, old),
+                _ => (&late, new),
+            };
+            state.restore(who, marks, of.position);
+        }
+        for (offset, mark) in (2..).zip(&together) {
+            state.apply(mark, Offset(offset));
+        }
+        assert_eq!(rows(&state), rows(&late), "seen: {seen:04b}");
+        assert_eq!(state.counters(), late.counters(), "seen: {seen:04b}");
+    }
 }
 
 #[test]

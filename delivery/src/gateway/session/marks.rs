@@ -1,5 +1,6 @@
 //! Marks on their way in, as one session holds them: gathered until the gateway's desk of marks
-//! takes them ([`crate::gateway::desk`]), the largest of each chat and kind stands for all. What
+//! takes them ([`crate::gateway::desk`]), the largest of each chat and kind stands for all. Those of a
+//! partition that is busy come back until it is not. What
 //! cannot be stamped from what the session knows comes back here and is stamped from the tables by
 //! the session's own task. A mark that is known already is answered without an append.
 
@@ -12,7 +13,7 @@ use schemas::errors::{Code, Refusal};
 use schemas::events::MarkKind;
 use schemas::frames::{Frame, MarkUpTo, Settled};
 use schemas::ids::ChatId;
-use schemas::position::{Seq, Timestamp};
+use schemas::position::{Partition, Seq, Timestamp};
 
 use super::task::Task;
 use super::{Session, SignedIn, answer, refusal, stamp};
@@ -37,6 +38,8 @@ pub(crate) type Subject = (ChatId, MarkKind);
 pub(crate) struct Marks {
     /// Gathered for the desk.
     wanted: BTreeMap<Subject, Wanted>,
+    /// Held back while their partition is busy.
+    held: BTreeMap<Partition, BTreeMap<Subject, Wanted>>,
     /// To be stamped from the tables.
     slow: Vec<(Subject, Wanted)>,
     /// Answers that the client waits for.
@@ -59,6 +62,24 @@ impl Marks {
         std::mem::take(&mut self.wanted)
     }
 
+    /// Holds a mark back; true when it is the first of this partition.
+    pub(crate) fn hold(&mut self, home: Partition, subject: Subject, wanted: Wanted) -> bool {
+        let is_first = !self.held.contains_key(&home);
+        let of_home = self.held.entry(home).or_default();
+        of_home.entry(subject).or_default().join(wanted);
+        is_first
+    }
+
+    /// Has the desk fetch what was held back for a partition; true when it was called for nothing else.
+    pub(crate) fn release(&mut self, home: Partition) -> bool {
+        let held = self.held.remove(&home).unwrap_or_default();
+        let is_first = self.wanted.is_empty() && !held.is_empty();
+        for (subject, wanted) in held {
+            self.wanted.entry(subject).or_default().join(wanted);
+        }
+        is_first
+    }
+
     /// Leaves a mark to the session's own task.
     pub(crate) fn leave(&mut self, subject: Subject, wanted: Wanted) {
         self.slow.push((subject, wanted));
@@ -77,6 +98,12 @@ impl Marks {
 }
 
 impl Wanted {
+    /// Stands for another one as well.
+    fn join(&mut self, other: Self) {
+        self.seq = self.seq.max(other.seq);
+        self.references.extend(other.references);
+    }
+
     /// The answers to all who asked.
     fn answers<'a>(
         &'a self,
@@ -277,6 +304,35 @@ mod tests {
             ("d.a.c".to_owned(), MarkKind::Delivered, 1, 1),
         ];
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn what_is_held_back_for_a_partition_becomes_the_largest_and_is_wanted_again() {
+        let mut marks = Marks::default();
+        let chat = ChatId::new("d.a.b").unwrap();
+        let (here, there) = (Partition(1), Partition(2));
+        for (seq, is_first) in [(4, true), (3, false)] {
+            let (kind, seq) = (MarkKind::Delivered, Seq(seq));
+            let mark = MarkUpTo {
+                chat: chat.clone(),
+                seq,
+            };
+            assert!(
+                marks.want(Some("r"), kind, mark),
+                "the desk took the others"
+            );
+            for (subject, wanted) in marks.take() {
+                assert_eq!(marks.hold(here, subject, wanted), is_first);
+            }
+        }
+        assert!(!marks.release(there));
+        assert!(marks.release(here), "the desk is called");
+        assert!(!marks.release(here), "once");
+        let all: Vec<_> = marks.take().into_values().collect();
+        let [wanted] = &all[..] else {
+            panic!("{all:?}")
+        };
+        assert_eq!((wanted.seq, wanted.references.len()), (Seq(4), 2));
     }
 
     #[test]

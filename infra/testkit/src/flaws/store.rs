@@ -6,12 +6,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use infra_ports::memory::store::{Around, AroundStore};
 use infra_ports::{Mutation, Runtime, StoreError, TableStore};
+use schemas::tables::{ChatStateRow, Table, decode_row};
 use tokio::sync::mpsc;
 
 use super::Flaw;
 
 /// The kind under which the chats fold remembers verdicts in its state.
 const VERDICT_KIND: &[u8] = b"verdict";
+/// The kind of the row that says what the others add up to, in its last bytes.
+const HEAD_KIND: &str = "head";
+const SUM_BYTES: usize = 8;
 /// How long rows are held back behind their checkpoint.
 const LATE: Duration = Duration::from_millis(400);
 /// Writes that may be held back at once.
@@ -54,6 +58,26 @@ fn is_verdict(mutation: &Mutation) -> bool {
     mutation.table.name == "chat_states" && mutation.cluster.starts_with(VERDICT_KIND)
 }
 
+/// A fold state whose head does not say that anything lacks.
+fn without_sum(mutation: Mutation) -> Mutation {
+    let Some(values) = mutation
+        .values
+        .as_ref()
+        .filter(|_| mutation.table.name == ChatStateRow::DEF.name)
+    else {
+        return mutation;
+    };
+    let row = decode_row::<ChatStateRow>(&mutation.partition, &mutation.cluster, values);
+    match row {
+        Ok(mut row) if row.kind == HEAD_KIND => {
+            row.state
+                .truncate(row.state.len().saturating_sub(SUM_BYTES));
+            Mutation::put(mutation.generation, &row, mutation.version)
+        }
+        Ok(_) | Err(_) => mutation,
+    }
+}
+
 /// The row of a chat's delivered and read counters, not the marks that they are counted from.
 fn is_counter(mutation: &Mutation) -> bool {
     mutation.table.name == "status"
@@ -66,6 +90,11 @@ impl Around for Flawed {
     }
 
     async fn write(&self, mutations: Vec<Mutation>) -> Result<(), StoreError> {
+        let mutations = if self.flaw == Flaw::NoDedupe {
+            mutations.into_iter().map(without_sum).collect()
+        } else {
+            mutations
+        };
         let is_left_out: Option<fn(&Mutation) -> bool> = if self.flaw == Flaw::NoDedupe {
             Some(is_verdict)
         } else if self.flaw == Flaw::Uncounted {

@@ -12,6 +12,11 @@ pub trait Around: Send + Sync + 'static {
     /// The log that all else goes to.
     fn inner(&self) -> &dyn EventLog;
 
+    /// Whether a partition may hold up what is appended to it alone.
+    fn has_leaders(&self) -> bool {
+        self.inner().has_leaders()
+    }
+
     /// Takes a batch.
     async fn append(
         &self,
@@ -81,6 +86,10 @@ impl<A: Around> EventLog for AroundLog<A> {
 
     fn partitions(&self) -> u32 {
         self.0.inner().partitions()
+    }
+
+    fn has_leaders(&self) -> bool {
+        self.0.has_leaders()
     }
 
     async fn append(

@@ -247,6 +247,11 @@ impl EventLog for MemoryLog {
         self.shared.disk.lock().partitions()
     }
 
+    /// As of the log on several servers: what one process has alone is the simpler case.
+    fn has_leaders(&self) -> bool {
+        true
+    }
+
     async fn append(
         &self,
         topic: Topic,
