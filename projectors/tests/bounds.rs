@@ -61,6 +61,10 @@ impl Around for Scale {
         &self.log
     }
 
+    fn has_leaders(&self) -> bool {
+        false
+    }
+
     async fn append_all(
         &self,
         topic: Topic,

@@ -65,10 +65,6 @@ impl Around for Held {
         &self.log
     }
 
-    fn appends_apart(&self) -> bool {
-        true
-    }
-
     async fn append(
         &self,
         topic: Topic,

@@ -244,7 +244,7 @@ async fn a_slow_user_gets_everything_and_the_socket_waits() {
 }
 
 #[tokio::test]
-async fn the_server_never_sees_more_than_256_unsettled() {
+async fn the_server_never_sees_more_than_128_unsettled() {
     let server = Server::bind().await;
     let client = Client::connect(server.config());
     forget_events(&client);
@@ -262,7 +262,7 @@ async fn the_server_never_sees_more_than_256_unsettled() {
         }
     });
     let mut unsettled = std::collections::VecDeque::new();
-    for _ in 0..256 {
+    for _ in 0..128 {
         unsettled.push_back(peer.hear_send().await);
     }
     let mut seq = 0;
@@ -270,9 +270,9 @@ async fn the_server_never_sees_more_than_256_unsettled() {
         seq += 1;
         let entry = entry(seq, "ada", id.as_str());
         peer.say(None, &Frame::Entry(entry)).await;
-        if seq <= 1000 - 256 {
+        if seq <= 1000 - 128 {
             unsettled.push_back(peer.hear_send().await);
-            assert!(unsettled.len() <= 256);
+            assert!(unsettled.len() <= 128);
         }
     }
     sending.await.unwrap();

@@ -167,10 +167,6 @@ impl EventLog for KafkaLog {
         Ok(offsets)
     }
 
-    fn appends_apart(&self) -> bool {
-        true
-    }
-
     async fn sync(&self, topic: Topic) -> Result<(), LogError> {
         self.known(topic, [])
     }

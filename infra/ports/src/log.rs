@@ -196,12 +196,6 @@ pub trait EventLog: Send + Sync + 'static {
         Ok(offsets)
     }
 
-    /// True where appends to several partitions are requests of their own anyway, so that whoever has
-    /// several to make need not have each wait for all.
-    fn appends_apart(&self) -> bool {
-        false
-    }
-
     /// Makes everything durable that was appended to the topic before the call.
     async fn sync(&self, topic: Topic) -> Result<(), LogError>;
 

@@ -182,7 +182,7 @@ impl Emitting {
         if batches.is_empty() {
             return;
         }
-        if self.log.appends_apart() {
+        if self.log.has_leaders() {
             let each = batches.into_iter();
             each.for_each(|one| self.under_way.push(self.append(vec![one])));
         } else {

@@ -40,11 +40,6 @@ pub trait Around: Send + Sync + 'static {
         Ok(offsets)
     }
 
-    /// True where appends to several partitions are requests of their own.
-    fn appends_apart(&self) -> bool {
-        self.inner().appends_apart()
-    }
-
     /// Makes durable what was appended.
     async fn sync(&self, topic: Topic) -> Result<(), LogError> {
         self.inner().sync(topic).await
@@ -99,10 +94,6 @@ impl<A: Around> EventLog for AroundLog<A> {
         records: Vec<NewRecord>,
     ) -> Result<Offset, LogError> {
         self.0.append(topic, partition, records).await
-    }
-
-    fn appends_apart(&self) -> bool {
-        self.0.appends_apart()
     }
 
     async fn append_all(

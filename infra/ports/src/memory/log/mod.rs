@@ -8,7 +8,7 @@
 //! Fault sites. Points: `log.append.before`, `log.append.written` (appended, not yet durable),
 //! `log.append.after`, `log.sync.before`, `log.sync.after`, `log.read.before`, `log.tail.before`,
 //! `log.tail.after`, `log.close.before`. Choices: `log.append` (1 full, 2 unavailable and nothing written,
-//! 3 unavailable but written), `log.append.apart` (1 partition by partition), `log.sync` (1 unavailable and not synced, 2 unavailable but synced), `log.read`
+//! 3 unavailable but written), `log.sync` (1 unavailable and not synced, 2 unavailable but synced), `log.read`
 //! (1 unavailable), `log.tail` (1 unavailable), `log.tail.short` (how many records fewer), `log.tail.apart`
 //! (1 in pieces), `log.crash.lost` (how many unsynced batches of a topic are lost). An fsync that fails is
 //! [`MemoryLog::poison`].
@@ -283,10 +283,6 @@ impl EventLog for MemoryLog {
             return Err(LogError::Unavailable("by choice, written".into()));
         }
         Ok(offsets)
-    }
-
-    fn appends_apart(&self) -> bool {
-        self.faults.choose("log.append.apart", 2) == 1
     }
 
     async fn sync(&self, topic: Topic) -> Result<(), LogError> {
