@@ -40,6 +40,11 @@ pub trait Around: Send + Sync + 'static {
         self.inner().sync(topic).await
     }
 
+    /// Asks whether it can be reached.
+    async fn reach(&self, topic: Topic) -> Result<(), LogError> {
+        self.inner().reach(topic).await
+    }
+
     /// Reads without waiting.
     async fn read(
         &self,
@@ -97,6 +102,10 @@ impl<A: Around> EventLog for AroundLog<A> {
 
     async fn sync(&self, topic: Topic) -> Result<(), LogError> {
         self.0.sync(topic).await
+    }
+
+    async fn reach(&self, topic: Topic) -> Result<(), LogError> {
+        self.0.reach(topic).await
     }
 
     async fn read(
