@@ -29,6 +29,7 @@ mod groups;
 mod journal;
 mod log;
 mod producing;
+mod reaching;
 mod reading;
 mod records;
 mod tail;

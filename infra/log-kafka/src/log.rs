@@ -17,13 +17,13 @@ use crate::closing::Closing;
 use crate::config::{Config, Pace};
 use crate::errors::ConnectError;
 use crate::producing::Producing;
-use crate::{finding, reading, tail, topics, warming};
+use crate::{finding, reaching, reading, tail, topics, warming};
 
 /// The event log on a Kafka cluster.
 pub struct KafkaLog {
     config: Config,
     producing: Producing,
-    admin: AdminClient<DefaultClientContext>,
+    admin: Arc<AdminClient<DefaultClientContext>>,
     asking: Asking,
     topics: RwLock<HashSet<Topic>>,
     closing: Arc<Closing>,
@@ -52,7 +52,7 @@ impl KafkaLog {
             .map_err(|error| ConnectError::config(&error))?;
         let log = Self {
             producing: Producing::start(&config)?,
-            admin,
+            admin: Arc::new(admin),
             asking: Asking::start(&config)?,
             topics: RwLock::default(),
             closing: Arc::default(),
@@ -169,6 +169,11 @@ impl EventLog for KafkaLog {
 
     async fn sync(&self, topic: Topic) -> Result<(), LogError> {
         self.known(topic, [])
+    }
+
+    async fn reach(&self, topic: Topic) -> Result<(), LogError> {
+        self.known(topic, [])?;
+        reaching::reach(&self.admin, self.config.name(topic)).await
     }
 
     async fn read(

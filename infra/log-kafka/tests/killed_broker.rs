@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -165,4 +165,54 @@ async fn two_brokers_go_on_when_the_third_is_killed_and_take_it_back() {
     case.until(BACK_AT).await;
     tokio::task::block_in_place(|| servers.restart("kafka-2").unwrap());
     case.check().await;
+}
+
+/// A log on these brokers whose partitions have one replica each.
+async fn kept_once(servers: &Servers) -> KafkaLog {
+    let config = Config {
+        brokers: servers.kafka().to_owned(),
+        topic_prefix: "once.".to_owned(),
+        partitions: PARTITIONS,
+        replicas: Some(1),
+        answer_within: Duration::from_secs(60),
+        ..Config::default()
+    };
+    let log = KafkaLog::connect(config).await.unwrap();
+    log.create_topics(&[Topic::Chats]).await.unwrap();
+    log
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_is_reached_while_one_partition_has_no_leader_and_not_once_all_brokers_are_gone() {
+    let servers = Servers::start_with(&["kafka"], 3).unwrap();
+    let log = kept_once(&servers).await;
+    log.reach(Topic::Chats).await.unwrap();
+    servers.kill("kafka-2").unwrap();
+    let begun = Instant::now();
+    // Longer than brokers take to miss one that was killed.
+    while begun.elapsed() < Duration::from_secs(15) {
+        log.reach(Topic::Chats).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let led = (0..PARTITIONS).map(|p| log.append(Topic::Chats, Partition(p), vec![record(0)]));
+    let led = futures_util::future::join_all(led).await;
+    let led = led.iter().filter(|appended| appended.is_ok()).count();
+    assert_eq!(led, 2, "one broker led one of them");
+    servers.kill("kafka-1").unwrap();
+    servers.kill("kafka-3").unwrap();
+    let asked = Instant::now();
+    let gone = log.reach(Topic::Chats).await.unwrap_err();
+    assert!(gone.is_retryable(), "{gone}");
+    assert!(asked.elapsed() < Duration::from_secs(9), "{gone}");
+    // Side by side: one alone has no controller.
+    tokio::task::block_in_place(|| {
+        std::thread::scope(|scope| {
+            for broker in ["kafka-1", "kafka-2", "kafka-3"] {
+                scope.spawn(|| servers.restart(broker).unwrap());
+            }
+        });
+    });
+    let back = async { while log.reach(Topic::Chats).await.is_err() {} };
+    let back = tokio::time::timeout(PATIENCE, back);
+    back.await.expect("brokers that are back are reached");
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use delivery::{Applied, LiveGeneration};
-use infra_ports::{Runtime, StoreError, TableStore, watch};
+use infra_ports::{EventLog, LogError, Runtime, StoreError, TableStore, watch};
 use projectors::generations::{FIRST, Generations};
 use projectors::{PROJECTIONS, Status};
 use schemas::position::{Generation, Offset, Partition};
@@ -60,6 +60,7 @@ impl Tables {
     ) -> anyhow::Result<Self> {
         let folding = Arc::new(Folding::of(config, adapters)?);
         let view = View {
+            log: Arc::clone(&adapters.log),
             store: Arc::clone(&adapters.store),
             runtime: Arc::clone(&adapters.runtime),
             has_all: config.roles.is_all() && adapters.groups.is_none(),
@@ -91,6 +92,7 @@ impl Tables {
 
 /// How far a generation is, as this process can tell.
 struct View {
+    log: Arc<dyn EventLog>,
     store: Arc<dyn TableStore>,
     runtime: Arc<dyn Runtime>,
     /// Every projection runs here, over every partition.
@@ -126,6 +128,15 @@ struct Follower {
 type Place = (&'static str, Partition);
 /// How far a generation is in each.
 type Places = BTreeMap<Place, Offset>;
+
+/// Why it is not known how far a generation is.
+#[derive(Debug, thiserror::Error)]
+enum Unknown {
+    #[error("the tables: {0}")]
+    Tables(#[from] StoreError),
+    #[error("the log: {0}")]
+    Log(#[from] LogError),
+}
 
 /// A generation and how far it is.
 type Known = (Generation, Arc<dyn Applied>);
@@ -201,7 +212,7 @@ impl Follower {
             match self.has_caught_up(from, to, &mut promised).await {
                 Ok(true) => return true,
                 Ok(false) => {}
-                Err(error) => tracing::debug!(%error, "checkpoints cannot be read"),
+                Err(error) => tracing::debug!(%error, "how far the tables are is not known"),
             }
             self.view.runtime.sleep(CAUGHT_UP_EVERY).await;
             if self.read().await != to {
@@ -215,9 +226,9 @@ impl Follower {
         from: Generation,
         to: Generation,
         promised: &mut Option<Places>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, Unknown> {
         if promised.is_none() {
-            *promised = Some(self.places(from).await?);
+            *promised = Some(self.promised(from).await?);
         }
         let now = self.places(to).await?;
         // Where nothing was folded yet there may be no row.
@@ -225,6 +236,36 @@ impl Follower {
             now.get(place).copied().unwrap_or_default() >= *offset
         };
         Ok(promised.iter().flatten().all(has))
+    }
+
+    /// How far a generation is, and no further than the log goes: of a log that was put back from a copy,
+    /// or has lost its end otherwise, no other one gets any further.
+    async fn promised(&self, generation: Generation) -> Result<Places, Unknown> {
+        let mut places = self.places(generation).await?;
+        let log = &self.view.log;
+        let partitions: Vec<Partition> = (0..log.partitions()).map(Partition).collect();
+        for projection in PROJECTIONS {
+            let Some(topic) = projectors::origin(projection) else {
+                continue;
+            };
+            // Asked after the checkpoints were read: a log that has lost nothing goes as far as they do.
+            let ends = log.positions_of(topic, &partitions).await?;
+            for (partition, ends) in partitions.iter().zip(ends) {
+                let Some(place) = places.get_mut(&(projection, *partition)) else {
+                    continue;
+                };
+                let end = ends.durable_end;
+                if *place > end {
+                    let (generation, checkpoint) = (generation.0, place.0);
+                    tracing::warn!(
+                        generation, projection, %partition, checkpoint, end = end.0,
+                        "the log ends before what these tables were made of; readers move without it"
+                    );
+                    *place = end;
+                }
+            }
+        }
+        Ok(places)
     }
 
     async fn places(&self, generation: Generation) -> Result<Places, StoreError> {

@@ -199,6 +199,14 @@ pub trait EventLog: Send + Sync + 'static {
     /// Makes everything durable that was appended to the topic before the call.
     async fn sync(&self, topic: Topic) -> Result<(), LogError>;
 
+    /// Asks whether the log can be reached: its servers, where it has any, never what this process
+    /// remembers of them. Of the topic's partitions some must be there; that others are not is no
+    /// error. Answers within ten seconds, at the cost of one small question.
+    async fn reach(&self, topic: Topic) -> Result<(), LogError> {
+        // A log without servers is there as long as it is open.
+        self.positions(topic, Partition(0)).await.map(drop)
+    }
+
     /// Reads up to `max_records` records from `from` on, without waiting; fewer or none at the end.
     ///
     /// `OutOfRange` when `from` is below the first offset; empty when at or past the end.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use infra_ports::store::{Mutation, TableStoreExt};
-use infra_ports::{EventLog, TableStore};
+use infra_ports::{EventLog, Positions, TableStore};
 use schemas::position::{Generation, Offset, Partition, Version};
 use schemas::tables::{CheckpointKey, CheckpointRow, Table, TableDef};
 use schemas::topics::Topic;
@@ -18,6 +18,25 @@ use super::stop::Stop;
 
 /// Checkpoints and the pointer to live builds are not part of any build.
 pub const NO_BUILD: Generation = Generation(0);
+
+/// Refuses a checkpoint from which nobody can go on: the log no longer has, or never had, what comes
+/// after it.
+pub(crate) fn must_be_in_the_log(
+    (topic, partition): (Topic, Partition),
+    checkpoint: Offset,
+    ends: Positions,
+) -> Result<(), Stop> {
+    if checkpoint < ends.first || checkpoint > ends.durable_end {
+        return Err(Stop::RebuildRequired {
+            topic,
+            partition,
+            checkpoint,
+            first: ends.first,
+            end: ends.durable_end,
+        });
+    }
+    Ok(())
+}
 
 /// The checkpoints of one build of one projection.
 #[derive(Clone)]

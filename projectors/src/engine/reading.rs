@@ -6,6 +6,7 @@ use infra_ports::groups::{Change, GroupError};
 use infra_ports::{LogError, LogTail, Visibility};
 use schemas::position::{Offset, Partition};
 
+use super::checkpoints::must_be_in_the_log;
 use super::instance::Instance;
 use super::projection::Projection;
 use super::stop::Stop;
@@ -53,15 +54,7 @@ impl<P: Projection> Instance<P> {
         let ends = self.retry.run("read positions", positions).await?;
         let taken_up: Vec<_> = new.iter().copied().zip(checkpoints).collect();
         for ((partition, checkpoint), ends) in taken_up.iter().copied().zip(ends) {
-            if checkpoint < ends.first || checkpoint > ends.durable_end {
-                return Err(Stop::RebuildRequired {
-                    topic: P::ORIGIN,
-                    partition,
-                    checkpoint,
-                    first: ends.first,
-                    end: ends.durable_end,
-                });
-            }
+            must_be_in_the_log((P::ORIGIN, partition), checkpoint, ends)?;
             self.place.folded.insert(partition, checkpoint);
             self.place.written.insert(partition, checkpoint);
             self.board.taken_up(partition, checkpoint, ends.durable_end);

@@ -36,7 +36,7 @@ use crate::receipts::Receipts;
 use crate::settings::SettingsOfChats;
 
 /// The pause after a first try that failed.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// A place in each partition of a topic.
 pub(super) type Places = Vec<(Partition, Offset)>;

@@ -18,6 +18,7 @@ mod beside;
 mod build;
 mod compare;
 mod goal;
+mod going_on;
 
 use compact_str::CompactString;
 use infra_ports::store::{Mutation, TableStoreExt};
@@ -27,6 +28,7 @@ use schemas::tables::{CheckpointKey, CheckpointRow, Table, TableDef};
 use schemas::topics::Topic;
 
 pub use self::compare::{Compared, compare, digest};
+pub use self::going_on::must_go_on;
 
 use crate::chats::Chats;
 use crate::config::Config;
@@ -196,23 +198,25 @@ pub fn tables() -> [(&'static str, &'static [&'static TableDef]); 4] {
     ]
 }
 
+/// What each projection folds.
+const ORIGINS: [(&str, Topic); 4] = [
+    (Chats::NAME, Chats::ORIGIN),
+    (Inbox::NAME, Inbox::ORIGIN),
+    (Receipts::NAME, Receipts::ORIGIN),
+    (SettingsOfChats::NAME, SettingsOfChats::ORIGIN),
+];
+
 /// Makes a generation that was built one from which engines go on where the build ended. Readers are
 /// switched apart from this. A generation's number is never used again after it was live.
 ///
 /// # Errors
 /// Those of the store.
 pub async fn adopt(ports: &Ports, generation: Generation) -> Result<(), StoreError> {
-    let origins = [
-        Chats::ORIGIN,
-        Inbox::ORIGIN,
-        Receipts::ORIGIN,
-        SettingsOfChats::ORIGIN,
-    ];
     let store = &ports.store;
     let common = &[CheckpointRow::DEF];
     store.create_tables(common, NO_BUILD).await?;
     store.create_tables(common, generation).await?;
-    for ((projection, _), topic) in tables().into_iter().zip(origins) {
+    for (projection, topic) in ORIGINS {
         for partition in (0..ports.log.partitions()).map(Partition) {
             let key = CheckpointKey {
                 projection: CompactString::const_new(projection),

@@ -1,14 +1,15 @@
 //! A process and a pointer that moves, on ports in memory.
 
 use compact_str::CompactString;
+use infra_ports::log::NewRecord;
 use infra_ports::memory::{Chances, Executor, MemoryLog, MemoryStore, Node};
 use infra_ports::{EventLog, Mutation};
 use parking_lot::Mutex;
 use projectors::engine::checkpoints::NO_BUILD;
 use projectors::{Ports, Share};
-use schemas::position::Version;
+use schemas::position::{Timestamp, Version};
 use schemas::tables::{CheckpointRow, Table};
-use schemas::topics::TOPICS;
+use schemas::topics::{TOPICS, Topic};
 
 use super::*;
 
@@ -19,6 +20,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A process that follows, what it reads, and the store that it does so in.
 struct Scene {
     runtime: Arc<dyn Runtime>,
+    log: MemoryLog,
     store: MemoryStore,
     live: LiveGeneration,
     applied: Arc<AppliedByAll>,
@@ -36,11 +38,12 @@ impl Scene {
         let common: &'static [_] = &[CheckpointRow::DEF];
         store.create_tables(common, NO_BUILD).await.unwrap();
         let ports = Ports {
-            log: Arc::new(log),
+            log: Arc::new(log.clone()),
             store: Arc::new(store.clone()),
             runtime: Arc::clone(&runtime),
         };
         let view = View {
+            log: Arc::clone(&ports.log),
             store: Arc::clone(&ports.store),
             runtime: Arc::clone(&runtime),
             has_all: false,
@@ -53,6 +56,7 @@ impl Scene {
             names,
         );
         let scene = Self {
+            log,
             store,
             live: LiveGeneration::unknown(),
             applied: Arc::new(AppliedByAll::of_nobody(Arc::clone(&runtime))),
@@ -71,10 +75,24 @@ impl Scene {
         scene
     }
 
-    /// Of a process that only reads, and whose tables are at 7.
+    /// Of a process that only reads, and whose tables are at 7 of a log that goes further.
     async fn begin_at_7(runtime: Arc<dyn Runtime>) -> Self {
+        Self::begin_at_7_of(12, runtime).await
+    }
+
+    /// The same, where so many records are in the log.
+    async fn begin_at_7_of(records: usize, runtime: Arc<dyn Runtime>) -> Self {
         let scene = Self::begin(runtime, &[]).await;
         scene.until(|| scene.live.get() == Some(ONE)).await;
+        let record = NewRecord {
+            key: Vec::new().into(),
+            value: b"nobody folds it".as_slice().into(),
+            at: Timestamp(1),
+        };
+        let (log, topic) = (&scene.log, Topic::Users);
+        let appended = log.append(topic, Partition(0), vec![record; records]);
+        appended.await.unwrap();
+        log.sync(topic).await.unwrap();
         scene.checkpoint(ONE, 7).await;
         scene
     }
@@ -177,6 +195,21 @@ fn readers_move_to_tables_that_have_no_checkpoint_of_a_partition_without_records
         scene.point_at(TWO).await;
         scene.runtime.sleep(3 * SECOND).await;
         assert_eq!(scene.live.get(), Some(TWO));
+        scene.end.send_replace(true);
+    });
+}
+
+#[test]
+fn readers_move_to_tables_of_a_log_that_has_lost_what_theirs_had_from_its_end() {
+    run(|runtime| async move {
+        let scene = Scene::begin_at_7_of(5, runtime).await;
+        scene.checkpoint(TWO, 4).await;
+        scene.point_at(TWO).await;
+        scene.runtime.sleep(3 * SECOND).await;
+        assert_eq!(scene.live.get(), Some(ONE), "2 lacks what is in the log");
+        scene.checkpoint(TWO, 5).await;
+        scene.runtime.sleep(3 * SECOND).await;
+        assert_eq!(scene.live.get(), Some(TWO), "it has all there is");
         scene.end.send_replace(true);
     });
 }

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A generation that was adopted is folded as any other, and never again built in silence: its chats
-//! may be ahead of its chat lists then, which only `users` brings on.
+//! may be ahead of its chat lists then, which only `users` brings on. Where `users` has lost that, since
+//! it was left for days, another one is begun.
 
 use std::io::Write;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use infra_ports::{StoreError, TableStore};
 use infra_store_scylla::Claim;
 use projectors::generations::Generations;
 use projectors::rebuild::{self, Beside};
-use projectors::{PROJECTIONS, Ports, Projectors, Share};
+use projectors::{PROJECTIONS, Ports, Projectors, Share, Stop};
 use schemas::position::Generation;
 use schemas::tables::{ChatRow, Table};
 
@@ -41,22 +42,58 @@ const HAND_OVER: Duration = Duration::from_secs(5);
 pub(super) async fn rebuild(config: &Config, adapters: &Adapters) -> anyhow::Result<()> {
     let ports = adapters.ports_that_answer().await?;
     alone(adapters, async {
-        let mut generations = Generations::read(&*ports.store).await?;
+        let (generations, next) = make(&ports, &config.projectors).await?;
+        make_live(&ports, config, adapters, generations, next).await
+    })
+    .await
+}
+
+/// Makes a generation that can be folded: that which was begun and not finished, or another one.
+async fn make(
+    ports: &Ports,
+    config: &projectors::Config,
+) -> anyhow::Result<(Generations, Generation)> {
+    let mut generations = Generations::read(&*ports.store).await?;
+    loop {
         let (live, next) = (generations.live(), generations.begin());
         generations.write(&*ports.store).await?;
-        if !is_adopted(&ports, next).await? {
+        let was_adopted = is_adopted(ports, next).await?;
+        if !was_adopted {
             say(format_args!(
                 "generation {next} is built beside generation {live}, which stays live"
             ))?;
-            let events = build(&ports, config, next, live).await?;
+            let events = build(ports, config, next, live).await?;
             say(format_args!(
                 "made every table from {events} events of the log"
             ))?;
         }
-        rebuild::adopt(&ports, next).await?;
-        make_live(&ports, config, adapters, generations, next).await
-    })
-    .await
+        rebuild::adopt(ports, next).await?;
+        match rebuild::must_go_on(ports, next).await {
+            Ok(()) => return Ok((generations, next)),
+            Err(stop @ Stop::RebuildRequired { .. }) if was_adopted => {
+                say(format_args!(
+                    "generation {next}, begun before, cannot be gone on with and is dropped: {stop}"
+                ))?;
+                give_up(&*ports.store, &mut generations, next).await?;
+            }
+            Err(stop) => return Err(stop.into()),
+        }
+    }
+}
+
+/// Forgets a generation that is not live, and drops its tables.
+async fn give_up(
+    store: &dyn TableStore,
+    generations: &mut Generations,
+    generation: Generation,
+) -> anyhow::Result<()> {
+    let live = generations.live();
+    ensure!(generation != live, "generation {generation} is live");
+    // First: nobody may go back to what is dropped halfway.
+    generations.forget(generation);
+    generations.write(store).await?;
+    rebuild::discard(store, generation).await?;
+    Ok(())
 }
 
 /// Makes the previous generation live again, once it has caught up.
@@ -91,10 +128,7 @@ pub(super) async fn discard(adapters: &Adapters, generation: Generation) -> anyh
             "there is no generation {generation}; there are {}",
             names(&kept)
         );
-        // First: nobody may go back to what is dropped halfway.
-        generations.forget(generation);
-        generations.write(store).await?;
-        rebuild::discard(store, generation).await?;
+        give_up(store, &mut generations, generation).await?;
         say(format_args!(
             "generation {generation} is dropped; generation {live} is live"
         ))
@@ -131,11 +165,11 @@ async fn alone(
 /// Builds in ever shorter rounds, and answers from how many events.
 async fn build(
     ports: &Ports,
-    config: &Config,
+    config: &projectors::Config,
     next: Generation,
     live: Generation,
 ) -> anyhow::Result<u64> {
-    let mut build = Beside::new(ports, &config.projectors, next, live).await?;
+    let mut build = Beside::new(ports, config, next, live).await?;
     let mut made = 0;
     for _ in 0..MOST_ROUNDS {
         let reached = build.round().await?;
@@ -209,3 +243,6 @@ fn say(what: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
         .and_then(|()| out.flush())
         .context("standard output")
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ pub(super) async fn run<P: LogPlace>(fresh: &impl AsyncFn() -> P) {
     what_was_not_durable_is_kept_as_a_prefix_after_a_crash(&fresh().await).await;
     everything_is_there_after_closing(&fresh().await).await;
     appending_goes_on_after_reopening(&fresh().await).await;
+    an_open_log_is_reached_by_the_topics_that_it_has(&fresh().await).await;
     a_closed_log_answers_closed(&fresh().await).await;
     a_waiting_tail_ends_when_the_log_is_closed(&fresh().await).await;
 }
@@ -100,6 +101,15 @@ async fn appending_goes_on_after_reopening(place: &impl LogPlace) {
     }
 }
 
+async fn an_open_log_is_reached_by_the_topics_that_it_has(place: &impl LogPlace) {
+    let log = opened(place).await;
+    for topic in [EACH, SYNCED] {
+        log.reach(topic).await.unwrap();
+    }
+    let unknown = log.reach(Topic::Receipts).await.unwrap_err();
+    assert!(matches!(unknown, LogError::UnknownTopic(Topic::Receipts)));
+}
+
 async fn a_closed_log_answers_closed(place: &impl LogPlace) {
     let log = opened(place).await;
     append(&*log, EACH, 0, &["a"]).await;
@@ -118,6 +128,7 @@ async fn a_closed_log_answers_closed(place: &impl LogPlace) {
                 .unwrap_err()
         ));
         assert!(closed(log.sync(topic).await.unwrap_err()));
+        assert!(closed(log.reach(topic).await.unwrap_err()));
         assert!(closed(log.positions(topic, p).await.unwrap_err()));
         assert!(closed(
             log.read(topic, p, Offset(0), 1, Visibility::Durable)

@@ -45,6 +45,11 @@ pub trait Around: Send + Sync + 'static {
         self.inner().sync(topic).await
     }
 
+    /// Asks whether it can be reached.
+    async fn reach(&self, topic: Topic) -> Result<(), LogError> {
+        self.inner().reach(topic).await
+    }
+
     /// Reads without waiting.
     async fn read(
         &self,
@@ -106,6 +111,10 @@ impl<A: Around> EventLog for AroundLog<A> {
 
     async fn sync(&self, topic: Topic) -> Result<(), LogError> {
         self.0.sync(topic).await
+    }
+
+    async fn reach(&self, topic: Topic) -> Result<(), LogError> {
+        self.0.reach(topic).await
     }
 
     async fn read(
