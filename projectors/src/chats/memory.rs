@@ -20,7 +20,7 @@ use schemas::position::{Ordinal, Seq, Timestamp, Version};
 use schemas::tables::ChatStateRow;
 
 use super::blob::{BlobError, Reader, Writer};
-use super::dedupe::{RING, Ring, Settled, Verdict};
+use super::dedupe::{RING, Settled, Verdict};
 use super::state::{ChatState, Details, Stay, Unwritten};
 use crate::engine::projection::StateBatch;
 
@@ -55,7 +55,7 @@ pub(super) fn write(
         );
     }
     for (user, device, nth) in &unwritten.verdicts {
-        let settled = ring_of(state, user, device).and_then(|ring| ring.nth(*nth));
+        let settled = state.ring_at(user, device).and_then(|ring| ring.nth(*nth));
         // What was pushed out again since needs no row: its place is taken.
         if let Some(settled) = settled {
             let id = format_compact!("{user}/{device}/{:03}", nth % RING as u64);
@@ -71,10 +71,11 @@ pub(super) fn write(
 }
 
 /// The state from the rows of a partition, and the new state of a chat where there are none. Rows
-/// that are not of one moment are refused as torn.
+/// that are not of one moment are refused as torn. `is_one_page`: a replica has shown all of them at once.
 pub(super) fn read(
     chat: &ChatId,
     rows: &[(ChatStateRow, Version)],
+    is_one_page: bool,
 ) -> Result<ChatState, BlobError> {
     let mut state = ChatState::new(chat);
     let mut verdicts: Vec<(&str, u64, Settled)> = Vec::new();
@@ -104,21 +105,20 @@ pub(super) fn read(
     }
     let rings = || state.rings.values().flatten().map(|(_, ring)| ring);
     has_gaps |= rings().any(|ring| ring.len() as u64 != ring.count().min(RING as u64));
-    state.verdicts_sum = rings().map(Ring::sum).fold(0, u64::wrapping_add);
     match said {
         None if rows.is_empty() => {}
         // A head is written with everything.
         None => return Err(BlobError::Torn),
-        Some(None) => state.is_torn = has_gaps,
+        // What is missing at an end shows nowhere: a sum of what is here could fit no replica, ever.
+        Some(None) if has_gaps || !is_one_page => {
+            tracing::info!(%chat, "its state says no sum, and is given none: make the tables anew");
+            state.is_unsure = true;
+        }
+        Some(None) => {}
         Some(sum) if state.sum() != sum => return Err(BlobError::Torn),
         Some(_) => {}
     }
     Ok(state)
-}
-
-fn ring_of<'a>(state: &'a ChatState, user: &UserId, device: &DeviceId) -> Option<&'a Ring> {
-    let devices = state.rings.get(user)?;
-    devices.iter().find(|(d, _)| d == device).map(|(_, r)| r)
 }
 
 fn head_bytes(state: &ChatState, sum: Option<u64>) -> Vec<u8> {

@@ -45,7 +45,7 @@ use state::{ChatState, Target};
 pub struct Chats;
 
 /// How often a state is read, at once, whose rows are not of one moment.
-const TRIES: usize = 4;
+const TRIES: usize = 2;
 
 /// A message that an event names and the state does not have at hand.
 #[derive(Debug)]
@@ -109,7 +109,8 @@ impl Projection for Chats {
         let partition = ChatPartition { chat: chat.clone() };
         for _ in 0..TRIES {
             let rows = tables.whole::<ChatStateRow>(&partition).await?;
-            match memory::read(chat, &rows) {
+            let is_one_page = rows.len() < tables.rows_per_read;
+            match memory::read(chat, &rows, is_one_page) {
                 Ok(state) => return Ok(state),
                 Err(blob::BlobError::Torn) => {}
                 Err(error) => {
@@ -119,7 +120,10 @@ impl Projection for Chats {
             }
         }
         // To be tried again like a store that does not answer: replicas come to agree.
-        let reason = format!("replicas do not agree on the state of chat {chat}, in chat_states");
+        let reason = format!(
+            "replicas do not agree on the state of chat {chat}, in chat_states; if one is lost for good: \
+             cursus rebuild"
+        );
         Err(StoreError::Unavailable(reason))
     }
 

@@ -91,11 +91,9 @@ pub struct ChatState {
     recent: VecDeque<(Offset, Seq, Option<Target>)>,
     /// What its members add up to; none when they changed since that was worked out.
     pub(super) members_sum: Option<u64>,
-    /// What its verdicts add up to.
-    pub(super) verdicts_sum: u64,
-    /// It was read of rows that say no sum and do not fit together: what is in the store beside it
+    /// It was read of rows that say no sum and need not be of one moment: what is in the store beside it
     /// nobody knows.
-    pub(super) is_torn: bool,
+    pub(super) is_unsure: bool,
 }
 
 impl ChatState {
@@ -115,8 +113,7 @@ impl ChatState {
 
     /// The verdict given to this command before, if it is among those remembered.
     pub fn verdict(&self, origin: &Origin) -> Option<&Verdict> {
-        let devices = self.rings.get(&origin.author)?;
-        let (_, ring) = devices.iter().find(|(d, _)| *d == origin.device)?;
+        let ring = self.ring_at(&origin.author, &origin.device)?;
         ring.find(&origin.client_id)
     }
 
@@ -124,12 +121,15 @@ impl ChatState {
     pub(super) fn settle(&mut self, origin: &Origin, verdict: Verdict) {
         let version = self.position;
         let ring = self.ring(&origin.author, &origin.device);
-        let before = ring.sum();
         let nth = ring.push(origin.client_id.clone(), verdict, version);
-        let more = ring.sum().wrapping_sub(before);
-        self.verdicts_sum = self.verdicts_sum.wrapping_add(more);
         let place = (origin.author.clone(), origin.device.clone(), nth);
         self.unwritten.verdicts.push(place);
+    }
+
+    /// What is remembered of a device, if anything is.
+    pub(super) fn ring_at(&self, user: &UserId, device: &DeviceId) -> Option<&Ring> {
+        let devices = self.rings.get(user)?;
+        devices.iter().find(|(d, _)| d == device).map(|(_, r)| r)
     }
 
     pub(super) fn ring(&mut self, user: &UserId, device: &DeviceId) -> &mut Ring {
@@ -147,7 +147,9 @@ impl ChatState {
     pub(super) fn sum(&mut self) -> Option<u64> {
         let members = || sum::of_members(&self.members);
         let members = *self.members_sum.get_or_insert_with(members);
-        (!self.is_torn).then(|| members.wrapping_add(self.verdicts_sum))
+        let rings = self.rings.values().flatten();
+        let sums = rings.map(|(_, ring)| ring.sum());
+        (!self.is_unsure).then(|| sums.fold(members, u64::wrapping_add))
     }
 
     /// Keeps the facts of an accepted entry at hand; `None` for what is no message.

@@ -462,7 +462,7 @@ fn a_state_that_was_written_and_read_again_is_the_same() {
             (row, m.version)
         })
         .collect();
-    let read = super::memory::read(&world.chat, &rows).unwrap();
+    let read = super::memory::read(&world.chat, &rows, true).unwrap();
     assert_eq!(read.position, Version(world.offset));
     assert_eq!(
         (read.head, read.ordinal, read.at),

@@ -144,7 +144,7 @@ fn cut(at: usize, before: &Rows, behind: &Rows) -> Vec<(ChatStateRow, Version)> 
 
 fn read(rows: &Rows) -> ChatState {
     let rows: Vec<_> = rows.values().cloned().collect();
-    memory::read(&chat(), &rows).unwrap()
+    memory::read(&chat(), &rows, false).unwrap()
 }
 
 fn is_same(one: &ChatState, other: &ChatState) -> bool {
@@ -159,7 +159,7 @@ fn a_state_is_of_one_moment_or_is_refused() {
     let (mut taken, mut refused) = (0, 0);
     for at in 0..=late.len() {
         for rows in [cut(at, &late, &early), cut(at, &early, &late)] {
-            match memory::read(&chat(), &rows) {
+            match memory::read(&chat(), &rows, false) {
                 Ok(state) => {
                     let of_one = is_same(&state, &before) || is_same(&state, &after);
                     assert!(of_one || rows.is_empty(), "cut at {at}");
@@ -180,8 +180,11 @@ fn rows_without_a_head_are_of_no_moment() {
     let (_, late, _) = two_moments();
     let beside = late.values().filter(|(row, _)| row.kind != memory::HEAD);
     let rows: Vec<_> = beside.cloned().collect();
-    assert_eq!(memory::read(&chat(), &rows).unwrap_err(), BlobError::Torn);
-    let fresh = memory::read(&chat(), &[]).unwrap();
+    assert_eq!(
+        memory::read(&chat(), &rows, false).unwrap_err(),
+        BlobError::Torn
+    );
+    let fresh = memory::read(&chat(), &[], true).unwrap();
     assert!(is_same(&fresh, &ChatState::new(&chat())));
 }
 
@@ -198,9 +201,9 @@ fn of_before(rows: &Rows) -> Rows {
 }
 
 /// Whether a state that was read of these says a sum when it is written.
-fn says_a_sum(rows: &[(ChatStateRow, Version)]) -> bool {
+fn says_a_sum(rows: &[(ChatStateRow, Version)], is_one_page: bool) -> bool {
     let mut world = World::new();
-    world.state = memory::read(&chat(), rows).unwrap();
+    world.state = memory::read(&chat(), rows, is_one_page).unwrap();
     world.offset = world.state.position.0;
     let length = |rows: &Rows| {
         let mut heads = rows.values().filter(|(row, _)| row.kind == memory::HEAD);
@@ -218,10 +221,32 @@ fn rows_that_say_no_sum_are_taken_and_say_one_from_then_on_if_they_fit_together(
     let (early, late) = (of_before(&early), of_before(&late));
     assert!(is_same(&read(&late), &world.state));
     let whole: Vec<_> = late.values().cloned().collect();
-    assert!(says_a_sum(&whole));
+    assert!(says_a_sum(&whole, true));
     // Verdicts at the end of the ring are those of before it went round.
     let torn = cut(late.len() - 30, &late, &early);
-    assert!(!says_a_sum(&torn), "nobody knows what is in the store");
+    assert!(
+        !says_a_sum(&torn, true),
+        "nobody knows what is in the store"
+    );
+}
+
+#[test]
+fn rows_that_say_no_sum_and_came_in_pages_never_say_one() {
+    let (_, late, _) = two_moments();
+    let late: Vec<_> = of_before(&late).into_values().collect();
+    assert!(!says_a_sum(&late, false));
+    // What another replica may show later: the end of a ring that is not full, or a member.
+    let without = |what: &dyn Fn(&ChatStateRow) -> bool| {
+        let rows = late.iter().filter(|(row, _)| !what(row));
+        let rows: Vec<_> = rows.cloned().collect();
+        assert_eq!(rows.len(), late.len() - 1);
+        rows
+    };
+    let verdict = without(&|row| row.id == "bob/phone/002");
+    let member = without(&|row| row.kind == "member" && row.id == "dan");
+    for rows in [verdict, member] {
+        assert!(!says_a_sum(&rows, false), "what is read next fits it never");
+    }
 }
 
 #[tokio::test]
