@@ -15,23 +15,26 @@
 mod world;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use infra_ports::groups::ConsumerGroups;
 use infra_ports::log::{EventLog, LogError, NewRecord};
 use infra_ports::memory::log::{Around, AroundLog};
-use infra_ports::memory::{Chances, Executor, MemoryLog, MemoryStore, Node};
+use infra_ports::memory::{Chances, Executor, MemoryGroups, MemoryLog, MemoryStore, Node};
 use infra_ports::{Runtime, watch};
 use parking_lot::Mutex;
+use projectors::share::group_name;
 use projectors::{Config, Health, Projectors, Share};
 use schemas::events::{Body, ChatEvent, MessageSent};
 use schemas::ids::{ChatId, UserId};
 use schemas::position::{Offset, Partition, Seq};
 use schemas::topics::Topic;
 
-use world::bench::{chats, entries, origin, send};
+use world::bench::{Wrong, chats, entries, origin, send};
 use world::script::{Scripted, home, user};
-use world::{LIVE, append, empty_log, ports, rows, settle};
+use world::{LIVE, PARTITIONS, append, empty_log, ports, rows, settle};
 
 /// A broker of one partition of `users` that answers when it is told to; the others answer at once.
 struct Held {
@@ -127,7 +130,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let (log, store) = (empty_log(), MemoryStore::new());
+        Self::with(MemoryStore::new(), &Share::everything())
+    }
+
+    fn with(store: MemoryStore, share: &Share) -> Self {
+        let log = empty_log();
         let (does, doing) = watch::channel(Does::Nothing);
         let seen = Arc::default();
         let held = Held {
@@ -140,8 +147,7 @@ impl Scene {
         executor.set_step_budget(20_000_000);
         let mut ports = ports(&log, &store, executor.runtime(Node(1)));
         ports.log = Arc::new(AroundLog(held));
-        let all = Share::everything();
-        let projectors = projectors::start(&ports, &Config::default(), LIVE, &all);
+        let projectors = projectors::start(&ports, &Config::default(), LIVE, share);
         Self {
             executor,
             log,
@@ -232,6 +238,55 @@ fn what_is_refused_is_told_before_what_follows_it() {
     assert_eq!(scene.seen.lock().together, 1, "one append at a time");
     let health = scene.health();
     assert!(matches!(health, Health::CaughtUp), "{health:?}");
+}
+
+#[test]
+fn what_is_folded_is_told_while_a_store_is_away() {
+    let is_away = Arc::new(AtomicBool::new(false));
+    let looks = Arc::clone(&is_away);
+    let away = Wrong(move |site: &'static str| {
+        site.starts_with("store.") && looks.load(Ordering::Relaxed)
+    });
+    let store = MemoryStore::with_faults(Arc::new(away));
+    // In a group it does not set out from nothing: what it does not know it has to look for.
+    let groups = Arc::new(MemoryGroups::new(PARTITIONS)) as Arc<dyn ConsumerGroups>;
+    let mut scene = Scene::with(store, &Share::of(groups));
+    scene.run(Duration::from_secs(1));
+    scene.say(2);
+    // The second one waits behind the first, and then the state of another chat is wanted.
+    is_away.store(true, Ordering::Relaxed);
+    let chat = chat_in(Partition(2));
+    append(&scene.log, &[send(&chat, &one_of(&chat), 100)]);
+    scene.run(Duration::from_secs(1));
+    scene.does.send_replace(Does::Takes);
+    scene.run(Duration::from_secs(1));
+    assert_eq!(scene.told(&scene.held), seqs(1..=2), "the store is away");
+    assert_eq!(scene.told(&chat), []);
+    is_away.store(false, Ordering::Relaxed);
+    settle(&mut scene.executor, &scene.log, &scene.projectors);
+    assert_eq!(scene.told(&chat), seqs(1..=1));
+    assert_eq!(scene.messages(), 5);
+}
+
+#[test]
+fn partitions_that_are_lost_meanwhile_are_given_up_at_once() {
+    let groups = Arc::new(MemoryGroups::new(PARTITIONS));
+    let share = Share::of(Arc::clone(&groups) as Arc<dyn ConsumerGroups>);
+    let mut scene = Scene::with(MemoryStore::new(), &share);
+    scene.run(Duration::from_secs(1));
+    scene.say(3);
+    groups.cut_off(&group_name("chats", LIVE), Topic::Chats);
+    scene.run(Duration::from_secs(5));
+    scene.say(2);
+    let told = scene.told(&scene.other);
+    assert_eq!(told.last(), Some(&Seq(5)), "it is back in its group");
+    assert_eq!(scene.messages(), 0, "nothing of before it was lost");
+    scene.does.send_replace(Does::Takes);
+    settle(&mut scene.executor, &scene.log, &scene.projectors);
+    // Again from the first, behind what was on its way.
+    let again = [seqs(1..=3), seqs(1..=5)].concat();
+    assert_eq!(scene.told(&scene.held), again);
+    assert_eq!(scene.messages(), 10);
 }
 
 #[test]

@@ -73,7 +73,6 @@ mod tests {
     use schemas::frames::{Command, Frame, Send, WireBody};
     use schemas::ids::ClientId;
 
-    use super::*;
     use crate::testing::{Scene, chat};
 
     #[test]
@@ -93,7 +92,7 @@ mod tests {
             }
         }
         scene.wait(100);
-        let gateway = Arc::clone(&scene.delivery.gateway.gateway);
+        let gateway = scene.delivery.gateway.gateway_for_tests();
         let held = scene.commands.held.lock().take().unwrap();
         assert_eq!(held.len(), 400);
         held.into_iter().for_each(|tells| tells.send(()).unwrap());

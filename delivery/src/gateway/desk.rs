@@ -20,6 +20,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::{FutureExt, future};
 use infra_ports::BoxFuture;
+use infra_ports::runtime::let_others_run;
 use parking_lot::Mutex;
 use schemas::errors::{Code, Refusal};
 use schemas::events::MarkKind;
@@ -34,8 +35,8 @@ use super::session::marks::{Wanted, news, note};
 use super::session::{Session, stamp};
 use crate::seams::StampedMark;
 
-/// Marks that are appended together at most.
-const MAX_TOGETHER: usize = 1_024;
+/// Sessions that are looked at before others have a turn.
+const TURN: usize = 1_024;
 
 /// The desk rests no longer than this, or than a tick.
 const LONGEST_REST: Duration = Duration::from_millis(100);
@@ -89,12 +90,7 @@ struct Done {
 }
 
 /// What goes out in one round.
-#[derive(Default)]
-struct Round {
-    /// Batches that are as large as they may be.
-    full: Vec<(Partition, Batch)>,
-    open: BTreeMap<Partition, Batch>,
-}
+type Round = BTreeMap<Partition, Batch>;
 
 /// The partitions that have a batch under way, each with the sessions that hold marks of it back.
 type Busy = BTreeMap<Partition, Vec<Arc<Session>>>;
@@ -130,10 +126,11 @@ impl Gateway {
                     bell = None;
                     if std::mem::take(&mut left) > 0 {
                         // It is late: who called meanwhile waits for it no longer.
+                        took = PATIENCE;
                         continue;
                     }
                     (round, begun) = (round + 1, self.runtime.elapsed());
-                    for (home, batch) in self.gather(&mut busy) {
+                    for (home, batch) in self.gather(&mut busy).await {
                         under_way.push(self.carry_out(round, home, batch));
                         left += 1;
                     }
@@ -146,15 +143,16 @@ impl Gateway {
     }
 
     /// Fetches the marks of all who called, in batches. Their partitions are busy from now on.
-    fn gather(&self, busy: &mut Busy) -> Vec<(Partition, Batch)> {
+    async fn gather(&self, busy: &mut Busy) -> Round {
         let callers = std::mem::take(&mut *self.desk.callers.lock());
-        let mut round = Round::default();
-        for session in &callers {
-            self.fetch(session, busy, &mut round);
+        let mut round = Round::new();
+        for some in callers.chunks(TURN) {
+            some.iter()
+                .for_each(|session| self.fetch(session, busy, &mut round));
+            let_others_run().await;
         }
-        let Round { full, open } = round;
-        busy.extend(open.keys().map(|home| (*home, Vec::new())));
-        full.into_iter().chain(open).collect()
+        busy.extend(round.keys().map(|home| (*home, Vec::new())));
+        round
     }
 
     /// The partition of a chat's marks; one for all where no partition can hold up another.
@@ -192,7 +190,7 @@ impl Gateway {
                 is_left = true;
                 continue;
             };
-            let batch = round.open.entry(home).or_default();
+            let batch = round.entry(home).or_default();
             batch.marks.push((signed_in.identity.clone(), stamped));
             batch.owners.push(OnItsWay {
                 session: Arc::clone(session),
@@ -201,10 +199,6 @@ impl Gateway {
                 seq,
                 wanted,
             });
-            if batch.marks.len() >= MAX_TOGETHER {
-                round.full.extend(round.open.remove_entry(&home));
-                busy.insert(home, Vec::new());
-            }
         }
         if is_left {
             session.wake();

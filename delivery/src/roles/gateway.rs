@@ -38,7 +38,7 @@ pub struct GatewayPorts {
 /// A gateway: sessions, watches and reads. A clone is the same one.
 #[derive(Clone)]
 pub struct GatewayRole {
-    pub(crate) gateway: Arc<Gateway>,
+    gateway: Arc<Gateway>,
     stop: Arc<watch::Sender<bool>>,
 }
 

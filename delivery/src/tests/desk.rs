@@ -93,6 +93,8 @@ impl Marking {
 
     fn mark(&mut self, chat: &ChatId, seq: u64) -> (usize, Vec<Code>) {
         self.scene.command(&self.client, "r", &delivered(chat, seq));
+        // As long as the desk rests after a round that was late, at most.
+        self.scene.wait(150);
         let frames = self.scene.frames(&self.client);
         answers(&frames)
     }
@@ -139,7 +141,7 @@ fn marks_that_waited_for_a_partition_are_refused_with_no_others_and_may_be_made_
         marking
             .scene
             .command(&marking.client, "r", &delivered(chat, seq));
-        marking.scene.wait(20);
+        marking.scene.wait(150);
     }
     let frames = marking.scene.frames(&marking.client);
     assert_eq!(answers(&frames), (1, vec![]));

@@ -6,9 +6,11 @@
 //! ```
 //!
 //! A partition has one append under way at most. So it keeps its order, also where an append has to be
-//! tried again, and a partition whose broker is slow holds up no other.
+//! tried again, and a partition whose broker is slow holds up no other. Whatever else the loop waits for, it
+//! waits for beside these.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,9 +46,8 @@ pub(super) struct Appended {
 struct Lane {
     /// The chunk of the first record that is not appended.
     first: u64,
-    waiting: Vec<NewRecord>,
-    /// The chunk of the first record that waits.
-    waiting_since: u64,
+    /// What is told next, and the chunk of its first record.
+    waiting: Option<(u64, Vec<NewRecord>)>,
 }
 
 /// All that is on its way to `users`.
@@ -56,6 +57,8 @@ pub(super) struct Emitting {
     retry: Retry,
     lanes: BTreeMap<Partition, Lane>,
     under_way: FuturesUnordered<Append>,
+    /// What was appended and nobody was told of yet.
+    finished: VecDeque<Appended>,
     bytes: usize,
     /// The number of the last chunk.
     chunk: u64,
@@ -71,6 +74,7 @@ impl Emitting {
             retry,
             lanes: BTreeMap::new(),
             under_way: FuturesUnordered::new(),
+            finished: VecDeque::new(),
             bytes: 0,
             chunk: 0,
             folded: VecDeque::new(),
@@ -83,11 +87,10 @@ impl Emitting {
         for (partition, mut records) in told {
             self.bytes += size_of(&records);
             match self.lanes.get_mut(&partition) {
-                Some(lane) if lane.waiting.is_empty() => {
-                    lane.waiting = records;
-                    lane.waiting_since = self.chunk;
+                Some(lane) => {
+                    let waiting = lane.waiting.get_or_insert((self.chunk, Vec::new()));
+                    waiting.1.append(&mut records);
                 }
-                Some(lane) => lane.waiting.append(&mut records),
                 None => {
                     self.occupy(partition, self.chunk);
                     free.push((partition, records));
@@ -127,9 +130,9 @@ impl Emitting {
         all
     }
 
-    /// True while an append is under way.
+    /// True while an append is under way, or one has ended that nobody was told of.
     pub(super) fn is_busy(&self) -> bool {
-        !self.under_way.is_empty()
+        !self.under_way.is_empty() || !self.finished.is_empty()
     }
 
     /// True when so much is on its way that nothing more should be folded.
@@ -137,8 +140,11 @@ impl Emitting {
         self.bytes >= UNDER_WAY_BYTES
     }
 
-    /// Waits for the next append under way; for ever when there is none. Cancel safe.
+    /// Waits for the next append; for ever when there is none. Cancel safe.
     pub(super) async fn appended(&mut self) -> Result<Appended, Stop> {
+        if let Some(appended) = self.finished.pop_front() {
+            return Ok(appended);
+        }
         match self.under_way.next().await {
             Some(appended) => self.go_on(appended),
             None => std::future::pending().await,
@@ -147,8 +153,25 @@ impl Emitting {
 
     /// What has been appended by now, if anything.
     pub(super) fn appended_by_now(&mut self) -> Option<Result<Appended, Stop>> {
-        let appended = self.under_way.next().now_or_never()??;
-        Some(self.go_on(appended))
+        self.appended().now_or_never()
+    }
+
+    /// Waits for something else while appends go on: what is folded is told however long a store is away.
+    pub(super) async fn beside<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Stop>>,
+    ) -> Result<T, Stop> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                Some(appended) = self.under_way.next() => {
+                    let appended = self.go_on(appended)?;
+                    self.finished.push_back(appended);
+                }
+            }
+        }
     }
 
     /// Lets what waited behind an append follow it.
@@ -157,11 +180,10 @@ impl Emitting {
         self.bytes = self.bytes.saturating_sub(appended.bytes);
         let mut next = Vec::new();
         for partition in &appended.partitions {
-            if let Some(lane) = self.lanes.remove(partition)
-                && !lane.waiting.is_empty()
-            {
-                self.occupy(*partition, lane.waiting_since);
-                next.push((*partition, lane.waiting));
+            let lane = self.lanes.remove(partition);
+            if let Some((since, records)) = lane.and_then(|lane| lane.waiting) {
+                self.occupy(*partition, since);
+                next.push((*partition, records));
             }
         }
         self.send(next);
@@ -169,12 +191,8 @@ impl Emitting {
     }
 
     fn occupy(&mut self, partition: Partition, first: u64) {
-        let lane = Lane {
-            first,
-            waiting: Vec::new(),
-            waiting_since: first,
-        };
-        self.lanes.insert(partition, lane);
+        let waiting = None;
+        self.lanes.insert(partition, Lane { first, waiting });
     }
 
     /// Appends to partitions that have nothing under way.

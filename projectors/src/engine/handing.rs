@@ -68,13 +68,13 @@ impl<P: Projection> Instance<P> {
     /// What the writer has is remembered; what gathered since is not handed over.
     pub(super) async fn wait_for_the_writer(&mut self) -> Result<(), Stop> {
         while self.place.under_way {
-            if self.place.waiting.is_some() {
-                let appended = self.emitting.appended().await?;
-                self.appended(appended).await?;
-                continue;
+            tokio::select! {
+                biased;
+                done = self.done.recv(), if self.place.waiting.is_none() => self.remembered(done)?,
+                appended = self.emitting.appended(), if self.emitting.is_busy() => {
+                    self.appended(appended?).await?;
+                }
             }
-            let done = self.done.recv().await;
-            self.remembered(done)?;
         }
         Ok(())
     }

@@ -126,7 +126,10 @@ impl<P: Projection> Instance<P> {
                     self.follow(change, &mut tail).await?;
                 }
                 Woken::Remembered(done) => self.remembered(done)?,
-                Woken::Appended(appended) => self.appended(appended?).await?,
+                Woken::Appended(appended) => {
+                    self.appended(appended?).await?;
+                    self.take_note().await?;
+                }
                 Woken::Due => {
                     due = None;
                     self.submit().await?;
@@ -199,7 +202,8 @@ impl<P: Projection> Instance<P> {
         let (mut rest, mut took) = (&*chunk.records, Duration::ZERO);
         loop {
             let begun = self.runtime.elapsed();
-            let count = self.folding.fold(rest, &self.place.written).await?;
+            let fold = self.folding.fold(rest, &self.place.written);
+            let count = self.emitting.beside(fold).await?;
             took += self.runtime.elapsed().saturating_sub(begun);
             self.emit().await?;
             rest = rest.get(count..).unwrap_or_default();
@@ -230,7 +234,8 @@ impl<P: Projection> Instance<P> {
         let log = &*self.log;
         for (partition, letter) in &chunk.dead {
             let append = move || log.append(Topic::DeadLetters, *partition, vec![letter.clone()]);
-            self.retry.run("append a dead letter", append).await?;
+            let append = self.retry.run("append a dead letter", append);
+            self.emitting.beside(append).await?;
         }
         Ok(())
     }
@@ -243,11 +248,17 @@ impl<P: Projection> Instance<P> {
         }
         self.place.emitted = true;
         self.emitting.tell(told);
+        self.take_note().await?;
+        // Whoever hands out what was appended may share this thread: before the next chunk.
+        let_others_run().await;
+        Ok(())
+    }
+
+    /// Takes note of everything that was appended by now.
+    async fn take_note(&mut self) -> Result<(), Stop> {
         while let Some(appended) = self.emitting.appended_by_now() {
             self.appended(appended?).await?;
         }
-        // Whoever hands out what was appended may share this thread: before the next chunk.
-        let_others_run().await;
         Ok(())
     }
 

@@ -47,11 +47,12 @@ impl<P: Projection> Instance<P> {
         let new: Vec<Partition> = partitions.iter().filter(is_new).copied().collect();
         let read = |partition: &Partition| self.checkpoints.read(&self.retry, *partition);
         let read = stream::iter(new.iter().map(read)).buffered(CHECKPOINTS_AT_ONCE);
-        let checkpoints: Vec<Offset> = read.try_collect().await?;
+        let checkpoints: Vec<Offset> = self.emitting.beside(read.try_collect()).await?;
         // After them: who had the partition before may still be moving them.
         let (log, asked) = (&*self.log, &new);
         let positions = move || log.positions_of(P::ORIGIN, asked);
-        let ends = self.retry.run("read positions", positions).await?;
+        let ends = self.retry.run("read positions", positions);
+        let ends = self.emitting.beside(ends).await?;
         let taken_up: Vec<_> = new.iter().copied().zip(checkpoints).collect();
         for ((partition, checkpoint), ends) in taken_up.iter().copied().zip(ends) {
             must_be_in_the_log((P::ORIGIN, partition), checkpoint, ends)?;
@@ -95,9 +96,11 @@ impl<P: Projection> Instance<P> {
                 let all: Vec<Partition> = self.place.folded.keys().copied().collect();
                 self.lose(&all).await?;
                 *tail = self.tail().await?;
-                self.retry.pause_after("stay in a group", &error).await?;
-                self.membership.join(&self.retry).await?;
-                self.board.recovered();
+                let pause = self.retry.pause_after("stay in a group", &error);
+                self.emitting.beside(pause).await?;
+                let join = self.membership.join(&self.retry);
+                self.emitting.beside(join).await?;
+                self.retry.recovered();
                 Ok(())
             }
             Err(error) => Err(error.into()),
@@ -116,15 +119,15 @@ impl<P: Projection> Instance<P> {
     }
 
     /// Partitions are another's already: of what is folded nothing more is handed to the writer. What
-    /// it has is waited for, so that no state is loaded while it is being written; as is what is on its way to
-    /// `users`, or it would come behind what is told again. Partitions that stay are folded again from where
+    /// it has is waited for, so that no state is loaded while it is being written. What is on its way to
+    /// `users` stays so: what is told again comes behind it. Partitions that stay are folded again from where
     /// they are written.
     async fn lose(&mut self, lost: &[Partition]) -> Result<(), Stop> {
-        self.wait_for_the_writer().await?;
-        while self.emitting.is_busy() {
-            let appended = self.emitting.appended().await?;
-            self.appended(appended).await?;
+        // It is not the writer's yet.
+        if self.place.waiting.take().is_some() {
+            self.place.under_way = false;
         }
+        self.wait_for_the_writer().await?;
         self.folding.start_over();
         self.place.moved.clear();
         self.place.gathered = 0;
@@ -154,7 +157,8 @@ impl<P: Projection> Instance<P> {
         let from: Vec<(Partition, Offset)> = folded.map(|(p, o)| (*p, *o)).collect();
         let log = &*self.log;
         let tail = move || log.tail(P::ORIGIN, from.clone(), Visibility::Durable);
-        self.retry.run("tail the log", tail).await
+        let tail = self.retry.run("tail the log", tail);
+        self.emitting.beside(tail).await
     }
 
     /// After a failed read: from where folding stopped, nothing twice and nothing left out.
@@ -177,9 +181,10 @@ impl<P: Projection> Instance<P> {
         if !error.is_retryable() {
             return Err(error.into());
         }
-        self.retry.pause_after("read the log", &error).await?;
+        let pause = self.retry.pause_after("read the log", &error);
+        self.emitting.beside(pause).await?;
         let tail = self.tail().await;
-        self.board.recovered();
+        self.retry.recovered();
         tail
     }
 }

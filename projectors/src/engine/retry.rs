@@ -6,6 +6,7 @@
 //! fails too, what is not written is folded again at the next start.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use infra_ports::groups::GroupError;
@@ -47,7 +48,12 @@ pub(crate) struct Retry {
     board: Arc<Board>,
     first_pause: Duration,
     stop: Option<watch::Receiver<bool>>,
+    /// Who tries: many may at once.
+    next: Arc<AtomicU64>,
 }
+
+/// Who tries again by itself, see [`Retry::pause_after`].
+const BY_ITSELF: u64 = 0;
 
 impl Retry {
     /// Tries for ever, unless told to stop by `stop`.
@@ -62,6 +68,7 @@ impl Retry {
             board,
             first_pause,
             stop,
+            next: Arc::new(AtomicU64::new(BY_ITSELF + 1)),
         }
     }
 
@@ -71,19 +78,20 @@ impl Retry {
         what: &'static str,
         mut attempt: impl FnMut() -> BoxFuture<'a, Result<T, E>>,
     ) -> Result<T, Stop> {
-        let mut tries = 0;
+        let (mut tries, mut who) = (0, None);
         loop {
             match attempt().await {
                 Ok(done) => {
-                    if tries > 0 {
-                        self.board.recovered();
+                    if let Some(who) = who {
+                        self.board.recovered(who);
                     }
                     return Ok(done);
                 }
                 Err(error) if error.is_retryable() => {
                     let pause = self.pause(tries);
                     tracing::warn!(what, tries, %error, ?pause, "trying again");
-                    self.board.retrying(format!("{what}: {error}"));
+                    let who = *who.get_or_insert_with(|| self.next.fetch_add(1, Ordering::Relaxed));
+                    self.board.retrying(who, format!("{what}: {error}"));
                     tries += 1;
                     self.wait(pause, what, &error).await?;
                 }
@@ -93,15 +101,20 @@ impl Retry {
     }
 
     /// For a caller that tries again by itself: says so and waits once, and no longer than until it is
-    /// told to stop. Gives up when it had been told so before.
+    /// told to stop. Gives up when it had been told so before. [`Self::recovered`] when it did not fail again.
     pub(crate) async fn pause_after<E: PortError>(
         &self,
         what: &'static str,
         error: &E,
     ) -> Result<(), Stop> {
         tracing::warn!(what, %error, "trying again");
-        self.board.retrying(format!("{what}: {error}"));
+        self.board.retrying(BY_ITSELF, format!("{what}: {error}"));
         self.wait(self.pause(0), what, error).await
+    }
+
+    /// What [`Self::pause_after`] told of is over.
+    pub(crate) fn recovered(&self) {
+        self.board.recovered(BY_ITSELF);
     }
 
     async fn wait<E: PortError>(

@@ -10,6 +10,7 @@
 //! Below `applied` all rows are in the tables and can be read; below `folded` what follows from the
 //! records has been appended to `users`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -80,7 +81,8 @@ impl Tracked {
 pub(crate) struct Board {
     name: &'static str,
     partitions: Mutex<Vec<Tracked>>,
-    trouble: Mutex<Option<String>>,
+    /// What does not answer, each by the number of who tries it again.
+    troubles: Mutex<BTreeMap<u64, String>>,
     end: watch::Sender<Option<Result<(), Stop>>>,
     /// How many wait for rows.
     waiting: AtomicUsize,
@@ -96,7 +98,7 @@ impl Board {
         Self {
             name,
             partitions: Mutex::new(partitions.iter().map(Tracked::new).collect()),
-            trouble: Mutex::new(None),
+            troubles: Mutex::default(),
             end: watch::Sender::new(None),
             waiting: AtomicUsize::new(0),
             awaits: AtomicBool::new(awaits),
@@ -165,12 +167,13 @@ impl Board {
         self.update(partition, |t| t.end = t.end.max(end));
     }
 
-    pub(crate) fn retrying(&self, reason: String) {
-        *self.trouble.lock() = Some(reason);
+    /// Somebody tries something again: says so until it has [`Self::recovered`].
+    pub(crate) fn retrying(&self, who: u64, reason: String) {
+        self.troubles.lock().insert(who, reason);
     }
 
-    pub(crate) fn recovered(&self) {
-        *self.trouble.lock() = None;
+    pub(crate) fn recovered(&self, who: u64) {
+        self.troubles.lock().remove(&who);
     }
 
     pub(crate) fn ended(&self, how: Result<(), Stop>) {
@@ -259,7 +262,7 @@ impl Status {
             Some(Err(stop)) => return Health::Stopped(stop.clone()),
             None => {}
         }
-        if let Some(reason) = &*self.0.trouble.lock() {
+        if let Some(reason) = self.0.troubles.lock().values().next() {
             return Health::Retrying {
                 reason: reason.clone(),
             };

@@ -14,7 +14,7 @@ use infra_ports::memory::{
 };
 use infra_ports::{EventLog, LogError, LogTail, Visibility};
 use projectors::share::group_name;
-use projectors::{Projectors, Share};
+use projectors::{Health, Projectors, Share};
 use schemas::position::{Offset, Partition};
 use schemas::topics::Topic;
 
@@ -173,19 +173,35 @@ impl Crowd {
 
     /// No more faults, and one who hears is there: those who are there come to rest.
     pub fn come_to_rest(&mut self) {
-        self.executor.choices().set_calm(true);
-        self.boot(true);
+        self.calm_down();
         self.settle();
     }
 
+    /// No more faults, and one who hears is there.
+    pub fn calm_down(&mut self) {
+        self.executor.choices().set_calm(true);
+        self.boot(true);
+    }
+
     pub fn settle(&mut self) {
+        assert!(self.settles(), "{:?}", self.healths());
+    }
+
+    /// Whether those who are there come to rest.
+    pub fn settles(&mut self) -> bool {
         for _ in 0..3_000 {
             if self.is_done() {
-                return;
+                return true;
             }
             self.run(Duration::from_millis(20));
         }
-        panic!("it does not come to rest");
+        false
+    }
+
+    pub fn healths(&self) -> Vec<Health> {
+        let engines = self.engines.iter().flatten();
+        let all = engines.flat_map(|engine| ORIGINS.map(|(name, _)| engine.status(name)));
+        all.flatten().map(|status| status.health()).collect()
     }
 
     pub fn is_done(&self) -> bool {
