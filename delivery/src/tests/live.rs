@@ -91,6 +91,29 @@ fn a_long_gap_with_much_after_it_comes_in_order_without_a_hole() {
 }
 
 #[test]
+fn a_gap_in_a_chat_that_never_rests_is_filled_though_its_newest_rows_are_always_late() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let chat = chat("d.ada.bob");
+    scene.tell(1, &message(&chat, "bob", "1"), &["ada"]);
+    let mut got = seqs(&scene.frames(&client));
+    // 2 is never told, and rows are eight messages late: longer than one chat's turn.
+    for seq in 3..=150 {
+        let applied = seq.max(9) - 8;
+        scene.fill(&chat, "bob", applied..=applied);
+        scene.applied.hold("chats", applied + 1);
+        scene.tell(seq, &message(&chat, "bob", &seq.to_string()), &["ada"]);
+        scene.wait(20);
+        // Nothing is marked: some come again.
+        let newest = got.last().copied().unwrap_or(0);
+        let frames = seqs(&scene.frames(&client));
+        got.extend(frames.into_iter().filter(|seq| *seq > newest));
+    }
+    let expected: Vec<u64> = (1..=150).collect();
+    assert_eq!(got, expected);
+}
+
+#[test]
 fn a_removed_member_sees_their_removal_and_nothing_after_it() {
     let mut scene = Scene::new();
     let chat = group(7);

@@ -51,6 +51,8 @@ pub(crate) struct Behind {
     pub(crate) want: Seq,
     /// Rows up to `want` are there when `chats` has applied this offset.
     pub(crate) origin: Offset,
+    /// What is being filled: up to where, and which offset brings the rows up to there.
+    goal: Option<(Seq, Offset)>,
     /// The newest live entries, without a hole.
     pending: VecDeque<Arc<Pushed>>,
     pending_bytes: usize,
@@ -74,10 +76,18 @@ impl Behind {
         self.pending.push_back(Arc::clone(pushed));
     }
 
-    /// The last place that must come from the timeline.
-    pub(crate) fn through(&self) -> Seq {
-        let first_pending = self.pending.front().map(|p| Seq(p.seq.0.saturating_sub(1)));
-        first_pending.unwrap_or(self.want)
+    /// What is to come from the timeline next: the last place, and the offset that brings its rows. It stays
+    /// the same until it was sent: the rows of a chat that never rests are always a little late, and who
+    /// waited for the newest ones would wait for as long as somebody writes.
+    fn goal(&mut self, sent: Seq) -> (Seq, Offset) {
+        if let Some(goal) = self.goal.filter(|(through, _)| *through > sent) {
+            return goal;
+        }
+        let before = |first: &Arc<Pushed>| (Seq(first.seq.0.saturating_sub(1)), first.origin);
+        let newest = (self.want, self.origin);
+        *self
+            .goal
+            .insert(self.pending.front().map_or(newest, before))
     }
 }
 
@@ -308,14 +318,9 @@ impl Track {
             true => self.gaps.front(),
             false => self.resume.front().or(self.gaps.front()),
         }?;
-        let chat = self.chats.get(id)?;
-        let behind = chat.behind.as_ref()?;
-        Some((
-            id.clone(),
-            chat.sent.next(),
-            behind.through(),
-            behind.origin,
-        ))
+        let chat = self.chats.get_mut(id)?;
+        let (through, origin) = chat.behind.as_mut()?.goal(chat.sent);
+        Some((id.clone(), chat.sent.next(), through, origin))
     }
 
     /// True when something may have been left out, now or earlier, since the session began.

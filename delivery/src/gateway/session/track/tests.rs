@@ -24,7 +24,7 @@ fn offers_are_pushed_dropped_or_kept_waiting() {
     assert_eq!(track.offer(&pushed(8)), Offer::Gap);
     assert_eq!(track.offer(&pushed(9)), Offer::Wait);
     let next = track.next_to_fill();
-    assert_eq!(next, Some((chat.clone(), Seq(6), Seq(7), Offset(9))));
+    assert_eq!(next, Some((chat.clone(), Seq(6), Seq(7), Offset(8))));
     assert!(track.filled(&chat, Seq(6)).is_empty());
     assert_eq!(track.filled(&chat, Seq(7)).len(), 2, "8 and 9 follow");
     assert!(!track.has_work());
@@ -45,6 +45,29 @@ fn more_than_may_wait_is_read_from_the_timeline_instead() {
         "the newest two still wait"
     );
     assert_eq!(track.filled(&chat, Seq(most + 1)).len(), 2);
+    assert!(!track.has_work());
+}
+
+#[test]
+fn what_is_being_filled_stays_the_same_however_much_comes_meanwhile() {
+    let (mut track, chat) = serving(0);
+    track.reload();
+    track.known(chat.clone(), Seq(0), Seq(300), Offset(300));
+    track.loaded(std::slice::from_ref(&chat));
+    let goal = track.next_to_fill();
+    assert_eq!(goal, Some((chat.clone(), Seq(1), Seq(300), Offset(300))));
+    for seq in 301..=2_000 {
+        assert_eq!(track.offer(&pushed(seq)), Offer::Wait);
+        assert_eq!(track.next_to_fill(), goal);
+    }
+    track.filled(&chat, Seq(100));
+    let (_, from, through, origin) = track.next_to_fill().unwrap();
+    assert_eq!((from, through, origin), (Seq(101), Seq(300), Offset(300)));
+    track.filled(&chat, Seq(300));
+    let (_, from, through, origin) = track.next_to_fill().unwrap();
+    assert!(from == Seq(301) && through > Seq(1_700) && through.0 + 1 == origin.0);
+    let live = track.filled(&chat, through).len() as u64;
+    assert_eq!(through.0 + live, 2_000);
     assert!(!track.has_work());
 }
 
