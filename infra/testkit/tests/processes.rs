@@ -104,17 +104,23 @@ async fn a_shutdown_that_did_not_go_in_order_ends_with_an_error_that_says_why() 
         let variable = (format!("CURSUS__{setting}"), value.to_owned());
         process.environment.push(variable);
     }
-    let running = process.start().unwrap();
-    // It does not answer its close, so the node waits for it longer than it may.
-    let client = RawClient::live(&running.url(), &process.token_of("ada").unwrap())
-        .await
-        .unwrap();
-    let stopped = tokio::task::spawn_blocking(move || running.terminate().unwrap());
-    let (_, well) = stopped.await.unwrap();
-    drop(client);
-    let said = std::fs::read_to_string(process.data.with_extension("log")).unwrap();
-    assert!(!well, "{said}");
-    assert!(said.contains("it took longer than 1ms"), "{said}");
+    // Where the machine lets nobody but those run who end, the node finds everything ended in time.
+    for _ in 0..20 {
+        let running = process.start().unwrap();
+        // It does not answer its close, so the node waits for it longer than it may.
+        let client = RawClient::live(&running.url(), &process.token_of("ada").unwrap())
+            .await
+            .unwrap();
+        let stopped = tokio::task::spawn_blocking(move || running.terminate().unwrap());
+        let (_, well) = stopped.await.unwrap();
+        drop(client);
+        let said = std::fs::read_to_string(process.data.with_extension("log")).unwrap();
+        assert_eq!(said.contains("it took longer than 1ms"), !well, "{said}");
+        if !well {
+            return;
+        }
+    }
+    panic!("twenty shutdowns went in order within a millisecond each");
 }
 
 #[test]

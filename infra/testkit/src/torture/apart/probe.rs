@@ -35,6 +35,8 @@ struct Heard {
 /// All pairs.
 pub(super) struct Probe {
     heard: Vec<Arc<watch::Sender<Heard>>>,
+    /// Who speaks and who listens.
+    pairs: Vec<(Client, Client)>,
     /// How sockets ended since it was asked last.
     closed: Arc<Mutex<Vec<String>>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -48,6 +50,7 @@ impl Probe {
     pub(super) fn start(entrance: &Entrance, say_every: Duration) -> anyhow::Result<Self> {
         let mut probe = Self {
             heard: Vec::new(),
+            pairs: Vec::new(),
             closed: Arc::default(),
             tasks: Vec::new(),
         };
@@ -69,6 +72,7 @@ impl Probe {
             silence: Duration::ZERO,
         }));
         let closed = Arc::clone(&self.closed);
+        self.pairs.push((speaker.clone(), listener.clone()));
         let speaking = speak(speaker, chat, (begun, say_every), Arc::clone(&closed));
         let listening = listen(listener, begun, Arc::clone(&heard), closed);
         self.tasks.push(tokio::spawn(speaking));
@@ -97,11 +101,21 @@ impl Probe {
             let mut news = heard.subscribe();
             let again = news.wait_for(|heard| heard.said.is_some_and(|said| said >= now));
             let heard = tokio::time::timeout_at(deadline, again).await;
-            let heard =
-                heard.with_context(|| format!("no message flows in partition {number}"))??;
+            let heard = heard.with_context(|| self.standstill(number))??;
             longest = longest.max(heard.silence);
         }
         Ok(longest)
+    }
+
+    /// What there is to say of a pair between which nothing flows.
+    fn standstill(&self, number: usize) -> String {
+        let states = |(one, other): &(Client, Client)| (one.state(), other.state());
+        let states = self.pairs.get(number).map(states);
+        let silent = |heard: &Arc<watch::Sender<Heard>>| heard.borrow().at.elapsed();
+        let silent = self.heard.get(number).map(silent);
+        format!(
+            "no message flows in partition {number} for {silent:?}, speaker and listener are {states:?}"
+        )
     }
 
     /// How sockets of theirs ended since it was begun to measure.
