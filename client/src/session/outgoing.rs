@@ -43,6 +43,8 @@ pub(super) struct Outgoing {
     stage: Stage,
     /// How often it was put on a socket.
     asked: u32,
+    /// How often of these it may have been taken on this connection and was not answered.
+    unanswered: u32,
     /// Whether the user was told `sent`.
     pub(super) told_sent: bool,
 }
@@ -124,6 +126,7 @@ impl Outbox {
             key,
             stage: Stage::Waiting,
             asked: 0,
+            unanswered: 0,
             told_sent: false,
         };
         self.commands.insert(ticket, outgoing);
@@ -154,7 +157,9 @@ impl Outbox {
         }
         outgoing.stage = Stage::Flying { since: now };
         outgoing.asked = outgoing.asked.saturating_add(1);
-        self.look_at.get_or_insert(now.after(self.resend_ms));
+        outgoing.unanswered = outgoing.unanswered.saturating_add(1);
+        let due = now.after(patience_ms(self.resend_ms, outgoing.unanswered));
+        self.look_at = Some(self.look_at.map_or(due, |at| at.min(due)));
         Some((ticket, outgoing))
     }
 
@@ -164,6 +169,9 @@ impl Outbox {
         self.again.clear();
         self.refusals = 0;
         self.ready.clear();
+        for outgoing in self.commands.values_mut() {
+            outgoing.unanswered = 0;
+        }
         let lanes = self.lanes.values();
         let held: BTreeSet<Ticket> = lanes
             .flat_map(|lane| lane.waiting.iter().copied())
@@ -223,9 +231,10 @@ impl Outbox {
 
     /// The server cannot take the command now; it is written again later, before newer ones.
     pub(super) fn refused_for_now(&mut self, now: Moment, ticket: Ticket, refusal: &Refusal) {
-        if !self.commands.contains_key(&ticket) {
+        let Some(outgoing) = self.commands.get_mut(&ticket) else {
             return;
-        }
+        };
+        outgoing.unanswered = 0;
         let grown = grown_ms(RETRY_MS, self.refusals);
         let wait = refusal.retry_after_ms.unwrap_or(grown);
         if self.again.is_empty() || self.again_at < now.after(wait) {
@@ -282,11 +291,16 @@ impl Outbox {
             let Stage::Flying { since } = outgoing.stage else {
                 continue;
             };
-            let patience = |asked| patience_ms(self.resend_ms, asked);
-            let mut due = since.after(patience(outgoing.asked));
-            if due <= now && !self.again.contains(ticket) {
+            if self.again.contains(ticket) {
+                continue;
+            }
+            let mut due = since.after(patience_ms(self.resend_ms, outgoing.unanswered));
+            if due <= now {
                 self.ready.push_back(*ticket);
-                due = now.after(patience(outgoing.asked.saturating_add(1)));
+                due = now.after(patience_ms(
+                    self.resend_ms,
+                    outgoing.unanswered.saturating_add(1),
+                ));
             }
             next = Some(next.map_or(due, |earlier: Moment| earlier.min(due)));
         }
@@ -338,10 +352,11 @@ impl Outbox {
     }
 }
 
-/// How long a command that was put on the socket so often may stay without a verdict: each time twice as
-/// long, up to 32 times. Each resend is a record in the log, and while nobody folds it none has an answer.
-fn patience_ms(first: u64, asked: u32) -> u64 {
-    first.saturating_mul(1 << asked.saturating_sub(1).min(5))
+/// How long a command that was put on the socket so often, without an answer, may stay without a verdict:
+/// each time twice as long, up to 32 times. Each resend is a record in the log, and while nobody folds it none
+/// has an answer.
+fn patience_ms(first: u64, unanswered: u32) -> u64 {
+    first.saturating_mul(1 << unanswered.saturating_sub(1).min(5))
 }
 
 /// The key of a logged command; none for settings, marks and reads.

@@ -137,6 +137,56 @@ fn a_command_without_verdict_is_written_again_after_longer_and_longer_pauses() {
     assert_eq!(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 32_000]);
 }
 
+/// Ticks whatever is due until a command is written; when that is.
+fn written_next(outbox: &mut Outbox, ticket: u64) -> u64 {
+    for _ in 0..1_000 {
+        let due = outbox.due().unwrap();
+        outbox.tick(due);
+        if written(outbox, due.0).contains(&ticket) {
+            return due.0;
+        }
+    }
+    panic!("it is never written");
+}
+
+#[test]
+fn one_that_is_asked_for_seldom_delays_no_other() {
+    let mut outbox = outbox(1);
+    written(&mut outbox, 0);
+    let mut now = 0;
+    for _ in 0..6 {
+        now = written_next(&mut outbox, 1);
+    }
+    outbox.push(Ticket(2), send(2));
+    assert_eq!(written(&mut outbox, now), [2]);
+    assert_eq!(written_next(&mut outbox, 2), now + 1_000);
+}
+
+#[test]
+fn what_was_refused_or_lost_with_its_socket_is_asked_for_as_soon_as_any() {
+    let mut outbox = outbox(1);
+    written(&mut outbox, 0);
+    for _ in 0..5 {
+        outbox.refused_for_now(Moment(0), Ticket(1), &Refusal::plain(Code::RateLimited));
+        written_next(&mut outbox, 1);
+        outbox.lost();
+        outbox.opened();
+        written(&mut outbox, 0);
+    }
+    assert_eq!(written_next(&mut outbox, 1), 1_000);
+}
+
+#[test]
+fn nothing_is_due_while_what_was_refused_has_to_wait() {
+    let mut outbox = outbox(2);
+    written(&mut outbox, 0);
+    outbox.settle(Ticket(2));
+    let refusal = Refusal::plain(Code::RateLimited).retry_after_ms(25_000);
+    outbox.refused_for_now(Moment(0), Ticket(1), &refusal);
+    outbox.tick(Moment(1_000));
+    assert_eq!(outbox.due(), Some(Moment(25_000)));
+}
+
 #[test]
 fn a_read_that_is_refused_holds_no_message_back() {
     let mut outbox = outbox(0);
