@@ -4,7 +4,7 @@
 //! what moved above it meanwhile.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use infra_ports::StoreError;
@@ -68,13 +68,15 @@ impl Reads {
             Some(cursor) => Some(Place::parse(cursor).ok_or_else(bad)?),
             None => None,
         };
+        let _turn = self.turn().await?;
         let page = async {
             let partition = UserPartition { user: user.clone() };
             let inbox = self.all_rows::<InboxRow>(&partition, Bytes::new()).await?;
-            let read = self.read_rows(user).await?;
-            let settings = self
-                .all_rows::<ChatSettingRow>(&partition, Bytes::new())
-                .await?;
+            let listed: BTreeSet<ChatId> = inbox.iter().map(|row| row.chat.clone()).collect();
+            let read = self.read_rows(user, |chat| listed.contains(chat)).await?;
+            // Anybody may mute what they were never in: that is read, and not kept.
+            let listed = |row: &ChatSettingRow| listed.contains(&row.chat);
+            let settings = self.rows_of(&partition, Bytes::new(), listed).await?;
             let mut page = page(join(inbox, read, settings), after.as_ref(), limit);
             self.entitle(&mut page.chats).await?;
             Ok(page)

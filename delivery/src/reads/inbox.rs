@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use infra_ports::StoreError;
+use infra_ports::{StoreError, StoredRow};
 use schemas::ids::{ChatId, DeviceId, UserId};
 use schemas::position::{Offset, Seq};
 use schemas::tables::{CursorKey, CursorRow, InboxRow, UserPartition, encode_cluster_prefix};
@@ -25,7 +25,7 @@ impl Reads {
     pub(crate) async fn heads(&self, user: &UserId) -> Result<BTreeMap<ChatId, Head>, StoreError> {
         let partition = UserPartition { user: user.clone() };
         let mut heads = BTreeMap::new();
-        for stored in self.all::<InboxRow>(&partition, Bytes::new()).await? {
+        let take = |stored: StoredRow| {
             let row: InboxRow = stored.decode()?;
             let origin = Offset(stored.version.0.saturating_sub(1));
             heads.insert(
@@ -36,7 +36,10 @@ impl Reads {
                     origin,
                 },
             );
-        }
+            Ok(())
+        };
+        self.each::<InboxRow>(&partition, Bytes::new(), take)
+            .await?;
         Ok(heads)
     }
 
@@ -52,8 +55,13 @@ impl Reads {
         })
     }
 
-    pub(super) async fn read_rows(&self, user: &UserId) -> Result<Vec<CursorRow>, StoreError> {
-        self.cursor_rows(user, None).await
+    /// The read marks of a user in chats that are `wanted`.
+    pub(super) async fn read_rows(
+        &self,
+        user: &UserId,
+        wanted: impl FnMut(&ChatId) -> bool + Send,
+    ) -> Result<Vec<CursorRow>, StoreError> {
+        self.cursor_rows(user, None, wanted).await
     }
 
     async fn cursors(
@@ -61,7 +69,7 @@ impl Reads {
         user: &UserId,
         device: Option<&DeviceId>,
     ) -> Result<BTreeMap<ChatId, Seq>, StoreError> {
-        let rows = self.cursor_rows(user, device).await?;
+        let rows = self.cursor_rows(user, device, |_| true).await?;
         Ok(rows.into_iter().map(|row| (row.chat, row.seq)).collect())
     }
 
@@ -69,6 +77,7 @@ impl Reads {
         &self,
         user: &UserId,
         device: Option<&DeviceId>,
+        mut wanted: impl FnMut(&ChatId) -> bool + Send,
     ) -> Result<Vec<CursorRow>, StoreError> {
         let any = ChatId::new("d.a.b").expect("a canonical chat id");
         let key = CursorKey {
@@ -78,7 +87,8 @@ impl Reads {
         };
         // Only the first clustering column counts: which chat stands in the key does not matter.
         let prefix = encode_cluster_prefix::<CursorRow>(&key, 1).into();
-        self.all_rows::<CursorRow>(&UserPartition { user: user.clone() }, prefix)
+        let partition = UserPartition { user: user.clone() };
+        self.rows_of::<CursorRow>(&partition, prefix, |row| wanted(&row.chat))
             .await
     }
 }

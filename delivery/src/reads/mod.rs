@@ -32,8 +32,9 @@ use crate::generation::LiveGeneration;
 /// Bytes of events after which a page ends, full or not. As JSON they may be six times as many, and
 /// an answer must fit into an outbox that is half full.
 const PAGE_BYTES: usize = 256 * 1024;
-/// Pages of events that are read at once, in one process: a store cannot end one after so many bytes, so
-/// each may take 6.5 MB until it is cut. Others wait for their turn.
+/// Pages of events, and chat lists, that are read at once in one process: a store cannot end a page after so
+/// many bytes, so each may take 6.5 MB until it is cut, and a list is as long as its user's chats are many.
+/// Others wait for their turn.
 const PAGES_AT_ONCE: usize = 64;
 /// Rows read at once where all of a partition are wanted.
 const CHUNK: usize = 1_000;
@@ -62,7 +63,7 @@ impl Reads {
         self.pages.available_permits()
     }
 
-    /// Waits for a place among the pages that are read at once; held until the page is cut.
+    /// Waits for a place among what is read at once; held until the page is cut.
     async fn turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
         let turn = self.pages.acquire().await;
         turn.map_err(|_| Refusal::plain(Code::ShuttingDown))
@@ -87,33 +88,51 @@ impl Reads {
             .await
     }
 
-    /// All rows of a partition whose clustering key begins with `prefix`, with their versions.
-    async fn all<T: Table>(
+    /// Goes through all rows of a partition whose clustering key begins with `prefix`, a chunk in memory at a
+    /// time.
+    async fn each<T: Table>(
         &self,
         partition: &T::Partition,
         prefix: Bytes,
-    ) -> Result<Vec<StoredRow>, StoreError> {
+        mut take: impl FnMut(StoredRow) -> Result<(), StoreError> + Send,
+    ) -> Result<(), StoreError> {
         let generation = self.generation()?;
         let partition = encode_partition::<T>(partition);
-        let mut all: Vec<StoredRow> = Vec::new();
+        let mut after = None;
         loop {
-            let after = all.last().map(|row| row.cluster.clone());
             let range = ScanRange {
                 prefix: prefix.clone(),
                 after,
                 reverse: false,
                 limit: CHUNK,
             };
-            let page = self
+            let chunk = self
                 .store
                 .scan(T::DEF, generation, &partition, range)
                 .await?;
-            let is_last = page.len() < CHUNK;
-            all.extend(page);
+            let is_last = chunk.len() < CHUNK;
+            after = chunk.last().map(|row| row.cluster.clone());
+            chunk.into_iter().try_for_each(&mut take)?;
             if is_last {
-                return Ok(all);
+                return Ok(());
             }
         }
+    }
+
+    /// All rows of a partition whose clustering key begins with `prefix` and that are `wanted`.
+    async fn rows_of<T: Table>(
+        &self,
+        partition: &T::Partition,
+        prefix: Bytes,
+        mut wanted: impl FnMut(&T) -> bool + Send,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut rows = Vec::new();
+        let take = |stored: StoredRow| {
+            rows.extend(Some(stored.decode()?).filter(&mut wanted));
+            Ok(())
+        };
+        self.each::<T>(partition, prefix, take).await?;
+        Ok(rows)
     }
 
     async fn all_rows<T: Table>(
@@ -121,11 +140,7 @@ impl Reads {
         partition: &T::Partition,
         prefix: Bytes,
     ) -> Result<Vec<T>, StoreError> {
-        self.all::<T>(partition, prefix)
-            .await?
-            .iter()
-            .map(StoredRow::decode)
-            .collect()
+        self.rows_of(partition, prefix, |_| true).await
     }
 }
 

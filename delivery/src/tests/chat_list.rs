@@ -1,7 +1,11 @@
 //! A chat list whose tables are behind: it is waited for, and says so where that takes too long.
 
 use axum::http::StatusCode;
+use infra_ports::Mutation;
 use schemas::frames::{Chats, ChatsQuery, Command, Frame};
+use schemas::ids::ChatId;
+use schemas::position::{Timestamp, Version};
+use schemas::tables::ChatSettingRow;
 
 use super::reads::get;
 use crate::testing::*;
@@ -28,7 +32,7 @@ fn lists(frames: &[Frame]) -> Vec<(Vec<u64>, bool)> {
 }
 
 /// Three entries of which ada is told, of which the inbox knows none, and her phone has marked all.
-fn behind() -> (Scene, schemas::ids::ChatId) {
+fn behind() -> (Scene, ChatId) {
     let mut scene = Scene::new();
     let chat = chat("d.ada.bob");
     scene.fill(&chat, "bob", 1..=3);
@@ -75,6 +79,36 @@ fn a_list_has_what_its_socket_was_told_before() {
     scene.inbox("ada", &chat, 1, 1);
     scene.applied.hold("inbox", 1);
     assert_eq!(lists(&scene.frames(&client)), [(vec![1], false)]);
+}
+
+#[test]
+fn a_list_finds_its_settings_among_those_of_chats_that_are_none() {
+    let mut scene = Scene::new();
+    let client = scene.live("ada/phone");
+    let muted = |chat: &str| {
+        let row = ChatSettingRow {
+            user: user("ada"),
+            chat: ChatId::new(chat).unwrap(),
+            muted_until: Timestamp(9),
+            archived: false,
+            pinned: false,
+        };
+        Mutation::put(GENERATION, &row, Version(1))
+    };
+    let made_up = (0..2_500).map(|n| muted(&format!("d.ada.nobody{n}")));
+    scene.write(made_up.chain([muted("d.ada.zoe")]).collect());
+    for (seq, other) in (1..).zip(["bob", "zoe"]) {
+        let chat = chat(&format!("d.ada.{other}"));
+        scene.inbox("ada", &chat, seq, seq.cast_signed());
+    }
+    scene.command(&client, "c", &list());
+    let frames = scene.frames(&client);
+    let [Frame::Chats(list)] = &frames[..] else {
+        panic!("{frames:?}");
+    };
+    let lines = list.chats.iter();
+    let lines: Vec<_> = lines.map(|l| (l.chat.as_str(), l.muted_until.0)).collect();
+    assert_eq!(lines, [("d.ada.zoe", 9), ("d.ada.bob", 0)]);
 }
 
 #[test]

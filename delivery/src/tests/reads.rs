@@ -96,7 +96,12 @@ fn pages_beyond_so_many_wait_for_their_turn() {
             covered.map(drop).unwrap();
         })
     });
-    assert_eq!([of_history, of_timeline, of_marks], [64; 3]);
+    let of_chats = count(|reads, _, who| {
+        let (cursor, limit) = (None, None);
+        let query = ChatsQuery { cursor, limit };
+        Box::pin(async move { reads.chats(&who, &query).await.map(drop).unwrap() })
+    });
+    assert_eq!([of_history, of_timeline, of_marks, of_chats], [64; 4]);
 }
 
 #[test]
